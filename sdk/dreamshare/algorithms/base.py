@@ -1,0 +1,126 @@
+"""The contract of an algorithm: a frozen config and four small methods.
+
+    class Counting:
+        name = "counting/1"                              # a released name never changes meaning
+        def __init__(self, config: CountingConfig) -> None: ...
+        def init(self, rng) -> State: ...                # once, on the aggregator
+        def plan(self, state) -> Ask | Tell | Done: ...  # what do I want next?
+        def local(self, ask, learner, data, rng) -> Update: ...   # on the device
+        def merge(self, state, mean, crowd) -> State: ...        # how the mean changes my state
+
+A complete toy, which counts how many examples the cohort has in each class:
+
+    @dataclass(frozen=True, slots=True)
+    class CountingState:
+        counts_K: NDArray[np.float64] | None = None
+
+    class Counting:
+        name = "counting/1"
+        def __init__(self, config): self.config = config
+        def init(self, rng): return CountingState()
+        def plan(self, state):
+            if state.counts_K is not None:
+                return Done({"counts": state.counts_K})
+            return Ask("count", (Field("counts", (10,), bound=65535.0),), sums=1)
+        def local(self, ask, learner, data, rng):
+            return Update({"counts": data.class_counts(10).astype(float)})
+        def merge(self, state, mean, crowd):
+            return CountingState(mean["counts"] * crowd.survivors)
+
+Rules:
+- an algorithm sees neither masks nor messages, devices nor loops over them;
+- its state is a frozen dataclass of numbers, strings, tuples, arrays and mappings of arrays
+  (`dreamshare.algorithms.checkpoint` stores it without pickle), so a killed service resumes;
+- `mean` holds, per declared field, sum(w x) / sum(w) over the survivors of one closed round;
+- `local` is a pure function of (learner state, ask, data, rng); on a Tell it trains and returns an
+  empty Update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare.learning.base import Data, Learner
+from dreamshare.updates import Array, Field, Update
+
+PublicArray = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One masked sum that the algorithm wants.
+
+    Attributes:
+        step: registered name of the local computation, e.g. "dream".
+        fields: what every device answers.
+        tensors: the public payload that goes with it, in declared order.
+        sums: how many masked sums the whole run still needs, this one included (sizes the epoch).
+        cycle: the algorithm's own counter of its outer loop (enters the payload hash).
+        weight_cap: W; a device's weight is at most this. 1.0 with equal weights.
+    """
+
+    step: str
+    fields: tuple[Field, ...]
+    tensors: Mapping[str, PublicArray] = dataclass_field(default_factory=dict)
+    sums: int = 1
+    cycle: int = 0
+    weight_cap: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Public knowledge for every device; nothing comes back but an acknowledgement."""
+
+    step: str
+    tensors: Mapping[str, PublicArray]
+    sums: int = 0
+    cycle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The run is over. `result` is public; `metrics` are named scalars for people."""
+
+    result: Mapping[str, PublicArray] = dataclass_field(default_factory=dict)
+    metrics: Mapping[str, float] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What is public about who answered: the roster's size and the number of survivors."""
+
+    roster: int
+    survivors: int
+
+
+State = TypeVar("State")
+
+
+class Algorithm(Protocol[State]):
+    """See the module's docstring; `State` is the algorithm's own frozen dataclass."""
+
+    name: str
+
+    def init(self, rng: np.random.Generator) -> State:
+        """Return the first state."""
+        ...
+
+    def plan(self, state: State) -> Ask | Tell | Done:
+        """Return what is wanted next; a pure function of the state."""
+        ...
+
+    def local(
+        self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
+    ) -> Update:
+        """Compute this device's answer; raises ConfigError for a step that it does not know."""
+        ...
+
+    def merge(self, state: State, mean: Mapping[str, Array], crowd: Crowd) -> State:
+        """Return the next state; `mean` is empty after a Tell."""
+        ...

@@ -1,0 +1,122 @@
+"""What a learner offers: small capabilities, so that torch and ONNX agents sit in one cohort.
+
+Shape legend: N batch, C channels, H height, W width, K classes; x_NCHW is float32 in the model's
+normalised input space, y_N int64 class indices, logits_NK float32.
+
+Rules:
+- an algorithm asks for the capabilities that it needs and for nothing else;
+- objectives are data (`dreamshare.learning.objectives`), never functions: code never travels;
+- giving gradients or posteriors leaves parameters and buffers bit-identical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare.learning.objectives import DreamObjective, FitObjective
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Training examples; `targets_NK` are soft labels where given, else `y_N` hard ones.
+
+    Attributes:
+        x_NCHW: inputs.
+        y_N: class indices, or None when only soft labels exist (dreams).
+        targets_NK: soft labels (rows sum to 1), or None.
+    """
+
+    x_NCHW: Floats
+    y_N: Ints | None = None
+    targets_NK: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InputGradient:
+    """d loss / d x and the loss terms that it is made of (public names, unweighted values)."""
+
+    gradient_NCHW: Floats
+    logits_NK: Floats
+    terms: Mapping[str, float]
+
+
+class Data(Protocol):
+    """A device's own examples. They never leave the device."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def batches(self, rng: np.random.Generator, size: int) -> Iterator[Batch]:
+        """Yield shuffled batches of `size` for ever (the last of a pass may be smaller)."""
+        ...
+
+    def class_counts(self, classes: int) -> Ints:
+        """Return the number of examples of each class, shape (classes,)."""
+        ...
+
+
+@runtime_checkable
+class GivesPosteriors(Protocol):
+    """Can classify."""
+
+    classes: int
+
+    def logits(self, x_NCHW: Floats) -> Floats:
+        """Return logits_NK in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class GivesInputGradients(Protocol):
+    """Can differentiate an objective with respect to its inputs."""
+
+    def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
+        """Return d objective / d x in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class Fits(Protocol):
+    """Can train its own model."""
+
+    def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
+        """Take one optimiser step per item; each item holds the batches of one step.
+
+        The first batch of a step is local data, a second one is distilled from
+        (`objective.distillation_weight`). Returns the mean loss over the steps.
+        """
+        ...
+
+    def snapshot(self) -> bytes:
+        """Return parameters, buffers and optimiser state as bytes (safetensors; no pickle)."""
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Load what `snapshot` returned; raises ConfigError where it does not fit."""
+        ...
+
+
+@runtime_checkable
+class TrainsParameters(Protocol):
+    """Shares its parameters with equal models (FedAvg and its kin)."""
+
+    def parameters(self) -> Mapping[str, Floats]:
+        """Return a copy of every trainable parameter and floating-point buffer, by name."""
+        ...
+
+    def load_parameters(self, parameters: Mapping[str, Floats]) -> None:
+        """Replace them; raises ConfigError on unknown names or shapes."""
+        ...
+
+
+class Learner(GivesPosteriors, GivesInputGradients, Fits, TrainsParameters, Protocol):
+    """Everything at once; what `TorchLearner` offers."""

@@ -1,0 +1,261 @@
+"""Messages between a device, the aggregator and an operator, as values (protobuf stays in `wire`).
+
+Rules:
+- SA-2 messages are canonical bytes inside `Sa2` and `RoundOpening`; nothing here re-encodes them;
+- a message says what the sender did or wants in one sentence; no optional maybe-fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from enum import StrEnum
+
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.secagg.events import Stage
+
+from dreamshare.ids import PartyId, TaskId
+from dreamshare.protocol.plan import RoundPlan
+
+# ---- both directions -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sa2:
+    """One SA-2 message other than RoundStart, canonical bytes."""
+
+    stage: Stage
+    body: bytes
+
+
+# ---- aggregator to device ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOpening:
+    """An SA-2 RoundStart and the plan that hashes to its Hb."""
+
+    start: bytes
+    plan: RoundPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TellOrder:
+    """Public knowledge to learn from. `number` counts the task's Tells from 1."""
+
+    number: int
+    plan: RoundPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TaskClosed:
+    """The task is over; the device may forget its session. `outcome` as in TaskStatus."""
+
+    outcome: str
+
+
+# ---- device to aggregator ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """A device is here and willing to compute these algorithms."""
+
+    algorithms: tuple[str, ...]
+    label: str = ""  # what the operator sees beside the id, e.g. the architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The device refuses; the code of docs/protocol.md section 10 and nothing else."""
+
+    code: RefusalCode
+    round: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TellDone:
+    """The Tell of this number was journalled and learnt from."""
+
+    number: int
+
+
+DownMessage = Sa2 | RoundOpening | TellOrder | TaskClosed
+UpMessage = CheckIn | Sa2 | Declined | TellDone
+
+# ---- operator (control) --------------------------------------------------------------------------
+
+
+class TaskPhase(StrEnum):
+    """Where a task stands. `WAITING` until enough devices have checked in."""
+
+    WAITING = "waiting"
+    SETTING_UP = "setting-up"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Who takes part.
+
+    Attributes:
+        least: smallest roster, >= 3.
+        most: largest roster, <= 128 (profile C).
+        survivors: least crowd of a sum; 0 takes the smallest that the protocol allows.
+    """
+
+    least: int
+    most: int
+    survivors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds that a stage may take: set-up, collect (compute included), reveal."""
+
+    setup_s: float = 60.0
+    collect_s: float = 120.0
+    reveal_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Start a task: algorithm id, canonical JSON config, cohort, deadlines, public seed."""
+
+    algorithm: str
+    config: bytes
+    cohort: Cohort
+    deadlines: Deadlines = Deadlines()
+    seed: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListTasks:
+    """Ask for every task's status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Ask for reports of a task from report number `after` on, until it ends."""
+
+    task: TaskId
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End a task; an open round is given up."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class FetchResult:
+    """Ask for the public result of a finished task."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class ListDevices:
+    """Ask who is connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """One task as the operator sees it. Byte counts are application bytes, frames included."""
+
+    task: TaskId
+    name: str
+    algorithm: str
+    phase: TaskPhase
+    detail: str
+    cycle: int
+    aggregations: int  # closed masked sums
+    abandoned: int  # rounds given up
+    roster: int
+    alive: int
+    dropped: int
+    submitted: float  # Unix seconds
+    secure_aggregation: bool  # true only when every merged sum came out of a closed SA-2 round
+
+
+@dataclass(frozen=True, slots=True)
+class TaskList:
+    """Answer to ListTasks."""
+
+    tasks: tuple[TaskStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """One device as the aggregator sees it."""
+
+    device: PartyId
+    label: str
+    connected: bool
+    algorithms: tuple[str, ...]
+    bytes_up: int
+    bytes_down: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceList:
+    """Answer to ListDevices."""
+
+    devices: tuple[DeviceStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReport:
+    """One event of a task, numbered from 1; `metrics` are public scalars made from sums."""
+
+    number: int
+    status: TaskStatus
+    event: str  # "joined", "epoch", "round", "abandoned", "tell", "dropped", "done", "failed", ...
+    metrics: Mapping[str, float] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Answer to FetchResult: public arrays of `Done` and its metrics; never pickled."""
+
+    status: TaskStatus
+    archive: bytes  # an .npz without pickles, see dreamshare.algorithms.checkpoint
+    metrics: Mapping[str, float] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlError:
+    """The aggregator could not do what an operator asked; the text says why."""
+
+    text: str
+
+
+ControlRequest = Submit | ListTasks | Watch | Cancel | FetchResult | ListDevices
+ControlReply = TaskStatus | TaskList | DeviceList | TaskReport | TaskResult | ControlError
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operator's request; replies repeat `number`."""
+
+    number: int
+    request: ControlRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer to the request of the same number; `last` ends a stream."""
+
+    number: int
+    reply: ControlReply
+    last: bool = True
+
+
+Message = DownMessage | UpMessage | Request | Reply

@@ -1,0 +1,85 @@
+"""The seam to a network: opaque packets, in order, between two authenticated ends.
+
+Rules:
+- a transport moves byte strings of at most `packet_limit` bytes and knows nothing of their meaning;
+- `peer` is what the transport itself proved about the other end (the CN of its certificate), or
+  None; the envelope's signature decides, not this;
+- a `Link` is one device's way to the aggregator and reconnects by being opened again; a `Listener`
+  yields a `Connection` per device that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+PACKET_LIMIT = 256 * 1024
+"""Default size of a packet in bytes (docs/protocol.md, 14)."""
+
+
+class Connection(Protocol):
+    """One open connection; both ends look the same."""
+
+    @property
+    def peer(self) -> str | None:
+        """Hex party id proven by the transport, or None where it proves nothing."""
+        ...
+
+    @property
+    def packet_limit(self) -> int:
+        """Largest packet in bytes."""
+        ...
+
+    async def send(self, packet: bytes) -> None:
+        """Hand a packet over; returns when the transport took it (back-pressure).
+
+        Raises:
+            Unreachable: the connection is gone.
+            FrameTooLarge: the packet is over `packet_limit`.
+        """
+        ...
+
+    def packets(self) -> AsyncIterator[bytes]:
+        """Yield packets until the peer closes cleanly.
+
+        Raises:
+            Unreachable: the connection broke.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close; idempotent; what was sent before is delivered if the peer still listens."""
+        ...
+
+
+class Link(Protocol):
+    """How a device or an operator reaches the aggregator."""
+
+    async def connect(self) -> Connection:
+        """Open a connection.
+
+        Raises:
+            Unreachable: nobody answered; try again later.
+            Rejected: the peer refuses this identity; trying again does not help.
+        """
+        ...
+
+    def __str__(self) -> str:
+        """The address, for logs and errors."""
+        ...
+
+
+class Listener(Protocol):
+    """Where the aggregator waits for devices."""
+
+    async def start(self) -> None:
+        """Bind; raises ConfigError where the address or the certificates are unusable."""
+        ...
+
+    def connections(self) -> AsyncIterator[Connection]:
+        """Yield each connection as it comes, until `close`."""
+        ...
+
+    async def close(self) -> None:
+        """Stop accepting and close every connection; idempotent."""
+        ...
