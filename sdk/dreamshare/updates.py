@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 from dreamshare.errors import ConfigError
 
 Array = NDArray[np.float32] | NDArray[np.float64]
+"""What a device answers with."""
+
+PublicArray = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64] | NDArray[np.uint8]
+"""What a plan or a result may carry: public tensors of four dtypes."""
 
 
 @dataclass(frozen=True, slots=True)

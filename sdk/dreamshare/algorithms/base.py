@@ -44,12 +44,9 @@ from dataclasses import field as dataclass_field
 from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dreamshare.learning.base import Data, Learner
-from dreamshare.updates import Array, Field, Update
-
-PublicArray = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.int64] | NDArray[np.uint8]
+from dreamshare.updates import Array, Field, PublicArray, Update
 
 
 @dataclass(frozen=True, slots=True)

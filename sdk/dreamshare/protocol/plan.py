@@ -17,8 +17,8 @@ import numpy as np
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.secagg.events import Payload
 
-from dreamshare.algorithms.base import PublicArray
 from dreamshare.errors import ConfigError
+from dreamshare.updates import PublicArray
 
 DTYPES = ("<f4", "<f8", "<i8", "|u1")
 """dtypes that a plan may carry, by wire number."""
