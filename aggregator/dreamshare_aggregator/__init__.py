@@ -1,0 +1,1 @@
+"""The aggregator: it opens rounds, sums masked answers and never sees one of them."""

@@ -1,0 +1,1 @@
+"""What is learnt: algorithms as four functions and a frozen config."""

@@ -1,0 +1,1 @@
+"""Learners as capabilities, objectives as data."""

@@ -1,0 +1,1 @@
+"""What algorithms exchange in public: dreams, posteriors and their shapes."""

@@ -1,0 +1,1 @@
+"""Ways to move opaque packets between two authenticated ends."""

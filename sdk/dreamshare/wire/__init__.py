@@ -1,0 +1,1 @@
+"""Bytes on the wire: the only package that knows protobuf."""
