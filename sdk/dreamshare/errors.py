@@ -12,7 +12,7 @@
         BudgetExhausted      the ledger has nothing left for this
         UnsafePlan           the plan is below this device's floor
 
-An aborted round is not an exception but an outcome (`dreamshare.protocol.messages.RoundAborted`).
+An aborted round is not an exception but an outcome (`dreamshare.protocol.outcomes.RoundAborted`).
 Every text says what happened and what to do about it.
 """
 

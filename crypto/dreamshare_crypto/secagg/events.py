@@ -60,6 +60,7 @@ class RecordKind(IntEnum):
     SERVER_ROUND = 33  # aggregator: RoundStart
     SERVER_FIXED = 34  # aggregator: U_r, durable before Survivors leaves
     SERVER_DONE = 35  # aggregator: result or abandonment
+    OWNER = 64  # written by the owner of the machine, who takes it out before a restore
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,11 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class TellDone:
-    """The Tell of this number was journalled and learnt from."""
+    """The newest Tell that this device journalled and learnt from; 0 for none.
+
+    Sent after each Tell, and whenever the device cannot know whether the aggregator knows: after
+    each connection, and beside a refusal because it is behind.
+    """
 
     number: int
 

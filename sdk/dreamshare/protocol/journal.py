@@ -1,0 +1,75 @@
+"""The seam to durable storage: one journal per task, on either side (docs/protocol.md, section 9).
+
+Rules:
+- what `append(..., sync=True)`, `keep` and `forget` did is durable when they return, and so is
+  everything appended before;
+- a torn last record is dropped when the journal is opened, never repaired (9.6);
+- key slots are apart from the records: an old value is overwritten and cannot be read back (9.3);
+- `MemoryJournal` is public: simulations and tests use it, and `copy()` is what a crash leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dreamshare_crypto.keys import Secret
+from dreamshare_crypto.secagg.events import Record
+
+
+class Journal(Protocol):
+    """Append-only records and overwritable key slots of one task."""
+
+    @property
+    def blocks(self) -> bool:
+        """True where a call may wait for a disk; the driver then calls from a thread."""
+        ...
+
+    def append(self, record: Record, sync: bool) -> None:
+        """Append a record; raises OSError where the store cannot hold it."""
+        ...
+
+    def records(self) -> Sequence[Record]:
+        """Return every whole record, oldest first."""
+        ...
+
+    def keep(self, slot: str, secret: Secret) -> None:
+        """Overwrite the slot; raises OSError where the store cannot hold it."""
+        ...
+
+    def forget(self, slot: str) -> None:
+        """Destroy the slot; does nothing where there is none."""
+        ...
+
+    def slots(self) -> Mapping[str, Secret]:
+        """Return the slots that exist."""
+        ...
+
+
+class MemoryJournal:
+    """A journal that lives as long as the process."""
+
+    blocks = False
+
+    def __init__(self, records: Sequence[Record] = (), slots: Mapping[str, Secret] | None = None):
+        self._records = list(records)
+        self._slots = dict(slots or {})
+
+    def append(self, record: Record, sync: bool) -> None:
+        self._records.append(record)
+
+    def records(self) -> Sequence[Record]:
+        return tuple(self._records)
+
+    def keep(self, slot: str, secret: Secret) -> None:
+        self._slots[slot] = secret
+
+    def forget(self, slot: str) -> None:
+        self._slots.pop(slot, None)
+
+    def slots(self) -> Mapping[str, Secret]:
+        return dict(self._slots)
+
+    def copy(self) -> MemoryJournal:
+        """Return what a process would find after a crash at this moment."""
+        return MemoryJournal(self._records, self._slots)

@@ -1,0 +1,171 @@
+"""What the machines tell their owners: outcomes, as values.
+
+Rules:
+- an outcome is a fact that has already happened, in the past tense, and final;
+- a device's outcomes name the task, because one agent may serve several;
+- an aborted round is an outcome and never an exception: stopping a round is always in the power of
+  whoever carries the messages (docs/protocol.md, 1.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.secagg.events import AbortReason
+
+from dreamshare.ids import PartyId, SessionId, TaskId
+from dreamshare.updates import Array
+
+# ---- on a device ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDone:
+    """The aggregator published the result of a round that this device took part in."""
+
+    task: TaskId
+    round: int
+    algorithm: str
+    step: str
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundDeclined:
+    """This device refused. `round` is None where the whole task or epoch was refused.
+
+    Attributes:
+        code: the row of docs/protocol.md section 10; it alone was told to the aggregator.
+        text: the reason in words; it stays on the device.
+    """
+
+    task: TaskId
+    round: int | None
+    code: RefusalCode
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAborted:
+    """A round ended without a result; nothing of this device's update was learnt from it."""
+
+    task: TaskId
+    round: int
+    reason: AbortReason
+
+
+@dataclass(frozen=True, slots=True)
+class TellLearnt:
+    """The device learnt from the task's Tell of this number."""
+
+    task: TaskId
+    number: int
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOver:
+    """The aggregator closed the task: "done", "failed", "cancelled" or "unknown"."""
+
+    task: TaskId
+    outcome: str
+
+
+DeviceOutcome = RoundDone | RoundDeclined | RoundAborted | TellLearnt | TaskOver
+
+# ---- on the aggregator ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStarted:
+    """An epoch set-up ended well; `members` can run `rounds` rounds."""
+
+    session: SessionId
+    members: tuple[PartyId, ...]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """The epoch is over and its secrets are erased; another may follow."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SumDone:
+    """A masked sum came out of a closed SA-2 round.
+
+    Attributes:
+        mean: per declared field sum(w x) / sum(w) over the survivors, in the declared shape,
+            float64.
+        weight_sum: sum of the survivors' weights, in units of the Ask's weight (not w/W).
+        survivors: who is in the sum, in roster order.
+        roster: size of the epoch's roster.
+        step, cycle: of the plan that was asked.
+    """
+
+    mean: Mapping[str, Array]
+    weight_sum: float
+    survivors: tuple[PartyId, ...]
+    roster: int
+    step: str
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class SumAbandoned:
+    """A round gave no result. `again` says whether the same sum is asked once more."""
+
+    reason: AbortReason
+    again: bool
+    step: str
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellSpread:
+    """A Tell was sent to `sent_to` devices and `learnt` of them acknowledged it in time."""
+
+    number: int
+    sent_to: int
+    learnt: int
+    step: str
+    cycle: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDropped:
+    """A member of the epoch is gone; the run goes on while enough are left."""
+
+    device: PartyId
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDeclined:
+    """A device refused, with its code; `round` is None where it refuses the task's epochs."""
+
+    device: PartyId
+    code: RefusalCode
+    round: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """The task cannot go on; the text says why and what to change."""
+
+    reason: str
+
+
+TaskOutcome = (
+    EpochStarted
+    | EpochEnded
+    | SumDone
+    | SumAbandoned
+    | TellSpread
+    | DeviceDropped
+    | DeviceDeclined
+    | TaskFailed
+)
