@@ -5,6 +5,7 @@
       AuthenticationError   a signature, certificate, MAC or ciphertext that does not hold (M2, O3)
       Refused               a peer asked for something that this party does not do; carries its code
       ParameterError        the caller's own values are wrong
+      RangeError            an unmasked sum that no honest devices could have made
       IllegalInputError     the caller gave an input that this phase has no place for: a bug here
 
 Rules:
@@ -34,12 +35,16 @@ class ParameterError(CryptoError):
     """A value given by our own caller lies outside its documented range."""
 
 
+class RangeError(CryptoError):
+    """An unmasked sum holds a lane that no honest devices can make (docs/protocol.md 12.5)."""
+
+
 class IllegalInputError(CryptoError):
     """An input that the current phase has no place for and that no peer can cause."""
 
 
 class RefusalCode(StrEnum):
-    """Why a party refuses (docs/protocol.md, section 10). A released value never changes meaning."""
+    """Why a party refuses (docs/protocol.md, section 10). Released values keep their meaning."""
 
     M1 = "M1"
     M2 = "M2"

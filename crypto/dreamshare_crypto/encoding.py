@@ -1,0 +1,378 @@
+"""Vectors as packed fixed-point lanes of 64-bit words (docs/protocol.md, section 12).
+
+Rules:
+- values are offset by the clip, so lanes are never negative and never borrow from a neighbour;
+- each field starts on a word boundary with its own clip and lanes; the weight is the last word;
+- words are plain uint64 and add modulo 2^64: masks, sums and their removal commute with packing;
+- the rounding is random but repeatable: its bits come from a key that the device derives for one
+  payload, so that a recomputation after a crash gives the same vector (12.6);
+- noise is not in this release: parameters that ask for it are read and then refused here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare_crypto.errors import MalformedError, ParameterError, RangeError
+from dreamshare_crypto.graph import Mode
+from dreamshare_crypto.kdf import hash_parts
+from dreamshare_crypto.prg import Stream
+from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.transcript import Reader, Writer
+
+__all__ = [
+    "WEIGHT_LEVELS",
+    "FieldParams",
+    "Params",
+    "RangeError",
+    "decode_sum",
+    "encode_vector",
+    "words_from_bytes",
+    "words_to_bytes",
+]
+
+WEIGHT_LEVELS = 2**16 - 1
+"""The weight coordinate is round(w / W * WEIGHT_LEVELS) (12.3)."""
+
+MAX_FIELDS = 256
+NONCE_BYTES = 16
+_BLOCK_WORDS = 1 << 15  # words encoded at a time, to keep temporaries in the cache
+_REDRAWS = 16  # 12.6
+_SLACK = 1 + 1 / 64  # 12.6
+
+
+@dataclass(frozen=True, slots=True)
+class FieldParams:
+    """How one field is packed (12.1 to 12.3).
+
+    Attributes:
+        dims: coordinates, >= 1.
+        bits: q, 8..20; a coordinate has 2^q levels.
+        lanes: L, coordinates per word.
+        lane_bits: b, bits per lane; L * b <= 64.
+        clip: C > 0; coordinates are limited to [-C, C].
+    """
+
+    dims: int
+    bits: int
+    lanes: int
+    lane_bits: int
+    clip: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.dims < 2**48:
+            raise ParameterError(f"a field of {self.dims} coordinates; 1 to 2^48 - 1 are possible")
+        if not 8 <= self.bits <= 20:
+            raise ParameterError(f"a field of {self.bits} bits; 8 to 20 are possible")
+        if not 0 < self.clip < math.inf:
+            raise ParameterError(f"clip {self.clip} must be finite and above 0")
+        if self.lanes < 1 or self.lanes * self.lane_bits > 64:
+            raise ParameterError(f"{self.lanes} lanes of {self.lane_bits} bits do not fit a word")
+
+    @classmethod
+    def create(cls, dims: int, bits: int, clip: float, n_max: int, tail: int = 0) -> FieldParams:
+        """Return the packing that 12.3 prescribes for sums of up to `n_max` devices."""
+        if n_max < 1:
+            raise ParameterError(f"n_max {n_max} must be at least 1")
+        needed = (n_max * (2**bits - 1 + 2 * tail)).bit_length() if 8 <= bits <= 20 else 0
+        if not 0 < needed <= 64:
+            raise ParameterError(f"{bits} bits summed over {n_max} devices do not fit a lane")
+        lanes = 64 // needed
+        return cls(dims=dims, bits=bits, lanes=lanes, lane_bits=64 // lanes, clip=clip)
+
+    @property
+    def words(self) -> int:
+        """Words that the field takes."""
+        return -(-self.dims // self.lanes)
+
+    @property
+    def levels(self) -> int:
+        """2^q - 1, the greatest quantised value."""
+        return int(2**self.bits - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The encoding of a round (12.1). Canonical: the packing follows from the other values.
+
+    Attributes:
+        mode: `graph.Mode`, as a number.
+        fields: one packing per declared field, in order; at least one.
+        n_max: most devices in a sum, 1..2^32-1.
+        a_min: least active devices; 0 in an offer's template.
+        u_min: least survivors; 0 in an offer's template.
+        d: most dropouts of bounded mode; 0 in agreed mode.
+        l2_clip: bound of the l2 norm of x / C over all fields; 0 for none (12.1).
+        weight_cap: W > 0; weights are given in 0..W (12.2).
+        noise_variance: 0 in this release (12.6).
+        noise_scale: 0 in this release.
+        tail: T, 0 in this release.
+        round_nonce: 16 bytes; zero in an offer's template.
+    """
+
+    mode: int
+    fields: tuple[FieldParams, ...]
+    n_max: int
+    a_min: int
+    u_min: int
+    d: int
+    l2_clip: float
+    weight_cap: float
+    noise_variance: float
+    noise_scale: float
+    tail: int
+    round_nonce: bytes
+
+    def __post_init__(self) -> None:
+        if self.mode not in tuple(Mode):
+            raise ParameterError(f"mode {self.mode} is unknown")
+        if not 1 <= len(self.fields) <= MAX_FIELDS:
+            raise ParameterError(f"{len(self.fields)} fields; 1 to {MAX_FIELDS} are possible")
+        if not 1 <= self.n_max < 2**32 or not 0 <= self.tail < 2**32:
+            raise ParameterError(f"n_max {self.n_max} or tail {self.tail} is out of range")
+        if not 0 <= self.u_min <= self.a_min <= self.n_max or not 0 <= self.d <= self.n_max:
+            raise ParameterError(
+                f"u_min {self.u_min} <= A_min {self.a_min} <= n_max {self.n_max} must hold, d too"
+            )
+        if not 0 < self.weight_cap < math.inf or not 0 <= self.l2_clip < math.inf:
+            raise ParameterError("the weight cap must be finite and above 0, the l2 clip not below")
+        if not (0 <= self.noise_variance < math.inf and 0 <= self.noise_scale < math.inf):
+            raise ParameterError("noise variance and scale must be finite and not negative")
+        if len(self.round_nonce) != NONCE_BYTES:
+            raise ParameterError(f"the round nonce has {NONCE_BYTES} bytes")
+        for f in self.fields:
+            if f != FieldParams.create(f.dims, f.bits, f.clip, self.n_max, self.tail):
+                raise ParameterError(f"a field is not packed as {self.n_max} devices ask (12.3)")
+
+    @property
+    def words(self) -> int:
+        """Words of a vector: every field's and one for the weight."""
+        return sum(f.words for f in self.fields) + 1
+
+    def encode(self) -> bytes:
+        """Return the canonical bytes (12.1)."""
+        writer = Writer().u8(self.mode).list(self.fields, _write_field)
+        writer.u32(self.n_max).u32(self.a_min).u32(self.u_min).u32(self.d)
+        writer.f64(self.l2_clip).f64(self.weight_cap)
+        writer.f64(self.noise_variance).f64(self.noise_scale).u32(self.tail)
+        return writer.raw(self.round_nonce).finish()
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Params:
+        """Read `encode`'s bytes; MalformedError on anything else, packing of 12.3 included."""
+        reader = Reader(raw)
+        try:
+            params = cls(
+                mode=reader.u8(),
+                fields=reader.list(_read_field, MAX_FIELDS),
+                n_max=reader.u32(),
+                a_min=reader.u32(),
+                u_min=reader.u32(),
+                d=reader.u32(),
+                l2_clip=reader.f64(),
+                weight_cap=reader.f64(),
+                noise_variance=reader.f64(),
+                noise_scale=reader.f64(),
+                tail=reader.u32(),
+                round_nonce=reader.raw(NONCE_BYTES),
+            )
+        except ParameterError as error:
+            raise MalformedError(f"encoding parameters: {error}") from None
+        reader.end()
+        return params
+
+    def hash(self) -> bytes:
+        """Return `Hp` (7.1)."""
+        return hash_parts("sa2/v1/params", self.encode())
+
+
+def _write_field(writer: Writer, f: FieldParams) -> None:
+    writer.u64(f.dims).u8(f.bits).u8(f.lanes).u8(f.lane_bits).f64(f.clip)
+
+
+def _read_field(reader: Reader) -> FieldParams:
+    return FieldParams(reader.u64(), reader.u8(), reader.u8(), reader.u8(), reader.f64())
+
+
+def encode_vector(
+    params: Params,
+    fields: Sequence[NDArray[np.float64]],
+    weight: float,
+    rounding_key: Secret | None,
+) -> NDArray[np.uint64]:
+    """Return one device's words, not yet masked (12.2, 12.3).
+
+    Args:
+        params: of the round; without noise.
+        fields: x, one flat float64 array per field of `params`, finite.
+        weight: w in 0..weight_cap. The sum takes x * w / W clipped to [-C, C]. At w = 0 that is
+            zero, up to half a step of rounding.
+        rounding_key: 32 bytes derived for this payload (12.6); None rounds to nearest.
+
+    Returns:
+        `params.words` uint64 words, the weight last.
+
+    Raises:
+        ParameterError: values outside these ranges, or an l2 clip finer than the resolution.
+    """
+    _require_supported(params)
+    if len(fields) != len(params.fields):
+        raise ParameterError(f"{len(fields)} fields given, {len(params.fields)} declared")
+    for x, f in zip(fields, params.fields, strict=True):
+        if x.shape != (f.dims,) or x.dtype != np.float64:
+            raise ParameterError(f"a field is {x.dtype}{x.shape}, declared float64({f.dims},)")
+        if not np.isfinite(x).all():
+            raise ParameterError("a field has values that are not finite")
+    if not 0 <= weight <= params.weight_cap:
+        raise ParameterError(f"weight {weight} is not within 0..{params.weight_cap}")
+    share = weight / params.weight_cap
+    scale = share * _l2_factor(params, fields, params.l2_clip)
+    stream = None if rounding_key is None else Stream(rounding_key)
+    words, norm = _quantise(params, fields, scale, stream)
+    redraws = 0
+    while params.l2_clip and stream and norm > params.l2_clip * _SLACK and redraws < _REDRAWS:
+        words, norm = _quantise(params, fields, scale, stream)
+        redraws += 1
+    if params.l2_clip and norm > params.l2_clip * _SLACK:
+        room = params.l2_clip * _SLACK - _nearest_error(params)
+        scale = share * _l2_factor(params, fields, min(room, params.l2_clip))
+        words, _ = _quantise(params, fields, scale, None)
+    words[-1] = math.floor(share * WEIGHT_LEVELS + 0.5)
+    return words
+
+
+def decode_sum(
+    params: Params, words: NDArray[np.uint64], survivors: int
+) -> tuple[tuple[NDArray[np.float64], ...], float]:
+    """Read the unmasked sum of `survivors` vectors (12.3, 12.5).
+
+    Returns:
+        Per field the sum of v = clip(x * w / W, -C, C), float64; and the sum of w / W.
+
+    Raises:
+        RangeError: a lane, a spare bit, a padding lane or the weight is larger than `survivors`
+            honest devices can make it; the round has no result.
+        ParameterError: the array is not `params.words` uint64 words, or the count is not 1..n_max.
+    """
+    _require_supported(params)
+    if words.shape != (params.words,) or words.dtype != np.uint64:
+        raise ParameterError(
+            f"a sum has {params.words} uint64 words, not {words.dtype}{words.shape}"
+        )
+    if not 1 <= survivors <= params.n_max:
+        raise ParameterError(f"{survivors} survivors; 1 to {params.n_max} are possible")
+    weight = int(words[-1])
+    if weight > survivors * WEIGHT_LEVELS:
+        raise RangeError("the weight of a sum is larger than its survivors can make it")
+    sums: list[NDArray[np.float64]] = []
+    start = 0
+    for f in params.fields:
+        sums.append(_decode_field(f, words[start : start + f.words], survivors))
+        start += f.words
+    return tuple(sums), weight / WEIGHT_LEVELS
+
+
+def words_to_bytes(words: NDArray[np.uint64]) -> bytes:
+    """Return the words as they travel: eight bytes each, little-endian (12.3)."""
+    return words.astype("<u8", copy=False).tobytes()
+
+
+def words_from_bytes(raw: bytes) -> NDArray[np.uint64]:
+    """Return the words of `words_to_bytes`, writable; MalformedError on a broken word."""
+    if len(raw) % 8:
+        raise MalformedError(f"{len(raw)} bytes are not whole 64-bit words")
+    return np.frombuffer(raw, dtype="<u8").astype(np.uint64)
+
+
+def _require_supported(params: Params) -> None:
+    if params.mode != Mode.AGREED or params.d:
+        raise ParameterError("bounded mode is not in this release")
+    if params.noise_variance or params.noise_scale or params.tail:
+        raise ParameterError("noise is not in this release")
+    if params.n_max * WEIGHT_LEVELS >= 2**63:
+        raise ParameterError("the weight sum does not fit its word")
+
+
+def _quantise(
+    params: Params, fields: Sequence[NDArray[np.float64]], scale: float, stream: Stream | None
+) -> tuple[NDArray[np.uint64], float]:
+    """Return the words (weight still 0) and the l2 norm of the rounded v / C."""
+    words = np.zeros(params.words, dtype=np.uint64)
+    square, start = 0.0, 0
+    for x, f in zip(fields, params.fields, strict=True):
+        for first in range(0, f.words, _BLOCK_WORDS):
+            block = x[first * f.lanes : (first + _BLOCK_WORDS) * f.lanes]
+            levels = _round_block(block * scale, f, stream)
+            if params.l2_clip:
+                square += float(np.sum((2.0 * levels / f.levels - 1.0) ** 2))
+            count = -(-len(block) // f.lanes)
+            _pack(levels, f, words[start + first : start + first + count])
+        start += f.words
+    return words, math.sqrt(square)
+
+
+def _round_block(
+    v: NDArray[np.float64], f: FieldParams, stream: Stream | None
+) -> NDArray[np.float64]:
+    """Return u of 12.2 for a block of x * w / W: whole numbers in 0..2^q-1, as float64."""
+    np.clip(v, -f.clip, f.clip, out=v)
+    v /= f.clip  # before the offset, so that no clip, however large or small, overflows
+    v += 1.0
+    v *= f.levels / 2
+    if stream is None:
+        v += 0.5
+    else:
+        v += np.frombuffer(stream.take(4 * len(v)), dtype="<u4") * 2.0**-32
+    np.floor(v, out=v)
+    return np.clip(v, 0, f.levels, out=v)
+
+
+def _pack(levels: NDArray[np.float64], f: FieldParams, out: NDArray[np.uint64]) -> None:
+    lanes = np.zeros((len(out), f.lanes), dtype=np.uint64)
+    lanes.reshape(-1)[: len(levels)] = levels
+    for k in range(f.lanes):
+        out |= lanes[:, k] << np.uint64(k * f.lane_bits)
+
+
+def _decode_field(f: FieldParams, words: NDArray[np.uint64], survivors: int) -> NDArray[np.float64]:
+    used = f.lanes * f.lane_bits
+    if used < 64 and (words >> np.uint64(used)).any():
+        raise RangeError("a sum has spare bits set")
+    lanes = np.empty((f.words, f.lanes), dtype=np.uint64)
+    low = np.uint64((1 << f.lane_bits) - 1)
+    for k in range(f.lanes):
+        np.bitwise_and(words >> np.uint64(k * f.lane_bits), low, out=lanes[:, k])
+    flat = lanes.reshape(-1)
+    if flat[f.dims :].any():
+        raise RangeError("a sum has padding lanes set")
+    if int(flat.max()) > survivors * f.levels:
+        raise RangeError("a coordinate of a sum is larger than its survivors can make it")
+    return (flat[: f.dims] * (2.0 / f.levels) - survivors) * f.clip
+
+
+def _l2_factor(params: Params, fields: Sequence[NDArray[np.float64]], bound: float) -> float:
+    """Return the factor at most 1 that brings the l2 norm of x / C within `bound` (12.1)."""
+    if not params.l2_clip:
+        return 1.0
+    norm = math.sqrt(sum(_squares(x, f) for x, f in zip(fields, params.fields, strict=True)))
+    return 1.0 if norm <= bound else bound / norm
+
+
+def _squares(x: NDArray[np.float64], f: FieldParams) -> float:
+    scaled = x / f.clip
+    return float(scaled @ scaled)
+
+
+def _nearest_error(params: Params) -> float:
+    """Return how far rounding to nearest can move the l2 norm of v / C: half a step each."""
+    error = math.sqrt(sum(f.dims / f.levels**2 for f in params.fields))
+    if error >= params.l2_clip * _SLACK:
+        raise ParameterError(
+            f"l2 clip {params.l2_clip} is below the resolution of its fields; use more bits"
+        )
+    return error
