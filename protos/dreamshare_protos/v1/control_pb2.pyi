@@ -1,0 +1,214 @@
+from dreamshare_protos.v1 import update_pb2 as _update_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TASK_PHASE_UNSPECIFIED: _ClassVar[TaskPhase]
+    TASK_PHASE_WAITING: _ClassVar[TaskPhase]
+    TASK_PHASE_SETTING_UP: _ClassVar[TaskPhase]
+    TASK_PHASE_RUNNING: _ClassVar[TaskPhase]
+    TASK_PHASE_DONE: _ClassVar[TaskPhase]
+    TASK_PHASE_FAILED: _ClassVar[TaskPhase]
+    TASK_PHASE_CANCELLED: _ClassVar[TaskPhase]
+TASK_PHASE_UNSPECIFIED: TaskPhase
+TASK_PHASE_WAITING: TaskPhase
+TASK_PHASE_SETTING_UP: TaskPhase
+TASK_PHASE_RUNNING: TaskPhase
+TASK_PHASE_DONE: TaskPhase
+TASK_PHASE_FAILED: TaskPhase
+TASK_PHASE_CANCELLED: TaskPhase
+
+class Cohort(_message.Message):
+    __slots__ = ("least", "most", "survivors")
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    least: int
+    most: int
+    survivors: int
+    def __init__(self, least: _Optional[int] = ..., most: _Optional[int] = ..., survivors: _Optional[int] = ...) -> None: ...
+
+class Deadlines(_message.Message):
+    __slots__ = ("setup_s", "collect_s", "reveal_s")
+    SETUP_S_FIELD_NUMBER: _ClassVar[int]
+    COLLECT_S_FIELD_NUMBER: _ClassVar[int]
+    REVEAL_S_FIELD_NUMBER: _ClassVar[int]
+    setup_s: float
+    collect_s: float
+    reveal_s: float
+    def __init__(self, setup_s: _Optional[float] = ..., collect_s: _Optional[float] = ..., reveal_s: _Optional[float] = ...) -> None: ...
+
+class Submit(_message.Message):
+    __slots__ = ("algorithm", "config", "cohort", "deadlines", "seed", "name")
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    COHORT_FIELD_NUMBER: _ClassVar[int]
+    DEADLINES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    algorithm: str
+    config: bytes
+    cohort: Cohort
+    deadlines: Deadlines
+    seed: int
+    name: str
+    def __init__(self, algorithm: _Optional[str] = ..., config: _Optional[bytes] = ..., cohort: _Optional[_Union[Cohort, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., seed: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ListTasks(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Watch(_message.Message):
+    __slots__ = ("task", "after")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    after: int
+    def __init__(self, task: _Optional[bytes] = ..., after: _Optional[int] = ...) -> None: ...
+
+class Cancel(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    def __init__(self, task: _Optional[bytes] = ...) -> None: ...
+
+class FetchResult(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    def __init__(self, task: _Optional[bytes] = ...) -> None: ...
+
+class ListDevices(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TaskStatus(_message.Message):
+    __slots__ = ("task", "name", "algorithm", "phase", "detail", "cycle", "aggregations", "abandoned", "roster", "alive", "dropped", "submitted", "secure_aggregation")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    CYCLE_FIELD_NUMBER: _ClassVar[int]
+    AGGREGATIONS_FIELD_NUMBER: _ClassVar[int]
+    ABANDONED_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    ALIVE_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    SECURE_AGGREGATION_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    name: str
+    algorithm: str
+    phase: TaskPhase
+    detail: str
+    cycle: int
+    aggregations: int
+    abandoned: int
+    roster: int
+    alive: int
+    dropped: int
+    submitted: float
+    secure_aggregation: bool
+    def __init__(self, task: _Optional[bytes] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., detail: _Optional[str] = ..., cycle: _Optional[int] = ..., aggregations: _Optional[int] = ..., abandoned: _Optional[int] = ..., roster: _Optional[int] = ..., alive: _Optional[int] = ..., dropped: _Optional[int] = ..., submitted: _Optional[float] = ..., secure_aggregation: bool = ...) -> None: ...
+
+class TaskList(_message.Message):
+    __slots__ = ("tasks",)
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskStatus]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[TaskStatus, _Mapping]]] = ...) -> None: ...
+
+class DeviceStatus(_message.Message):
+    __slots__ = ("device", "label", "connected", "algorithms", "bytes_up", "bytes_down")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_UP_FIELD_NUMBER: _ClassVar[int]
+    BYTES_DOWN_FIELD_NUMBER: _ClassVar[int]
+    device: bytes
+    label: str
+    connected: bool
+    algorithms: _containers.RepeatedScalarFieldContainer[str]
+    bytes_up: int
+    bytes_down: int
+    def __init__(self, device: _Optional[bytes] = ..., label: _Optional[str] = ..., connected: bool = ..., algorithms: _Optional[_Iterable[str]] = ..., bytes_up: _Optional[int] = ..., bytes_down: _Optional[int] = ...) -> None: ...
+
+class DeviceList(_message.Message):
+    __slots__ = ("devices",)
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    devices: _containers.RepeatedCompositeFieldContainer[DeviceStatus]
+    def __init__(self, devices: _Optional[_Iterable[_Union[DeviceStatus, _Mapping]]] = ...) -> None: ...
+
+class TaskReport(_message.Message):
+    __slots__ = ("number", "status", "event", "metrics")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    status: TaskStatus
+    event: str
+    metrics: _containers.RepeatedCompositeFieldContainer[_update_pb2.Metric]
+    def __init__(self, number: _Optional[int] = ..., status: _Optional[_Union[TaskStatus, _Mapping]] = ..., event: _Optional[str] = ..., metrics: _Optional[_Iterable[_Union[_update_pb2.Metric, _Mapping]]] = ...) -> None: ...
+
+class TaskResult(_message.Message):
+    __slots__ = ("status", "archive", "metrics")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    status: TaskStatus
+    archive: bytes
+    metrics: _containers.RepeatedCompositeFieldContainer[_update_pb2.Metric]
+    def __init__(self, status: _Optional[_Union[TaskStatus, _Mapping]] = ..., archive: _Optional[bytes] = ..., metrics: _Optional[_Iterable[_Union[_update_pb2.Metric, _Mapping]]] = ...) -> None: ...
+
+class ControlError(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class Request(_message.Message):
+    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_FIELD_NUMBER: _ClassVar[int]
+    LIST_TASKS_FIELD_NUMBER: _ClassVar[int]
+    WATCH_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    FETCH_RESULT_FIELD_NUMBER: _ClassVar[int]
+    LIST_DEVICES_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    submit: Submit
+    list_tasks: ListTasks
+    watch: Watch
+    cancel: Cancel
+    fetch_result: FetchResult
+    list_devices: ListDevices
+    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ...) -> None: ...
+
+class Reply(_message.Message):
+    __slots__ = ("number", "task_status", "task_list", "device_list", "task_report", "task_result", "control_error", "last")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TASK_STATUS_FIELD_NUMBER: _ClassVar[int]
+    TASK_LIST_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_LIST_FIELD_NUMBER: _ClassVar[int]
+    TASK_REPORT_FIELD_NUMBER: _ClassVar[int]
+    TASK_RESULT_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    task_status: TaskStatus
+    task_list: TaskList
+    device_list: DeviceList
+    task_report: TaskReport
+    task_result: TaskResult
+    control_error: ControlError
+    last: bool
+    def __init__(self, number: _Optional[int] = ..., task_status: _Optional[_Union[TaskStatus, _Mapping]] = ..., task_list: _Optional[_Union[TaskList, _Mapping]] = ..., device_list: _Optional[_Union[DeviceList, _Mapping]] = ..., task_report: _Optional[_Union[TaskReport, _Mapping]] = ..., task_result: _Optional[_Union[TaskResult, _Mapping]] = ..., control_error: _Optional[_Union[ControlError, _Mapping]] = ..., last: bool = ...) -> None: ...
