@@ -1,0 +1,58 @@
+"""What the aggregator of a demo could see and what it could not, in words for people.
+
+Rules:
+- one text for the terminal and the report; figures come from the run;
+- a limit of the protection is said beside the protection (docs/threat-model.md has the whole).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dreamshare_cli.demo.result import DemoResult
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """Sentences, each one fact.
+
+    Attributes:
+        seen: what the aggregator learnt.
+        unseen: what it did not learn.
+        limits: what the masks do not protect from.
+    """
+
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
+def disclose(result: DemoResult) -> Disclosure:
+    """Return the sentences for this run."""
+    least = len(result.survivors) if result.dropped else len(result.clients)
+    who = "Which devices took part (id and label), when each answered, and how many bytes it sent"
+    if result.dropped:
+        who += f"; that {result.dropped} of them stopped answering"
+    return Disclosure(
+        seen=(
+            f"{who}.",
+            f"{result.aggregations} sums, each over {least} devices or more: gradients on the "
+            "dreams, soft labels of the dreams, how often each class occurs in all of them "
+            "together.",
+            "The dreams themselves: it makes them from those sums and sends them to everybody.",
+        ),
+        unseen=(
+            "Any image, or anything about one image.",
+            "Any net: neither its weights nor their gradients left the device.",
+            "The answer of one device. Each came under masks that cancel only in the sum: to the "
+            "aggregator it is a string of random words.",
+            "How many digits a device holds and of which classes.",
+            "Any device's accuracy. The figures here were read from the devices' own files.",
+        ),
+        limits=(
+            "Sums over few devices still tell something about the group, and a device that helps "
+            "the aggregator takes its own part out of the sum. Real cohorts should be larger.",
+            "Here everything runs on one machine under one account, so this shows the protocol, "
+            "not a separation of the parties.",
+        ),
+    )

@@ -1,0 +1,270 @@
+"""The demo's two pictures as PNG bytes: accuracy curves and a gallery of dreams.
+
+Shape legend: N dreams, C channels, H height, W width.
+
+Rules:
+- figures are made without pyplot, so nothing global is set and no window is looked for;
+- a curve shows test accuracy as the devices reported it; the gallery shows dreams as they were
+  sent to everybody, not chosen and not smoothed.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.palette import Palette
+from dreamshare_cli.demo.result import ClientResult, DemoResult
+
+DPI = 144
+CLASSES = 10
+
+_DREAM_COLOURS = ("#16122b", "#3a1d78", "#7b2fb5", "#d0568f", "#ffb27a", "#fff6d8")
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Dreams of a run.
+
+    Attributes:
+        dreams_NCHW: in the nets' normalised input space; the first channel is shown.
+        labels_N: the digit that each dream was made for, 0 to 9.
+        cycles_N: the cycle that each was dreamt in, from 1.
+    """
+
+    dreams_NCHW: NDArray[np.float32]
+    labels_N: NDArray[np.int64]
+    cycles_N: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        count = len(self.dreams_NCHW)
+        if self.dreams_NCHW.ndim != 4 or not len(self.labels_N) == len(self.cycles_N) == count:
+            raise ConfigError(
+                f"a gallery needs dreams of shape NCHW with a label and a cycle each; got "
+                f"{self.dreams_NCHW.shape}, {self.labels_N.shape}, {self.cycles_N.shape}"
+            )
+
+
+# ---- accuracy ------------------------------------------------------------------------------------
+
+
+def accuracy_png(result: DemoResult, palette: Palette, *, narrow: bool = False) -> bytes:
+    """Draw each device's accuracy over the cycles, beside what it reaches alone, and the mean.
+
+    `narrow` stacks the panels for a phone.
+    """
+    count = len(result.clients)
+    columns = 2 if narrow else max(2, math.ceil(math.sqrt(count)))
+    rows = math.ceil(count / columns)
+    stacked = narrow or count > 6
+    width = 4.6 if narrow else 2.4 * columns if stacked else 5.0 + 2.25 * columns
+    figure = Figure(
+        figsize=(width, 3.4 + 1.75 * rows) if stacked else (width, 2.2 * max(rows, 2)),
+        dpi=DPI,
+        facecolor=palette.card,
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.03, hspace=0.03),
+    )
+    FigureCanvasAgg(figure)
+    grid = (
+        figure.add_gridspec(2, 1, height_ratios=(3.2, 1.75 * rows))
+        if stacked
+        else figure.add_gridspec(1, 2, width_ratios=(4.4, 2.25 * columns))
+    )
+    _draw_mean(figure.add_subplot(grid[0]), result, palette)
+    _draw_devices(figure, grid[1], (rows, columns), result, palette)
+    return _png(figure)
+
+
+def _draw_mean(axes: Axes, result: DemoResult, palette: Palette) -> None:
+    survivors = result.survivors
+    together = _mean_curve([c.curve for c in survivors])
+    alone = _mean_curve([_alone(c) for c in survivors])
+    values = [*together, *alone, result.mean_balanced]
+    low, high = min(values), max(values)
+    room = max(2.0, high - low)
+    # The lower right belongs to the legend: curves that rise leave it empty.
+    _dress(axes, palette, (low - 0.45 * room, high + 0.1 * room), len(together) - 1)
+    steps = np.arange(len(together))
+    if len(alone) == len(together):
+        axes.fill_between(steps, alone, together, color=palette.accent, alpha=0.13, linewidth=0)
+    axes.plot(steps, together, color=palette.accent, lw=3, marker="o", ms=5.5,
+              label=f"sharing dreams  {together[-1]:.1f} %")  # fmt: skip
+    axes.plot([0, len(together) - 1], [result.mean_balanced] * 2, ":", color=palette.middle, lw=1.8,
+              label=f"alone, label histogram used  {result.mean_balanced:.1f} %")  # fmt: skip
+    axes.plot(np.linspace(0, len(together) - 1, len(alone)), alone, "--", color=palette.alone, lw=2,
+              label=f"alone  {alone[-1]:.1f} %")  # fmt: skip
+    axes.legend(
+        loc="lower right",
+        fontsize=9,
+        labelcolor=palette.ink,
+        facecolor=palette.card,
+        edgecolor=palette.card,
+        framealpha=1.0,
+    )
+    axes.set_title("mean of the devices", loc="left", color=palette.ink, fontsize=11, weight="bold")
+    axes.set_ylabel("test accuracy, %", color=palette.muted, fontsize=9)
+    axes.set_xlabel("cycle", color=palette.muted, fontsize=9)
+
+
+def _draw_devices(
+    figure: Figure,
+    where: SubplotSpec,
+    shape: tuple[int, int],
+    result: DemoResult,
+    palette: Palette,
+) -> None:
+    limits = _range(result)
+    inner = GridSpecFromSubplotSpec(*shape, subplot_spec=where)
+    for place, client in enumerate(result.clients):
+        axes = figure.add_subplot(inner[place // shape[1], place % shape[1]])
+        _dress(axes, palette, limits, result.rounds)
+        axes.tick_params(
+            labelleft=place % shape[1] == 0,
+            labelbottom=place + shape[1] >= len(result.clients),
+            labelsize=7,
+        )
+        _draw_client(axes, client, palette)
+
+
+def _draw_client(axes: Axes, client: ClientResult, palette: Palette) -> None:
+    together = np.asarray(client.curve)
+    alone = np.asarray(_alone(client))
+    steps = np.arange(len(together))
+    colour = palette.accent if client.alive else palette.lost
+    if client.alive and len(alone) == len(together):
+        axes.fill_between(steps, alone, together, color=colour, alpha=0.13, linewidth=0)
+    if len(alone) > 1 and client.alive:
+        places = np.linspace(0, max(1, len(together) - 1), len(alone))
+        axes.plot(places, alone, "--", color=palette.alone, lw=1.3)
+    if len(together):
+        axes.plot(steps, together, color=colour, lw=2, marker="o", ms=3)
+    if len(together) and not client.alive:
+        axes.plot(steps[-1], together[-1], marker="x", ms=9, mew=2.2, color=palette.lost)
+    axes.set_title(client.name, loc="left", color=palette.ink, fontsize=8.5, weight="bold", pad=13)
+    detail = client.architecture if client.alive else f"{client.architecture}, killed"
+    axes.text(0, 1.03, detail, transform=axes.transAxes, color=palette.muted, fontsize=7.5,
+              va="bottom")  # fmt: skip
+
+
+def _alone(client: ClientResult) -> tuple[float, ...]:
+    """What the device reaches without the others: its curve, or a line between the two ends."""
+    if client.independent_curve:
+        return client.independent_curve
+    if client.before is None or client.independent is None:
+        return ()
+    return (client.before, client.independent)
+
+
+def _mean_curve(curves: list[tuple[float, ...]]) -> NDArray[np.float64]:
+    length = min((len(c) for c in curves), default=0)
+    stacked = np.asarray([c[:length] for c in curves], dtype=np.float64)
+    mean: NDArray[np.float64] = stacked.mean(axis=0)
+    return mean
+
+
+def _range(result: DemoResult) -> tuple[float, float]:
+    values = [v for c in result.clients for v in (*c.curve, *_alone(c))]
+    low, high = min(values), max(values)
+    room = max(4.0, 0.12 * (high - low))
+    return max(0.0, low - room), min(104.0, high + room)
+
+
+def _dress(axes: Axes, palette: Palette, limits: tuple[float, float], cycles: int) -> None:
+    axes.set_facecolor(palette.card)
+    axes.set_ylim(*limits)
+    axes.set_xlim(-0.25, cycles + 0.25)
+    axes.grid(axis="y", color=palette.line, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(colors=palette.muted, length=0, labelsize=8.5)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+
+
+# ---- dreams --------------------------------------------------------------------------------------
+
+
+def dreams_png(
+    gallery: Gallery, palette: Palette, *, narrow: bool = False, most_rows: int = 6
+) -> bytes:
+    """Draw one column per digit and one row per cycle: the first dream of each.
+
+    With more than `most_rows` cycles the rows are spread evenly, the last cycle included; `narrow`
+    writes larger, for a phone.
+    """
+    cycles = np.unique(gallery.cycles_N)
+    if len(cycles) > most_rows:
+        cycles = cycles[np.unique(np.linspace(0, len(cycles) - 1, most_rows).round().astype(int))]
+    rows = len(cycles)
+    width, margin = (4.6, 0.3) if narrow else (7.6, 0.68)
+    tile = (width - margin - 0.1) / CLASSES
+    height = 0.5 + rows * tile
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor=palette.card)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes(
+        (margin / width, 0.08 / height, 1 - (margin + 0.1) / width, rows * tile / height)
+    )
+    colours = LinearSegmentedColormap.from_list("dream", list(_DREAM_COLOURS))
+    low, high = _contrast(gallery.dreams_NCHW)
+    # Every tile is a unit square with a gap of 0.06 to the next.
+    for (row, digit), image in _tiles(gallery, cycles).items():
+        axes.imshow(
+            image,
+            cmap=colours,
+            vmin=low,
+            vmax=high,
+            interpolation="nearest",
+            extent=(digit, digit + 0.94, row + 0.94, row),
+        )
+    axes.set_xlim(0, CLASSES)
+    axes.set_ylim(rows, 0)
+    axes.set_axis_off()
+    top, side = {"ha": "center", "va": "bottom"}, {"ha": "right", "va": "center"}
+    for digit in range(CLASSES):
+        axes.text(digit + 0.47, -0.1, str(digit), top, color=palette.ink, size=12, weight="bold")
+    for row, cycle in enumerate(cycles):
+        text = str(cycle) if narrow else f"cycle {cycle}"
+        axes.text(-0.12, row + 0.47, text, side, color=palette.muted, size=8.5)
+    return _png(figure)
+
+
+def _tiles(
+    gallery: Gallery, cycles: NDArray[np.int64]
+) -> dict[tuple[int, int], NDArray[np.float32]]:
+    """Return the first dream of each (row, digit) that exists."""
+    tiles = {}
+    for row, cycle in enumerate(cycles):
+        for digit in range(CLASSES):
+            places = np.flatnonzero((gallery.cycles_N == cycle) & (gallery.labels_N == digit))
+            if len(places):
+                tiles[row, digit] = gallery.dreams_NCHW[places[0], 0]
+    return tiles
+
+
+def _contrast(dreams_NCHW: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the 2nd and 98th percentile, so that a few extreme pixels do not dim the rest."""
+    low, high = np.percentile(dreams_NCHW, (2, 98))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def _png(figure: Figure) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(
+        stream,
+        format="png",
+        facecolor=figure.get_facecolor(),
+        metadata={"Software": ""},
+    )
+    return stream.getvalue()
