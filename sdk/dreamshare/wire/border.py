@@ -1,0 +1,100 @@
+"""The checks that every decoder of this package shares.
+
+Rules:
+- whatever the bytes, a decoder returns a value or raises PeerProtocolError (MALFORMED, TOO_LARGE);
+- sizes are looked at before anything is parsed, counts before anything is built;
+- a parsed message must be canonical: no unknown field, no field twice, no default written out. The
+  three show as one thing: what is known, written again, is shorter than what came.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sized
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from dreamshare.errors import AbortCode, PeerProtocolError
+from dreamshare.wire import limits
+
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def refuse(text: str, code: AbortCode = AbortCode.MALFORMED) -> PeerProtocolError:
+    """Return the error to raise for what a peer sent."""
+    return PeerProtocolError(text, code)
+
+
+def parse(kind: type[AnyMessage], data: bytes, limit: int, *, canonical: bool = True) -> AnyMessage:
+    """Return `data` parsed as `kind`.
+
+    Raises:
+        PeerProtocolError: longer than `limit` bytes, no such message, or not canonical where asked.
+    """
+    name = kind.__name__
+    if len(data) > limit:
+        raise refuse(f"{name} of {len(data)} bytes; at most {limit} are taken", AbortCode.TOO_LARGE)
+    message: AnyMessage = kind()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        raise refuse(f"bytes that are no {name}") from None
+    message.DiscardUnknownFields()
+    if canonical and message.ByteSize() != len(data):
+        raise refuse(f"{name} with unknown, repeated or needless fields")
+    return message
+
+
+def count(items: Sized, limit: int, what: str) -> None:
+    """Refuse more than `limit` items."""
+    if len(items) > limit:
+        raise refuse(f"{len(items)} {what}; at most {limit} are taken", AbortCode.TOO_LARGE)
+
+
+def size(data: bytes, limit: int, what: str) -> bytes:
+    """Return `data`, refused when longer than `limit`."""
+    count(data, limit, f"bytes of {what}")
+    return data
+
+
+def exactly(data: bytes, length: int, what: str) -> bytes:
+    """Return `data`, refused unless it has `length` bytes."""
+    if len(data) != length:
+        raise refuse(f"{what} of {len(data)} bytes; it has {length}")
+    return data
+
+
+def text(value: str, what: str, limit: int = limits.TEXT_LIMIT) -> str:
+    """Return `value`, refused when longer than `limit` bytes of UTF-8."""
+    count(value.encode(), limit, f"bytes of {what}")
+    return value
+
+
+def name(value: str, what: str) -> str:
+    """Return `value`, refused when empty or longer than a name may be."""
+    if not value:
+        raise refuse(f"empty {what}")
+    return text(value, what, limits.NAME_LIMIT)
+
+
+def unique(names: Iterable[str], what: str) -> None:
+    """Refuse a name that comes twice."""
+    seen: set[str] = set()
+    for each in names:
+        if each in seen:
+            raise refuse(f"{what} {each!r} twice")
+        seen.add(each)
+
+
+def finite(value: float, what: str) -> float:
+    """Return `value`, refused when infinite or not a number."""
+    if not math.isfinite(value):
+        raise refuse(f"{what} is not a finite number")
+    return value
+
+
+def present(message: Message, field: str) -> None:
+    """Refuse a message that lacks its part `field`."""
+    if not message.HasField(field):
+        raise refuse(f"{type(message).__name__} without {field}")
