@@ -7,11 +7,11 @@ FFT.
 
 How large may the greatest value be where the bytes are random, as masked words are?
 - Let x be centred with d coordinates, v the d numbers read at one place. r = sum(a_i v_i) with
-  a_i = x_i / (|x| |v|), |v| about sqrt(d) sigma. Integers and lanes of random bytes are uniform on an
-  interval of half-width sqrt(3) sigma, so by Hoeffding P(|r| > z) <= 2 exp(-z^2 d / 6).
-- Floats of random bytes have random signs, and are clipped here to the vector's own range c; more
-  than half of them have an exponent that lands on c, so sigma^2 >= c^2 / 2 and
-  P(|r| > z) <= 2 exp(-z^2 d / 4), which is smaller.
+  a_i = x_i / (|x| |v|), |v| about sqrt(d) sigma. Integers and lanes of random bytes are uniform on
+  an interval of half-width sqrt(3) sigma, so by Hoeffding P(|r| > z) <= 2 exp(-z^2 d / 6).
+- Floats of random bytes have random signs, and are clipped here to the vector's own range c; about
+  half of them have an exponent that lands on c, so sigma^2 is about c^2 / 2 and
+  P(|r| > z) <= 2 exp(-z^2 d / 4), which is smaller with room to spare.
 - K comparisons fail together with a chance of at most e where z = sqrt(6 ln(2K / e) / d).
 """
 
