@@ -1,1 +1,1 @@
-"""The edge agent: a device that takes part in rounds, embedded in an application or as a service."""
+"""The edge agent: a device that takes part in rounds, in an application or as a service."""

@@ -1,0 +1,88 @@
+"""The agent's settings file (TOML). `dreamshare agent config` prints it with every field explained.
+
+Rules:
+- relative paths are taken from the folder of the settings file;
+- the learner is named here, on the device, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamshare.errors import ConfigError
+from dreamshare.settings import Scalar, load_settings, setting
+from dreamshare_edge.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerConfig:
+    """Which code computes, and with what settings."""
+
+    factory: str = setting(
+        "Function that makes learner and data: 'package.module:function'. It gets the table "
+        "[learner.settings] and returns a dreamshare_edge.Equipment.",
+        default="my_package.my_module:make_equipment",
+    )
+    settings: Mapping[str, Scalar] = setting(
+        "Passed to the factory as it stands: strings, numbers, true or false.", default={}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Everything that `dreamshare agent run` needs to know."""
+
+    link: str = setting(
+        "Where the aggregator listens: grpcs://host:port (mutual TLS).",
+        default="grpcs://127.0.0.1:7443",
+    )
+    identity: Path = setting(
+        "The device's identity, as `dreamshare enrol device` wrote it.", default=Path("device.key")
+    )
+    store: Path = setting(
+        "Folder for the journal and the learner's weights; one agent each.", default=Path("state")
+    )
+    algorithms: tuple[str, ...] = setting(
+        "What this device is willing to compute.",
+        default=("codream/1", "evaluate/1"),
+    )
+    label: str = setting(
+        "What the operator sees beside the device's id. Empty: what the factory says.", default=""
+    )
+    report: Path | None = setting(
+        "The device's own report, JSON lines: rounds, bytes, accuracy before and after each "
+        "exchange. It stays on the device. Absent: none is written.",
+        default=None,
+        example="report.jsonl",
+    )
+    threads: int = setting("Compute threads of the numeric libraries, 1 or more.", default=1)
+    seed: int = setting(
+        "Seeds the device's own sampling, 0 or more; masks never depend on it.", default=0
+    )
+    learner: LearnerConfig = setting("What computes.", default=LearnerConfig())
+    policy: Policy = setting(
+        "The device's own floor: what it refuses, whatever is signed.", default=Policy()
+    )
+
+    def __post_init__(self) -> None:
+        if not self.algorithms:
+            raise ConfigError("algorithms is empty; name at least one, e.g. 'codream/1'")
+        if self.threads < 1:
+            raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+
+    def beside(self, folder: Path) -> AgentConfig:
+        """Return the same settings with relative paths taken from `folder`."""
+        report = None if self.report is None else folder / self.report
+        return dataclasses.replace(
+            self, identity=folder / self.identity, store=folder / self.store, report=report
+        )
+
+
+def load_config(path: Path) -> AgentConfig:
+    """Read an agent's settings file; raises ConfigError, which names file and key."""
+    return load_settings(AgentConfig, path).beside(path.parent)

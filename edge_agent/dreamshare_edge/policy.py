@@ -1,0 +1,147 @@
+"""The device's own floor: what it refuses, whatever is signed (docs/protocol.md 4.12).
+
+Rules:
+- the policy comes from the device's owner, never from the aggregator;
+- `floor()` is what the secure-aggregation machine enforces on offers and rounds;
+- `admit()` is what the agent asks before it computes: it raises, it never returns a bool;
+- a clause that this release cannot satisfy (noise) refuses every round and says so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError, UnsafePlan
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare.settings import setting
+from dreamshare_crypto.graph import Floor
+from dreamshare_edge.conditions import Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a device's owner allows; every field's meaning, unit and range is its setting text."""
+
+    least_cohort: int = setting(
+        "Fewest devices in a sum that this one joins, 3 or more. 3 tolerates no dropout.",
+        default=3,
+    )
+    gamma: float = setting(
+        "Part of a roster that may collude with the aggregator, 0 to 0.33; offers that assume "
+        "less are refused.",
+        default=0.05,
+    )
+    sigma: int = setting("Least statistical security in bits, 40 to 128.", default=64)
+    algorithms: tuple[str, ...] = setting(
+        "Algorithms that may run, e.g. 'codream/1'. Empty: all that the agent was given.",
+        default=(),
+    )
+    refused_steps: tuple[str, ...] = setting(
+        "Steps that may not run although their algorithm may, e.g. 'codream/1:labels'.",
+        default=(),
+    )
+    rounds_per_day: int | None = setting(
+        "Most rounds answered in 24 hours, all tasks together, 1 or more. Absent: no limit.",
+        default=None,
+        example=400,
+    )
+    epsilon_per_month: float | None = setting(
+        "Privacy budget (epsilon) for 30 days, above 0. When set, rounds without noise are "
+        "refused; this release has no rounds with noise, so all are. Absent: not accounted.",
+        default=None,
+        example=8.0,
+    )
+    on_charger: bool = setting("Compute only on external power.", default=False)
+    unmetered: bool = setting("Compute only on an unmetered network.", default=False)
+    unknown_allows: bool = setting(
+        "Whether 'cannot tell' counts as allowed for on_charger and unmetered.", default=False
+    )
+    draws: int = setting(
+        "Most answers for one payload, redraws included, 1 to 16 (docs/protocol.md 13.3).",
+        default=3,
+    )
+    monotone_active: bool = setting(
+        "Refuse rounds whose active set regained a device (docs/protocol.md 13.1).", default=True
+    )
+    min_bits: int = setting("Coarsest fixed-point resolution in bits, 8 to 20.", default=8)
+    max_clip: float = setting(
+        "Largest bound of a coordinate that a round may declare, above 0.", default=1e6
+    )
+    max_vector_words: int = setting(
+        "Longest masked vector in 64-bit words, 1 or more (4,000,000 words are 32 MB).",
+        default=4_000_000,
+    )
+
+    def __post_init__(self) -> None:
+        def must(holds: bool, name: str, wanted: str) -> None:
+            if not holds:
+                raise ConfigError(f"policy: {name} is {getattr(self, name)}; it must be {wanted}")
+
+        must(self.least_cohort >= 3, "least_cohort", "3 or more")
+        must(0 <= self.gamma <= 0.33, "gamma", "0 to 0.33")
+        must(40 <= self.sigma <= 128, "sigma", "40 to 128")
+        must(self.rounds_per_day is None or self.rounds_per_day >= 1, "rounds_per_day", ">= 1")
+        epsilon = self.epsilon_per_month
+        must(epsilon is None or 0 < epsilon < math.inf, "epsilon_per_month", "above 0 and finite")
+        must(1 <= self.draws <= 16, "draws", "1 to 16")
+        must(8 <= self.min_bits <= 20, "min_bits", "8 to 20")
+        must(0 < self.max_clip < math.inf, "max_clip", "above 0 and finite")
+        must(self.max_vector_words >= 1, "max_vector_words", "1 or more")
+        for step in self.refused_steps:
+            if ":" not in step:
+                raise ConfigError(f"policy: refused step {step!r} must read 'algorithm:step'")
+
+    def floor(self) -> Floor:
+        """Return what the secure-aggregation machine enforces (docs/protocol.md 4.12)."""
+        return Floor(
+            least_cohort=self.least_cohort,
+            gamma_ppm=round(self.gamma * 1_000_000),
+            sigma=self.sigma,
+            min_bits=self.min_bits,
+            max_clip=self.max_clip,
+            draws=self.draws,
+            monotone_active=self.monotone_active,
+            max_vector_words=self.max_vector_words,
+        )
+
+    def allows(self, algorithm: str) -> bool:
+        """Whether the policy names this algorithm (an empty list names them all)."""
+        return not self.algorithms or algorithm in self.algorithms
+
+    def admit(self, plan: RoundPlan, conditions: Conditions, answered_today: int) -> None:
+        """Return when this round may be computed now.
+
+        Args:
+            answered_today: rounds that the device answered in the last 24 hours.
+
+        Raises:
+            ConfigError: the owner does not allow this algorithm or step (refusal S6).
+            UnsafePlan: the round has less protection than the owner wants (S5).
+            BudgetExhausted: the rounds of the day are used up (S6).
+            PrivacyError: not under these conditions (S6).
+        """
+        if not self.allows(plan.algorithm):
+            raise ConfigError(
+                f"the policy does not name {plan.algorithm}; it allows {', '.join(self.algorithms)}"
+            )
+        if f"{plan.algorithm}:{plan.step}" in self.refused_steps:
+            raise ConfigError(f"the policy refuses the step {plan.step} of {plan.algorithm}")
+        if self.epsilon_per_month is not None:
+            raise UnsafePlan(
+                "the policy sets epsilon_per_month, so it refuses rounds without noise; "
+                "this release has no rounds with noise"
+            )
+        self._require("on_charger", self.on_charger, conditions.charging, "on external power")
+        self._require("unmetered", self.unmetered, conditions.unmetered, "on an unmetered network")
+        if self.rounds_per_day is not None and answered_today >= self.rounds_per_day:
+            raise BudgetExhausted(
+                f"{answered_today} rounds were answered in the last 24 hours; "
+                f"the policy allows {self.rounds_per_day}"
+            )
+
+    def _require(self, clause: str, wanted: bool, found: bool | None, words: str) -> None:
+        if not wanted or found or (found is None and self.unknown_allows):
+            return
+        state = "cannot tell whether it is" if found is None else "is not"
+        raise PrivacyError(f"the policy sets {clause} and the device {state} {words}")

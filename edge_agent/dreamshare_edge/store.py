@@ -1,0 +1,189 @@
+"""What a device keeps on its disk, in one folder that belongs to one agent at a time.
+
+    store/
+      lock                     held (flock) while an agent runs
+      ledger                   when rounds were answered; all tasks together
+      tasks/<task id>/journal  records of docs/protocol.md 9.1, one log a task
+      tasks/<task id>/slots/   key slots, one 0600 file each, replaced atomically
+      kept/<name>              the learner's weights and other blobs of the shell
+
+Rules:
+- `FileJournal` is the journal seam of `dreamshare.protocol.journal`: an append with `sync` returns
+  after fsync; a slot is overwritten by rename and forgotten by unlink, each with its folder synced;
+- key slots are files: what is forgotten is gone from the folder, but a flash disk may keep old
+  blocks. The forward chain (9.3), of which only the newest value is kept, makes those useless;
+- all of it is written with mode 0600 in folders of mode 0700.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote, unquote
+
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId
+from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secret import Secret
+from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomically
+
+_DAY_S = 86_400.0
+_SLOT_NAME_LIMIT = 120
+
+
+class FileJournal:
+    """One task's journal and key slots on the disk."""
+
+    blocks = True
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the journal in `folder`; raises DamagedLog, OSError."""
+        self._slots = folder / "slots"
+        _make_folder(self._slots)
+        for leftover in self._slots.glob(".*.new"):
+            leftover.unlink()
+        self._log = AppendLog.open(folder / "journal")
+
+    def append(self, record: Record, sync: bool) -> None:
+        """Append a record; durable on return where `sync`; raises OSError."""
+        self._log.append(bytes([record.kind]) + record.body, sync=sync)
+
+    def records(self) -> Sequence[Record]:
+        """Return every whole record, oldest first; raises DamagedLog on an unknown kind."""
+        try:
+            return [Record(RecordKind(raw[0]), raw[1:]) for raw in self._log.read()]
+        except (ValueError, IndexError):
+            raise DamagedLog("a journal holds a record of an unknown kind") from None
+
+    def keep(self, slot: str, secret: Secret) -> None:
+        """Replace the slot's content, durably; raises OSError."""
+        write_atomically(self._slots / _file_name(slot), secret.reveal())
+
+    def forget(self, slot: str) -> None:
+        """Remove the slot, durably; nothing happens where it does not exist."""
+        (self._slots / _file_name(slot)).unlink(missing_ok=True)
+        sync_folder(self._slots)
+
+    def slots(self) -> Mapping[str, Secret]:
+        """Return every slot's content."""
+        return {
+            unquote(path.name): Secret(path.read_bytes(), "key slot")
+            for path in sorted(self._slots.iterdir())
+        }
+
+    def close(self) -> None:
+        """Sync and close; idempotent."""
+        self._log.close()
+
+
+class FileStore:
+    """A device's folder; open one per agent, with `with` or until `close`."""
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open or create.
+
+        Raises:
+            ConfigError: another agent uses the folder, or it cannot be written.
+            DamagedLog: the ledger is damaged.
+        """
+        self._folder = Path(folder)
+        self._journals: dict[TaskId, FileJournal] = {}
+        try:
+            _make_folder(self._folder / "tasks")
+            _make_folder(self._folder / "kept")
+            self._lock = _lock(self._folder)
+            self._ledger = AppendLog.open(self._folder / "ledger")
+        except OSError as error:
+            raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from None
+        self._answered = [struct.unpack("<d", raw)[0] for raw in self._ledger.read()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def tasks(self) -> tuple[TaskId, ...]:
+        """Return the tasks that have a journal."""
+        found = [p.name for p in (self._folder / "tasks").iterdir() if len(p.name) == 32]
+        return tuple(TaskId(bytes.fromhex(name)) for name in sorted(found))
+
+    def journal(self, task: TaskId) -> FileJournal:
+        """Return the task's journal, created where there is none; one object per task."""
+        if task not in self._journals:
+            self._journals[task] = FileJournal(self._folder / "tasks" / task.hex())
+        return self._journals[task]
+
+    def drop(self, task: TaskId) -> None:
+        """Remove a finished task's journal and slots."""
+        if (journal := self._journals.pop(task, None)) is not None:
+            journal.close()
+        shutil.rmtree(self._folder / "tasks" / task.hex(), ignore_errors=True)
+        sync_folder(self._folder / "tasks")
+
+    def charge(self, now: float) -> None:
+        """Note durably that one more round is answered at `now` (Unix seconds); OSError."""
+        self._ledger.append(struct.pack("<d", now), sync=True)
+        self._answered.append(now)
+
+    def answered_since(self, moment: float) -> int:
+        """Return how many rounds were charged at `moment` or later, all tasks together."""
+        return sum(1 for when in self._answered if when >= moment)
+
+    def answered_today(self, now: float) -> int:
+        """Return how many rounds were charged in the last 24 hours."""
+        return self.answered_since(now - _DAY_S)
+
+    def save(self, name: str, content: bytes) -> None:
+        """Keep a blob under a name, atomically; raises OSError where the disk refuses."""
+        write_atomically(self._folder / "kept" / _file_name(name), content)
+
+    def load(self, name: str) -> bytes | None:
+        """Return a kept blob, or None."""
+        path = self._folder / "kept" / _file_name(name)
+        return path.read_bytes() if path.exists() else None
+
+    def close(self) -> None:
+        """Sync and close everything and let go of the folder; idempotent."""
+        for journal in self._journals.values():
+            journal.close()
+        self._journals.clear()
+        self._ledger.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _make_folder(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _lock(folder: Path) -> int:
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConfigError(
+            f"another agent uses {folder}; give every agent a store folder of its own"
+        ) from None
+    return handle
+
+
+def _file_name(name: str) -> str:
+    quoted = quote(name, safe="")
+    if not quoted or quoted.startswith(".") or len(quoted) > _SLOT_NAME_LIMIT:
+        raise ConfigError(f"{name!r} cannot name a file of the store")
+    return quoted

@@ -1,0 +1,82 @@
+"""The agent's settings file and the learner that it names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Batch
+from dreamshare.settings import default_text, read_settings
+from dreamshare_edge.config import AgentConfig, load_config
+from dreamshare_edge.equipment import Equipment, load_equipment
+
+
+def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text('identity = "a.key"\nstore = "/var/lib/x"\nreport = "r.jsonl"\n')
+    config = load_config(path)
+    assert config.identity == tmp_path / "a.key"
+    assert config.store == Path("/var/lib/x")
+    assert config.report == tmp_path / "r.jsonl"
+
+
+def test_the_printed_default_is_the_default() -> None:
+    text = default_text(AgentConfig)
+    assert read_settings(AgentConfig, text, source="agent.toml") == AgentConfig()
+    for key in ("link", "identity", "[learner]", "[learner.settings]", "[policy]", "least_cohort"):
+        assert key in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("algorithms = []", "algorithms is empty"),
+        ("threads = 0", "threads is 0"),
+        ("seed = -1", "seed is -1"),
+        ("polcy = 1", "did you mean 'policy'"),
+        ("[policy]\nleast_cohort = 2", "least_cohort is 2"),
+        ("[policy]\nleast_cohor = 3", "did you mean 'policy.least_cohort'"),
+    ],
+)
+def test_mistakes_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "agent.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "must read 'package.module:function'"),
+        ("dreamshare_nowhere:make", "there is no module 'dreamshare_nowhere'"),
+        ("json:make_learner", "json has no function 'make_learner'"),
+        ("builtins:dict", "returned dict; it must return a dreamshare_edge.Equipment"),
+    ],
+)
+def test_a_factory_that_does_not_fit_is_named(name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_equipment(name, {})
+    assert message in str(caught.value)
+
+
+class Signs:
+    """Classifies by sign, two classes; enough of a learner to be measured."""
+
+    classes = 2
+
+    def logits(self, x_NCHW: np.ndarray) -> np.ndarray:
+        x_N = x_NCHW.reshape(len(x_NCHW))
+        return np.stack([-x_N, x_N], axis=1)
+
+
+def test_accuracy_is_the_part_of_the_held_out_examples_that_is_right() -> None:
+    x = np.array([-1.0, 2.0, 3.0, -4.0], np.float32).reshape(4, 1, 1, 1)
+    holdout = Batch(x, np.array([0, 1, 0, 0]))  # three of four
+    assert Equipment(Signs(), (), holdout).accuracy() == 0.75  # type: ignore[arg-type]
+    assert Equipment(Signs(), ()).accuracy() is None  # type: ignore[arg-type]

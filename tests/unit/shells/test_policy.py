@@ -1,0 +1,106 @@
+"""Every clause of the policy, at its edge."""
+
+from __future__ import annotations
+
+import pytest
+
+from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError, UnsafePlan
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare.settings import default_text, read_settings
+from dreamshare_crypto.graph import Floor
+from dreamshare_edge.conditions import Conditions, ManualConditions
+from dreamshare_edge.policy import Policy
+
+PLAN = RoundPlan("codream/1", "dream", b"{}")
+ANYWHERE = Conditions()
+
+
+def test_the_default_floor_is_the_protocols() -> None:
+    expected = Floor()
+    floor = Policy().floor()
+    assert floor.least_cohort == expected.least_cohort == 3
+    assert floor.gamma_ppm == expected.gamma_ppm == 50_000
+    assert floor.sigma == expected.sigma == 64
+    assert floor.modes == expected.modes
+    assert floor.draws == expected.draws
+    assert floor.monotone_active is True
+
+
+def test_the_floor_follows_the_policy() -> None:
+    floor = Policy(least_cohort=8, gamma=0.1, draws=1, max_clip=4.0, min_bits=12).floor()
+    assert (floor.least_cohort, floor.gamma_ppm, floor.draws) == (8, 100_000, 1)
+    assert (floor.max_clip, floor.min_bits) == (4.0, 12)
+
+
+def test_the_default_policy_admits_a_round_anywhere() -> None:
+    Policy().admit(PLAN, ANYWHERE, answered_today=10_000)
+
+
+def test_only_named_algorithms_run() -> None:
+    policy = Policy(algorithms=("fedavg/1",))
+    with pytest.raises(ConfigError, match="does not name codream/1; it allows fedavg/1"):
+        policy.admit(PLAN, ANYWHERE, 0)
+    Policy(algorithms=("codream/1",)).admit(PLAN, ANYWHERE, 0)
+
+
+def test_a_step_can_be_refused_alone() -> None:
+    policy = Policy(refused_steps=("codream/1:labels",))
+    policy.admit(PLAN, ANYWHERE, 0)
+    with pytest.raises(ConfigError, match="refuses the step labels"):
+        policy.admit(RoundPlan("codream/1", "labels", b"{}"), ANYWHERE, 0)
+
+
+def test_the_day_has_so_many_rounds_and_not_one_more() -> None:
+    policy = Policy(rounds_per_day=400)
+    policy.admit(PLAN, ANYWHERE, answered_today=399)
+    with pytest.raises(BudgetExhausted, match="allows 400"):
+        policy.admit(PLAN, ANYWHERE, answered_today=400)
+
+
+def test_a_privacy_budget_refuses_rounds_without_noise() -> None:
+    with pytest.raises(UnsafePlan, match="refuses rounds without noise"):
+        Policy(epsilon_per_month=8.0).admit(PLAN, ANYWHERE, 0)
+
+
+@pytest.mark.parametrize("clause", ["on_charger", "unmetered"])
+@pytest.mark.parametrize("unknown_allows", [False, True])
+@pytest.mark.parametrize("state", [False, None, True])
+def test_conditions(clause: str, unknown_allows: bool, state: bool | None) -> None:
+    policy = Policy(
+        on_charger=clause == "on_charger",
+        unmetered=clause == "unmetered",
+        unknown_allows=unknown_allows,
+    )
+    surroundings = ManualConditions()
+    surroundings.change(Conditions(charging=state, unmetered=state))
+    if state or (state is None and unknown_allows):
+        policy.admit(PLAN, surroundings.read(), 0)
+    else:
+        with pytest.raises(PrivacyError, match=f"sets {clause}"):
+            policy.admit(PLAN, surroundings.read(), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"least_cohort": 2}, "least_cohort is 2; it must be 3 or more"),
+        ({"gamma": 0.4}, "gamma is 0.4; it must be 0 to 0.33"),
+        ({"sigma": 39}, "sigma"),
+        ({"rounds_per_day": 0}, "rounds_per_day"),
+        ({"epsilon_per_month": 0.0}, "epsilon_per_month"),
+        ({"draws": 0}, "draws"),
+        ({"min_bits": 7}, "min_bits"),
+        ({"max_clip": float("inf")}, "max_clip"),
+        ({"max_vector_words": 0}, "max_vector_words"),
+        ({"refused_steps": ("labels",)}, "must read 'algorithm:step'"),
+    ],
+)
+def test_values_out_of_range_are_refused_at_once(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Policy(**change)  # type: ignore[arg-type]
+
+
+def test_the_policy_is_a_documented_settings_table() -> None:
+    text = default_text(Policy)
+    assert read_settings(Policy, text, source="policy.toml") == Policy()
+    assert "# rounds_per_day = 400" in text
