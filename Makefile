@@ -1,0 +1,48 @@
+# Every target installs what it needs into .venv; `services` alone touches the system.
+#
+#   make demo ARGS="--devices 6 --drop"      PYTHON=/path/to/python3.11 picks the interpreter
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SETTINGS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check protos services
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+demo: .venv/.demo ## four devices learn from each other's dreams, masks on (ARGS=... is passed on)
+	@$(BIN)/dreamshare demo $(ARGS)
+
+test: .venv/.dev ## the whole suite but the slow tests; needs no service and no root
+	@scripts/test all
+
+test-long: .venv/.dev ## the slow tests alone
+	@scripts/test long
+
+check: .venv/.dev ## format, lint, types, arrows, sizes, generated code
+	@scripts/check
+
+protos: .venv/.dev ## make the wire format's Python code anew
+	@scripts/protos
+
+services: ## install the system services that integration tests want (root, Debian)
+	@scripts/services
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Dreamshare needs Python 3.11 or later; name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# A stamp is older than the settings exactly when the environment may differ from them.
+.venv/.demo: $(SETTINGS) | .venv/bin/python
+	@echo "Installing what the demo needs into .venv (once; torch is the largest part)"
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	@touch $@
+
+.venv/.dev: $(SETTINGS) | .venv/bin/python
+	@echo "Installing what the tests need into .venv (once; torch is the largest part)"
+	$(PIP) install -c constraints.txt -e '.[demo,dev]'
+	@touch $@ .venv/.demo

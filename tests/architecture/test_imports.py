@@ -1,0 +1,109 @@
+"""Every module imports, the public names are pinned, and importing is cheap."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+import dreamshare
+from tests.architecture.packages import ROOMS, modules
+
+HEAVY = ("torch", "grpc", "aiomqtt", "sqlalchemy", "uvloop", "sklearn", "matplotlib", "rich", "typer")
+
+PUBLIC = {
+    "__version__",
+    "Clock",
+    "ManualClock",
+    "SystemClock",
+    "Field",
+    "Update",
+    "Algorithm",
+    "Ask",
+    "Crowd",
+    "Done",
+    "Tell",
+    "Batch",
+    "Data",
+    "Learner",
+    "Cohort",
+    "Deadlines",
+    "TaskPhase",
+    "TaskReport",
+    "TaskStatus",
+    "BudgetExhausted",
+    "ConfigError",
+    "DreamshareError",
+    "FrameTooLarge",
+    "LocalProtocolError",
+    "PeerProtocolError",
+    "PrivacyError",
+    "Rejected",
+    "TransportError",
+    "Unreachable",
+    "UnsafePlan",
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter holds after `statement`."""
+    script = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    return {name.partition(".")[0] for name in json.loads(answer.stdout)}
+
+
+@pytest.mark.parametrize("name", [m for m in modules() if not m.endswith("__main__")])
+def test_every_module_imports(name: str) -> None:
+    assert importlib.import_module(name).__name__ == name
+
+
+@pytest.mark.parametrize("name", [m for m in modules() if m.endswith("__main__")])
+def test_every_command_offers_main_and_does_nothing_when_imported(name: str) -> None:
+    assert callable(importlib.import_module(name).main)
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        m for m in modules() if "_pb2" not in m and not (importlib.import_module(m).__doc__ or "")
+    ]
+    assert silent == []
+
+
+def test_public_names_are_pinned() -> None:
+    assert set(dreamshare.__all__) == PUBLIC
+    assert len(dreamshare.__all__) == len(PUBLIC)
+
+
+def test_every_public_name_resolves_and_is_offered() -> None:
+    for name in PUBLIC:
+        assert getattr(dreamshare, name) is not None
+    assert set(dir(dreamshare)) == PUBLIC
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Dream'"):
+        _ = dreamshare.Dream  # type: ignore[attr-defined]
+
+
+def test_importing_the_library_costs_the_standard_library_alone() -> None:
+    loaded = loaded_by("import dreamshare")
+    assert not loaded & {*HEAVY, "numpy", "cryptography", "google"}
+
+
+def test_using_every_public_name_costs_no_framework_and_no_transport() -> None:
+    assert not loaded_by("from dreamshare import *") & set(HEAVY)
+
+
+@pytest.mark.parametrize("package", sorted(ROOMS))
+def test_importing_a_package_costs_no_framework(package: str) -> None:
+    assert not loaded_by(f"import {package}") & {"torch", "sklearn", "matplotlib", "rich", "typer"}
+
+
+@pytest.mark.parametrize("package", sorted(ROOMS))
+def test_every_package_is_typed(package: str) -> None:
+    assert (ROOMS[package] / "py.typed").is_file()
