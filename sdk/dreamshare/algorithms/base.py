@@ -1,4 +1,4 @@
-"""The contract of an algorithm: a frozen config and four small methods.
+"""The contract of an algorithm: a frozen config, four small methods and a table of its steps.
 
     class Counting:
         name = "counting/1"                              # a released name never changes meaning
@@ -7,6 +7,8 @@
         def plan(self, state) -> Ask | Tell | Done: ...  # what do I want next?
         def local(self, ask, learner, data, rng) -> Update: ...   # on the device
         def merge(self, state, mean, crowd) -> State: ...        # how the mean changes my state
+
+        def steps(self) -> Mapping[str, tuple[Field, ...]]: ...  # every Ask's largest fields
 
 A complete toy, which counts how many examples the cohort has in each class:
 
@@ -17,11 +19,12 @@ A complete toy, which counts how many examples the cohort has in each class:
     class Counting:
         name = "counting/1"
         def __init__(self, config): self.config = config
+        def steps(self): return {"count": (Field("counts", (10,), bound=65535.0),)}
         def init(self, rng): return CountingState()
         def plan(self, state):
             if state.counts_K is not None:
                 return Done({"counts": state.counts_K})
-            return Ask("count", (Field("counts", (10,), bound=65535.0),), sums=1)
+            return Ask("count", self.steps()["count"], sums=1)
         def local(self, ask, learner, data, rng):
             return Update({"counts": data.class_counts(10).astype(float)})
         def merge(self, state, mean, crowd):
@@ -29,6 +32,8 @@ A complete toy, which counts how many examples the cohort has in each class:
 
 Rules:
 - an algorithm sees neither masks nor messages, devices nor loops over them;
+- `steps` is the template of an epoch (docs/protocol.md 6): per Ask step the fields with their
+  largest bounds; an Ask may lower a bound, computed from public sums only (12.2), nothing else;
 - its state is a frozen dataclass of numbers, strings, tuples, arrays and mappings of arrays
   (`dreamshare.algorithms.checkpoint` stores it without pickle), so a killed service resumes;
 - `mean` holds, per declared field, sum(w x) / sum(w) over the survivors of one closed round;
@@ -102,7 +107,14 @@ State = TypeVar("State")
 class Algorithm(Protocol[State]):
     """See the module's docstring; `State` is the algorithm's own frozen dataclass."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return the registered name with its version, e.g. "codream/1"."""
+        ...
+
+    def steps(self) -> Mapping[str, tuple[Field, ...]]:
+        """Return, for every step that an Ask may name, its fields with their largest bounds."""
+        ...
 
     def init(self, rng: np.random.Generator) -> State:
         """Return the first state."""

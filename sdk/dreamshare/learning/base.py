@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.updates import PublicArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -41,7 +42,13 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class InputGradient:
-    """d loss / d x and the loss terms that it is made of (public names, unweighted values)."""
+    """d objective / d x and what it is made of.
+
+    Attributes:
+        gradient_NCHW: of `DreamObjective`'s sum over the batch.
+        logits_NK: at x, before any step.
+        terms: unweighted values by name ("task": mean per dream, "features": R_bn).
+    """
 
     gradient_NCHW: Floats
     logits_NK: Floats
@@ -61,6 +68,10 @@ class Data(Protocol):
 
     def class_counts(self, classes: int) -> Ints:
         """Return the number of examples of each class, shape (classes,)."""
+        ...
+
+    def held_out(self) -> Batch:
+        """Return the examples that are never trained on (x of shape (0, C, H, W) when none)."""
         ...
 
 
@@ -91,17 +102,37 @@ class Fits(Protocol):
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; each item holds the batches of one step.
 
-        The first batch of a step is local data, a second one is distilled from
-        (`objective.distillation_weight`). Returns the mean loss over the steps.
+        The first batch of a step is local data (hard labels), a second one is distilled from
+        (soft labels, `objective.distillation_weight`). Optimiser state lasts from call to call.
+        Returns the mean loss over the steps, 0.0 without any.
+
+        Raises:
+            ConfigError: a step without batches or with more than two, a batch without its labels.
         """
         ...
 
     def snapshot(self) -> bytes:
-        """Return parameters, buffers and optimiser state as bytes (safetensors; no pickle)."""
+        """Return parameters, buffers, optimiser state and memory as bytes (no pickle)."""
         ...
 
     def restore(self, snapshot: bytes) -> None:
         """Load what `snapshot` returned; raises ConfigError where it does not fit."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """Keeps public arrays between the steps of an algorithm, such as dreams to replay.
+
+    They are part of `snapshot`: a step that is redone after a crash starts from the same memory.
+    """
+
+    def memory(self) -> Mapping[str, PublicArray]:
+        """Return what `remember` was last given; empty at first."""
+        ...
+
+    def remember(self, memory: Mapping[str, PublicArray]) -> None:
+        """Replace the memory. Names hold lower-case letters, digits, '_' and '.'."""
         ...
 
 
@@ -118,5 +149,5 @@ class TrainsParameters(Protocol):
         ...
 
 
-class Learner(GivesPosteriors, GivesInputGradients, Fits, TrainsParameters, Protocol):
+class Learner(GivesPosteriors, GivesInputGradients, Fits, Remembers, TrainsParameters, Protocol):
     """Everything at once; what `TorchLearner` offers."""

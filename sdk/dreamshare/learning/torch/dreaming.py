@@ -1,0 +1,131 @@
+"""The gradient of a dream objective with respect to its inputs.
+
+Shape legend: B dreams, C channels, K classes; x is (B, C, H, W).
+
+Rules:
+- the teacher is in evaluation mode and asks for no parameter gradients while it dreams; its
+  parameters, buffers, modes and flags are the same before and after;
+- the statistics term reads the *input* of every BatchNorm layer through hooks that live for one
+  evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.objectives import DreamObjective
+
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A dream objective at one point: gradient (B, C, H, W), logits (B, K), unweighted terms."""
+
+    gradient: Tensor
+    logits: Tensor
+    terms: dict[str, float]
+
+
+def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> Evaluated:
+    """Return the gradient of `objective` at x; see `DreamObjective` for the formula.
+
+    Raises:
+        ConfigError: labels or weights that do not fit the batch, or a feature term for a net
+            without BatchNorm layers.
+    """
+    with teaching(net), ExitStack() as hooks, torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        distances: list[Tensor] = []
+        if objective.feature_weight > 0:
+            for layer in batch_norms(net):
+                hooks.callback(layer.register_forward_pre_hook(_measure(distances)).remove)
+        logits = net(x)
+        count = x.shape[0]
+        task_B = _task(logits, objective)
+        total = task_B.sum()
+        terms = {"task": float(task_B.detach().mean())}
+        if objective.feature_weight > 0:
+            if not distances:
+                raise ConfigError(
+                    "feature_weight > 0, but the net has no BatchNorm layer with running "
+                    "statistics; set feature_weight to 0 or use a net that has them"
+                )
+            features = torch.stack(distances).mean()
+            total = total + count * objective.feature_weight * features
+            terms["features"] = float(features.detach())
+        if objective.diversity > 0:
+            mean_K = functional.softmax(logits, dim=1).mean(dim=0)
+            spread = -(mean_K * (mean_K + 1e-8).log()).sum()
+            total = total - count * objective.diversity * spread
+            terms["diversity"] = float(spread.detach())
+        (gradient,) = torch.autograd.grad(total, x)
+    return Evaluated(gradient, logits.detach(), terms)
+
+
+def batch_norms(net: nn.Module) -> tuple[BatchNorm, ...]:
+    """Return the BatchNorm layers that keep running statistics, in the order of registration."""
+    return tuple(
+        m for m in net.modules() if isinstance(m, BatchNorm) and m.running_mean is not None
+    )
+
+
+@contextmanager
+def teaching(net: nn.Module) -> Iterator[None]:
+    """Hold the net in evaluation mode without parameter gradients; restore both afterwards."""
+    modes = [(module, module.training) for module in net.modules()]
+    wanted = [p for p in net.parameters() if p.requires_grad]
+    net.eval()
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+        for module, mode in modes:
+            module.training = mode
+
+
+def _task(logits: Tensor, objective: DreamObjective) -> Tensor:
+    """Return weights[b] * task(b), shape (B,)."""
+    count = logits.shape[0]
+    if objective.labels_B is None:
+        log_p = functional.log_softmax(logits, dim=1)
+        task_B = -(log_p.exp() * log_p).sum(dim=1)
+    else:
+        if objective.labels_B.shape != (count,) or objective.labels_B.max() >= logits.shape[1]:
+            raise ConfigError(f"labels_B must hold {count} classes below {logits.shape[1]}")
+        labels_B = torch.as_tensor(objective.labels_B, device=logits.device)
+        task_B = functional.cross_entropy(logits, labels_B, reduction="none")
+    if objective.weights_B is not None:
+        if objective.weights_B.shape != (count,):
+            raise ConfigError(f"weights_B has shape {objective.weights_B.shape}, not ({count},)")
+        task_B = task_B * torch.as_tensor(objective.weights_B, device=logits.device)
+    return task_B
+
+
+def _measure(distances: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    """Return a hook that appends RMS(mean - running mean) + RMS(var - running var)."""
+
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        (features,) = inputs
+        axes = [0, *range(2, features.dim())]
+        var_C, mean_C = torch.var_mean(features, dim=axes, unbiased=False)
+        distances.append(_rms(mean_C - layer.get_buffer("running_mean")) + _rms(var_C - layer.get_buffer("running_var")))
+
+    return hook
+
+
+def _rms(difference: Tensor) -> Tensor:
+    """Return the root mean square; 0 with gradient 0 where the difference is exactly 0."""
+    norm: Tensor = torch.linalg.vector_norm(difference)
+    return norm / difference.numel() ** 0.5
+

@@ -1,0 +1,151 @@
+"""Optimiser steps on local examples and on dreams.
+
+Shape legend: N batch, K classes.
+
+Rules:
+- dreams never move a BatchNorm layer's running statistics: they describe local data, and the next
+  dreams are drawn towards them;
+- the optimiser and its state last from call to call; rates are read from the objective each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.torch.dreaming import batch_norms
+
+TorchBatch = tuple[Tensor, Tensor | None, Tensor | None]
+"""Inputs, class indices, soft labels."""
+
+
+class Fitter:
+    """The training side of one net."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self._net = net
+        self._optimizer: torch.optim.Adam | torch.optim.SGD | None = None
+
+    def fit(self, steps: Iterable[tuple[TorchBatch, ...]], objective: FitObjective) -> float:
+        """Take one optimiser step per item; return the mean loss, 0.0 without steps."""
+        optimizer = self._tuned(objective)
+        log_prior = None
+        if objective.class_prior is not None:
+            device = next(self._net.parameters()).device
+            log_prior = torch.tensor(objective.class_prior, device=device).log()
+        losses = []
+        self._net.train()
+        for step in steps:
+            optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(step, objective, log_prior)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            losses.append(loss.detach())
+        self._net.eval()
+        return float(torch.stack(losses).mean()) if losses else 0.0
+
+    def state(self) -> tuple[str, dict[str, Tensor]]:
+        """Return the optimiser's kind ("" before the first step) and its tensors by name."""
+        if self._optimizer is None:
+            return "", {}
+        states = self._optimizer.state
+        tensors = {
+            f"{name}/{key}": torch.as_tensor(value)
+            for name, parameter in self._net.named_parameters()
+            for key, value in states.get(parameter, {}).items()
+            if value is not None
+        }
+        return _kind(self._optimizer), tensors
+
+    def load(self, state: tuple[str, dict[str, Tensor]]) -> None:
+        """Inverse of `state`.
+
+        Raises:
+            ConfigError: state of a parameter that the net does not have.
+        """
+        kind, tensors = state
+        self._optimizer = None
+        if not kind:
+            return
+        optimizer = self._made(kind)
+        parameters = dict(self._net.named_parameters())
+        for path, tensor in tensors.items():
+            name, _, key = path.rpartition("/")
+            if name not in parameters:
+                raise ConfigError(f"snapshot holds optimiser state of an unknown {name!r}")
+            on = tensor if key == "step" else tensor.to(parameters[name].device)
+            optimizer.state[parameters[name]][key] = on.clone()
+        self._optimizer = optimizer
+
+    def _loss(
+        self, step: tuple[TorchBatch, ...], objective: FitObjective, log_prior: Tensor | None
+    ) -> Tensor:
+        if not 1 <= len(step) <= 2:
+            raise ConfigError(f"a step holds {len(step)} batches; 1 (local) or 2 (and dreams)")
+        x, y, _ = step[0]
+        if y is None:
+            raise ConfigError("the first batch of a step needs y_N: it is local, labelled data")
+        logits = self._net(x)
+        if log_prior is not None:
+            logits = logits + log_prior
+        loss = functional.cross_entropy(logits, y)
+        if len(step) == 2 and objective.distillation_weight > 0:
+            dreams, _, targets = step[1]
+            if targets is None:
+                raise ConfigError("the second batch of a step needs targets_NK: soft labels")
+            with self._statistics_frozen(objective):
+                student = self._net(dreams)
+            loss = loss + objective.distillation_weight * distillation(
+                student, targets, objective.temperature
+            )
+        return loss
+
+    @contextmanager
+    def _statistics_frozen(self, objective: FitObjective) -> Iterator[None]:
+        """Let a forward pass through without touching running statistics."""
+        layers = [(layer, layer.momentum) for layer in batch_norms(self._net)]
+        counting = objective.distillation_norm == "batch"
+        for layer, _ in layers:
+            if counting:
+                layer.momentum = 0.0
+            else:
+                layer.training = False
+        try:
+            yield
+        finally:
+            for layer, momentum in layers:
+                layer.training = True
+                layer.momentum = momentum
+                if counting and layer.num_batches_tracked is not None:
+                    layer.num_batches_tracked.sub_(1)
+
+    def _tuned(self, objective: FitObjective) -> torch.optim.Adam | torch.optim.SGD:
+        if self._optimizer is None or _kind(self._optimizer) != objective.optimizer:
+            self._optimizer = self._made(objective.optimizer)
+        for group in self._optimizer.param_groups:
+            group["lr"] = objective.learning_rate
+            group["weight_decay"] = objective.weight_decay
+        return self._optimizer
+
+    def _made(self, kind: str) -> torch.optim.Adam | torch.optim.SGD:
+        parameters = [p for p in self._net.parameters() if p.requires_grad]
+        if kind == "adam":
+            return torch.optim.Adam(parameters, betas=(0.9, 0.999), foreach=True)
+        return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, foreach=True)
+
+
+def distillation(student: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Return T^2 * KL(targets || softmax(student / T)), mean over the batch."""
+    log_student = functional.log_softmax(student / temperature, dim=1)
+    divergence = functional.kl_div(log_student, targets, reduction="batchmean")
+    return divergence * temperature**2
+
+
+def _kind(optimizer: torch.optim.Optimizer) -> str:
+    return "adam" if isinstance(optimizer, torch.optim.Adam) else "sgd"
