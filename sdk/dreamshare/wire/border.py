@@ -26,11 +26,11 @@ def refuse(text: str, code: AbortCode = AbortCode.MALFORMED) -> PeerProtocolErro
     return PeerProtocolError(text, code)
 
 
-def parse(kind: type[AnyMessage], data: bytes, limit: int, *, canonical: bool = True) -> AnyMessage:
-    """Return `data` parsed as `kind`.
+def parse(kind: type[AnyMessage], data: bytes, limit: int) -> AnyMessage:
+    """Return `data` parsed as `kind`, without unknown fields; see `canonical`.
 
     Raises:
-        PeerProtocolError: longer than `limit` bytes, no such message, or not canonical where asked.
+        PeerProtocolError: longer than `limit` bytes, or no such message.
     """
     name = kind.__name__
     if len(data) > limit:
@@ -41,8 +41,13 @@ def parse(kind: type[AnyMessage], data: bytes, limit: int, *, canonical: bool = 
     except DecodeError:
         raise refuse(f"bytes that are no {name}") from None
     message.DiscardUnknownFields()
-    if canonical and message.ByteSize() != len(data):
-        raise refuse(f"{name} with unknown, repeated or needless fields")
+    return message
+
+
+def canonical(message: AnyMessage, data: bytes) -> AnyMessage:
+    """Return `message`, refused when `data` held more than its known fields, each once."""
+    if message.ByteSize() != len(data):
+        raise refuse(f"{type(message).__name__} with unknown, repeated or needless fields")
     return message
 
 

@@ -26,7 +26,7 @@ from dreamshare.protocol.messages import (
     TellOrder,
 )
 from dreamshare.wire import control, limits, rounds
-from dreamshare.wire.border import exactly, parse, refuse, size
+from dreamshare.wire.border import canonical, exactly, parse, refuse, size
 from dreamshare_protos.v1 import frame_pb2 as pb
 
 
@@ -66,7 +66,7 @@ def decode_message(data: bytes) -> Message:
     Raises:
         PeerProtocolError: MALFORMED or TOO_LARGE.
     """
-    return _from_wire(parse(pb.Body, data, limits.BODY_LIMIT))
+    return _from_wire(canonical(parse(pb.Body, data, limits.BODY_LIMIT), data))
 
 
 def encode_frame(header: bytes, signature: bytes, body: bytes) -> bytes:
@@ -94,7 +94,7 @@ def decode_frame(data: bytes) -> FrameParts:
     Raises:
         PeerProtocolError: MALFORMED or TOO_LARGE.
     """
-    wire = parse(pb.Frame, data, limits.FRAME_LIMIT)
+    wire = canonical(parse(pb.Frame, data, limits.FRAME_LIMIT), data)
     body = size(wire.body, limits.BODY_LIMIT, "a body")
     if not body:
         raise refuse("a frame without a body")
