@@ -1,0 +1,117 @@
+"""A task's journal in the aggregator's database.
+
+Rules:
+- it is the seam of `dreamshare.protocol.journal`, which is synchronous: the driver calls from a
+  thread, the work is done on the store's event loop, and the call returns when it is committed;
+- a record without `sync` waits for the next one with it and is committed in the same transaction,
+  so that order is kept and only what must be durable costs an fsync (docs/protocol.md 9.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dreamshare.errors import LocalProtocolError
+from dreamshare.ids import TaskId
+from dreamshare_aggregator.schema import JOURNAL, SLOTS
+from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secret import Secret
+
+T = TypeVar("T")
+
+
+class Transactions(Protocol):
+    """What a journal needs of its store."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the store was opened on."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Return a connection whose work is durable together, or not done."""
+        ...
+
+
+class StoreJournal:
+    """One task's records and slots; use it from a thread, never from the event loop."""
+
+    blocks = True
+
+    def __init__(self, store: Transactions, task: TaskId) -> None:
+        self._store = store
+        self._task = task
+        self._waiting: list[Record] = []
+
+    def append(self, record: Record, sync: bool) -> None:
+        """Append a record; with `sync` it and all earlier ones are durable on return."""
+        self._waiting.append(record)
+        if sync:
+            self._wait(self._write(), "append")
+
+    def records(self) -> Sequence[Record]:
+        """Return every record, oldest first."""
+        return self._wait(self._read(), "records")
+
+    def keep(self, slot: str, secret: Secret) -> None:
+        """Overwrite the slot, durably."""
+        self._wait(self._keep(slot, secret), "keep")
+
+    def forget(self, slot: str) -> None:
+        """Destroy the slot, durably; does nothing where there is none."""
+        self._wait(self._keep(slot, None), "forget")
+
+    def slots(self) -> Mapping[str, Secret]:
+        """Return the slots that exist."""
+        return self._wait(self._read_slots(), "slots")
+
+    def _wait(self, work: Coroutine[None, None, T], verb: str) -> T:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run_coroutine_threadsafe(work, self._store.loop).result()
+        work.close()
+        raise LocalProtocolError(f"journal.{verb} waits for a disk; call it from a thread")
+
+    async def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        mine = JOURNAL.c.task == self._task
+        async with self._store.transaction() as connection:
+            last = await connection.scalar(select(func.max(JOURNAL.c.number)).where(mine))
+            rows = [
+                {"task": self._task, "number": number, "kind": int(r.kind), "body": r.body}
+                for number, r in enumerate(waiting, (last or 0) + 1)
+            ]
+            await connection.execute(insert(JOURNAL), rows)
+
+    async def _read(self) -> Sequence[Record]:
+        async with self._store.transaction() as connection:
+            rows = await connection.execute(
+                select(JOURNAL.c.kind, JOURNAL.c.body)
+                .where(JOURNAL.c.task == self._task)
+                .order_by(JOURNAL.c.number)
+            )
+            stored = [Record(RecordKind(kind), bytes(body)) for kind, body in rows]
+        return [*stored, *self._waiting]
+
+    async def _keep(self, slot: str, secret: Secret | None) -> None:
+        mine = (SLOTS.c.task == self._task) & (SLOTS.c.name == slot)
+        async with self._store.transaction() as connection:
+            await connection.execute(delete(SLOTS).where(mine))
+            if secret is not None:
+                await connection.execute(
+                    insert(SLOTS).values(task=self._task, name=slot, value=secret.reveal())
+                )
+
+    async def _read_slots(self) -> Mapping[str, Secret]:
+        async with self._store.transaction() as connection:
+            rows = await connection.execute(
+                select(SLOTS.c.name, SLOTS.c.value).where(SLOTS.c.task == self._task)
+            )
+            return {name: Secret(bytes(value), "key slot") for name, value in rows}

@@ -1,0 +1,66 @@
+"""Statuses and orders as JSON text in a row, and back.
+
+Rules: what is written here is read here; a row that does not fit is a damaged database and says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId
+from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase, TaskStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A task as the database holds it."""
+
+    order: Submit
+    status: TaskStatus
+
+
+def status_text(status: TaskStatus) -> str:
+    """Return a TaskStatus as JSON."""
+    return json.dumps({**dataclasses.asdict(status), "task": status.task.hex()})
+
+
+def read_status(text: str) -> TaskStatus:
+    """Inverse of `status_text`; raises ConfigError."""
+    try:
+        raw = json.loads(text)
+        raw["task"] = TaskId(bytes.fromhex(raw["task"]))
+        raw["phase"] = TaskPhase(raw["phase"])
+        return TaskStatus(**raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"the database holds a status that cannot be read: {error}") from None
+
+
+def order_text(order: Submit) -> str:
+    """Return a Submit as JSON; its config is JSON text inside."""
+    return json.dumps({**dataclasses.asdict(order), "config": order.config.decode()})
+
+
+def read_order(text: str) -> Submit:
+    """Inverse of `order_text`; raises ConfigError."""
+    try:
+        raw = json.loads(text)
+        raw["config"] = raw["config"].encode()
+        raw["cohort"] = Cohort(**raw["cohort"])
+        raw["deadlines"] = Deadlines(**raw["deadlines"])
+        return Submit(**raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"the database holds a task that cannot be read: {error}") from None
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """Return named scalars as JSON."""
+    return json.dumps(dict(metrics))
+
+
+def read_metrics(text: str) -> Mapping[str, float]:
+    """Inverse of `metrics_text`."""
+    return {str(name): float(value) for name, value in json.loads(text).items()}

@@ -1,0 +1,141 @@
+"""The aggregator's database: steps are whole, numbers grow, journals work from threads."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dreamshare.errors import ConfigError, LocalProtocolError
+from dreamshare.ids import TaskId
+from dreamshare.protocol.messages import Cohort, Submit, TaskPhase, TaskStatus
+from dreamshare_aggregator.store import open_store
+from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secret import Secret
+
+TASK = TaskId(bytes(range(16)))
+ORDER = Submit("codream/1", b'{"cycles":5}', Cohort(least=4, most=8), seed=7, name="digits")
+STATUS = TaskStatus(
+    task=TASK, name="digits", algorithm="codream/1", phase=TaskPhase.WAITING, detail="", cycle=0,
+    aggregations=0, abandoned=0, roster=0, alive=0, dropped=0, submitted=1000.5,
+    secure_aggregation=False,
+)  # fmt: skip
+
+
+async def test_a_task_its_reports_and_its_checkpoint_outlive_the_process(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'rounds.db'}"
+    running = replace(STATUS, phase=TaskPhase.RUNNING, aggregations=1)
+    async with open_store(url) as store:
+        assert (await store.add(ORDER, STATUS)).number == 1
+        assert (await store.advance(running, "round", {"loss": 0.5}, b"state 1")).number == 2
+        assert (await store.advance(running, "round", {}, b"state 2")).number == 3
+    async with open_store(url) as store:
+        (task,) = await store.tasks()
+        assert (task.order, task.status) == (ORDER, running)
+        assert await store.checkpoint(TASK) == b"state 2"
+        reports = await store.reports(TASK, after=1)
+        assert [(r.number, r.event) for r in reports] == [(2, "round"), (3, "round")]
+        assert reports[0].metrics == {"loss": 0.5}
+        assert reports[0].status == running
+
+
+async def test_a_finished_task_keeps_its_result_and_drops_the_rest() -> None:
+    done = replace(STATUS, phase=TaskPhase.DONE)
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        await store.advance(STATUS, "round", state=b"state")
+        await store.keep_tell(TASK, 1, b"tell")
+        journal = store.journal(TASK)
+        await asyncio.to_thread(journal.append, Record(RecordKind.SERVER_DONE, b"x"), True)
+        await store.finish(done, "done", {"accuracy": 0.9}, b"archive")
+        result = await store.result(done)
+        assert result is not None
+        assert (result.archive, result.metrics) == (b"archive", {"accuracy": 0.9})
+        assert await store.checkpoint(TASK) is None
+        assert await store.tells(TASK) == []
+        assert await asyncio.to_thread(journal.records) == []
+        assert (await store.reports(TASK))[-1].event == "done"
+
+
+async def test_tells_come_back_in_order_and_a_number_is_replaced() -> None:
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        await store.keep_tell(TASK, 2, b"two")
+        await store.keep_tell(TASK, 1, b"one")
+        await store.keep_tell(TASK, 2, b"two again")
+        assert await store.tells(TASK) == [b"one", b"two again"]
+
+
+async def test_a_record_without_sync_is_durable_with_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.db"
+    first = Record(RecordKind.SERVER_EPOCH, b"epoch")
+    second = Record(RecordKind.SERVER_ROUND, b"round")
+    async with open_store(f"sqlite:///{path}") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        await asyncio.to_thread(journal.append, first, False)
+        assert on_disk(path) == []
+        assert await asyncio.to_thread(journal.records) == [first]
+        await asyncio.to_thread(journal.append, second, True)
+        assert on_disk(path) == [first, second]
+
+
+def on_disk(path: Path) -> list[Record]:
+    """Read what another process would find."""
+    connection = sqlite3.connect(path)
+    rows = connection.execute("SELECT kind, body FROM journal ORDER BY number").fetchall()
+    connection.close()
+    return [Record(RecordKind(kind), body) for kind, body in rows]
+
+
+async def test_slots_are_replaced_and_forgotten() -> None:
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        await asyncio.to_thread(journal.keep, "group", Secret(b"1"))
+        await asyncio.to_thread(journal.keep, "group", Secret(b"2"))
+        await asyncio.to_thread(journal.keep, "other", Secret(b"3"))
+        await asyncio.to_thread(journal.forget, "other")
+        assert await asyncio.to_thread(journal.slots) == {"group": Secret(b"2")}
+
+
+async def test_a_journal_refuses_to_block_the_event_loop() -> None:
+    async with open_store("sqlite://") as store:
+        with pytest.raises(LocalProtocolError, match="call it from a thread"):
+            store.journal(TASK).records()
+
+
+async def test_commits_are_durable_and_readers_do_not_wait(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store, store.transaction() as c:
+        mode = (await c.exec_driver_sql("PRAGMA journal_mode")).scalar()
+        level = (await c.exec_driver_sql("PRAGMA synchronous")).scalar()
+        assert (mode, level) == ("wal", 2)  # 2 is FULL
+
+
+async def test_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.db"
+    async with open_store(f"sqlite:///{path}"):
+        pass
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE schema_version SET version = 99")
+    connection.commit()
+    connection.close()
+    with pytest.raises(ConfigError, match="version 99, this program reads version 1"):
+        async with open_store(f"sqlite:///{path}"):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.db"
+    path.write_text("something else, long enough to be looked at as a header by SQLite" * 20)
+    with pytest.raises(ConfigError, match="cannot open the database"):
+        async with open_store(f"sqlite:///{path}"):
+            pass
+
+
+def test_another_kind_of_database_is_refused() -> None:
+    with pytest.raises(ConfigError, match="stores in SQLite"):
+        open_store("postgresql://localhost/x")
