@@ -46,7 +46,7 @@ def device_id(federation: bytes, ik: bytes) -> bytes:
 
 
 def authority_key_id(authority_key: bytes) -> bytes:
-    """Return the 32-byte name of an authority's public key: `issuer_key_id`, token hash (5.1, 5.3)."""
+    """Return the 32-byte name of an authority's key: `issuer_key_id`, a token's hash (5.1, 5.3)."""
     return hash_parts("sa2/v1/authority", authority_key)
 
 

@@ -1,7 +1,6 @@
 """Vectors as packed fixed-point lanes of 64-bit words (docs/protocol.md, section 12).
 
 Rules:
-- values are offset by the clip, so lanes are never negative and never borrow from a neighbour;
 - each field starts on a word boundary with its own clip and lanes; the weight is the last word;
 - words are plain uint64 and add modulo 2^64: masks, sums and their removal commute with packing;
 - the rounding is random but repeatable: its bits come from a key that the device derives for one
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from dreamshare_crypto.errors import MalformedError, ParameterError, RangeError
 from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.kdf import hash_parts
+from dreamshare_crypto.lanes import FieldParams, pack, round_block, unpack_sum
 from dreamshare_crypto.prg import Stream
 from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.transcript import Reader, Writer
@@ -37,63 +37,13 @@ __all__ = [
 ]
 
 WEIGHT_LEVELS = 2**16 - 1
-"""The weight coordinate is round(w / W * WEIGHT_LEVELS) (12.3)."""
+"""The weight is round(w / W * WEIGHT_LEVELS) (12.3); n_max < 2^32 of them fit a word (12.4)."""
 
 MAX_FIELDS = 256
 NONCE_BYTES = 16
 _BLOCK_WORDS = 1 << 15  # words encoded at a time, to keep temporaries in the cache
-_REDRAWS = 16  # 12.6
+_DRAWS = 17  # a first one and 16 more, 12.6
 _SLACK = 1 + 1 / 64  # 12.6
-
-
-@dataclass(frozen=True, slots=True)
-class FieldParams:
-    """How one field is packed (12.1 to 12.3).
-
-    Attributes:
-        dims: coordinates, >= 1.
-        bits: q, 8..20; a coordinate has 2^q levels.
-        lanes: L, coordinates per word.
-        lane_bits: b, bits per lane; L * b <= 64.
-        clip: C > 0; coordinates are limited to [-C, C].
-    """
-
-    dims: int
-    bits: int
-    lanes: int
-    lane_bits: int
-    clip: float
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.dims < 2**48:
-            raise ParameterError(f"a field of {self.dims} coordinates; 1 to 2^48 - 1 are possible")
-        if not 8 <= self.bits <= 20:
-            raise ParameterError(f"a field of {self.bits} bits; 8 to 20 are possible")
-        if not 0 < self.clip < math.inf:
-            raise ParameterError(f"clip {self.clip} must be finite and above 0")
-        if self.lanes < 1 or self.lanes * self.lane_bits > 64:
-            raise ParameterError(f"{self.lanes} lanes of {self.lane_bits} bits do not fit a word")
-
-    @classmethod
-    def create(cls, dims: int, bits: int, clip: float, n_max: int, tail: int = 0) -> FieldParams:
-        """Return the packing that 12.3 prescribes for sums of up to `n_max` devices."""
-        if n_max < 1:
-            raise ParameterError(f"n_max {n_max} must be at least 1")
-        needed = (n_max * (2**bits - 1 + 2 * tail)).bit_length() if 8 <= bits <= 20 else 0
-        if not 0 < needed <= 64:
-            raise ParameterError(f"{bits} bits summed over {n_max} devices do not fit a lane")
-        lanes = 64 // needed
-        return cls(dims=dims, bits=bits, lanes=lanes, lane_bits=64 // lanes, clip=clip)
-
-    @property
-    def words(self) -> int:
-        """Words that the field takes."""
-        return -(-self.dims // self.lanes)
-
-    @property
-    def levels(self) -> int:
-        """2^q - 1, the greatest quantised value."""
-        return int(2**self.bits - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,17 +181,11 @@ def encode_vector(
     if not 0 <= weight <= params.weight_cap:
         raise ParameterError(f"weight {weight} is not within 0..{params.weight_cap}")
     share = weight / params.weight_cap
-    scale = share * _l2_factor(params, fields, params.l2_clip)
     stream = None if rounding_key is None else Stream(rounding_key)
-    words, norm = _quantise(params, fields, scale, stream)
-    redraws = 0
-    while params.l2_clip and stream and norm > params.l2_clip * _SLACK and redraws < _REDRAWS:
-        words, norm = _quantise(params, fields, scale, stream)
-        redraws += 1
-    if params.l2_clip and norm > params.l2_clip * _SLACK:
-        room = params.l2_clip * _SLACK - _nearest_error(params)
-        scale = share * _l2_factor(params, fields, min(room, params.l2_clip))
-        words, _ = _quantise(params, fields, scale, None)
+    if params.l2_clip:
+        words = _within_norm(params, fields, share, stream)
+    else:
+        words, _ = _quantise(params, fields, share, stream)
     words[-1] = math.floor(share * WEIGHT_LEVELS + 0.5)
     return words
 
@@ -272,7 +216,7 @@ def decode_sum(
     sums: list[NDArray[np.float64]] = []
     start = 0
     for f in params.fields:
-        sums.append(_decode_field(f, words[start : start + f.words], survivors))
+        sums.append(unpack_sum(f, words[start : start + f.words], survivors))
         start += f.words
     return tuple(sums), weight / WEIGHT_LEVELS
 
@@ -294,8 +238,6 @@ def _require_supported(params: Params) -> None:
         raise ParameterError("bounded mode is not in this release")
     if params.noise_variance or params.noise_scale or params.tail:
         raise ParameterError("noise is not in this release")
-    if params.n_max * WEIGHT_LEVELS >= 2**63:
-        raise ParameterError("the weight sum does not fit its word")
 
 
 def _quantise(
@@ -307,72 +249,44 @@ def _quantise(
     for x, f in zip(fields, params.fields, strict=True):
         for first in range(0, f.words, _BLOCK_WORDS):
             block = x[first * f.lanes : (first + _BLOCK_WORDS) * f.lanes]
-            levels = _round_block(block * scale, f, stream)
+            levels = block * scale
+            round_block(levels, f, stream)
             if params.l2_clip:
                 square += float(np.sum((2.0 * levels / f.levels - 1.0) ** 2))
             count = -(-len(block) // f.lanes)
-            _pack(levels, f, words[start + first : start + first + count])
+            pack(levels, f, words[start + first : start + first + count])
         start += f.words
     return words, math.sqrt(square)
 
 
-def _round_block(
-    v: NDArray[np.float64], f: FieldParams, stream: Stream | None
-) -> NDArray[np.float64]:
-    """Return u of 12.2 for a block of x * w / W: whole numbers in 0..2^q-1, as float64."""
-    np.clip(v, -f.clip, f.clip, out=v)
-    v /= f.clip  # before the offset, so that no clip, however large or small, overflows
-    v += 1.0
-    v *= f.levels / 2
-    if stream is None:
-        v += 0.5
-    else:
-        v += np.frombuffer(stream.take(4 * len(v)), dtype="<u4") * 2.0**-32
-    np.floor(v, out=v)
-    return np.clip(v, 0, f.levels, out=v)
-
-
-def _pack(levels: NDArray[np.float64], f: FieldParams, out: NDArray[np.uint64]) -> None:
-    lanes = np.zeros((len(out), f.lanes), dtype=np.uint64)
-    lanes.reshape(-1)[: len(levels)] = levels
-    for k in range(f.lanes):
-        out |= lanes[:, k] << np.uint64(k * f.lane_bits)
-
-
-def _decode_field(f: FieldParams, words: NDArray[np.uint64], survivors: int) -> NDArray[np.float64]:
-    used = f.lanes * f.lane_bits
-    if used < 64 and (words >> np.uint64(used)).any():
-        raise RangeError("a sum has spare bits set")
-    lanes = np.empty((f.words, f.lanes), dtype=np.uint64)
-    low = np.uint64((1 << f.lane_bits) - 1)
-    for k in range(f.lanes):
-        np.bitwise_and(words >> np.uint64(k * f.lane_bits), low, out=lanes[:, k])
-    flat = lanes.reshape(-1)
-    if flat[f.dims :].any():
-        raise RangeError("a sum has padding lanes set")
-    if int(flat.max()) > survivors * f.levels:
-        raise RangeError("a coordinate of a sum is larger than its survivors can make it")
-    return (flat[: f.dims] * (2.0 / f.levels) - survivors) * f.clip
-
-
-def _l2_factor(params: Params, fields: Sequence[NDArray[np.float64]], bound: float) -> float:
-    """Return the factor at most 1 that brings the l2 norm of x / C within `bound` (12.1)."""
-    if not params.l2_clip:
-        return 1.0
-    norm = math.sqrt(sum(_squares(x, f) for x, f in zip(fields, params.fields, strict=True)))
-    return 1.0 if norm <= bound else bound / norm
-
-
-def _squares(x: NDArray[np.float64], f: FieldParams) -> float:
-    scaled = x / f.clip
-    return float(scaled @ scaled)
-
-
-def _nearest_error(params: Params) -> float:
-    """Return how far rounding to nearest can move the l2 norm of v / C: half a step each."""
-    error = math.sqrt(sum(f.dims / f.levels**2 for f in params.fields))
-    if error >= params.l2_clip * _SLACK:
+def _within_norm(
+    params: Params, fields: Sequence[NDArray[np.float64]], share: float, stream: Stream | None
+) -> NDArray[np.uint64]:
+    """Return words whose rounded v / C has an l2 norm within the clip and its slack (12.6)."""
+    bound = params.l2_clip * _SLACK
+    half_steps = math.sqrt(sum(f.dims / f.levels**2 for f in params.fields))
+    if half_steps >= bound:
         raise ParameterError(
             f"l2 clip {params.l2_clip} is below the resolution of its fields; use more bits"
         )
-    return error
+    norm = _norm(params, fields)
+    scale = share * min(1.0, params.l2_clip / norm) if norm else share
+    for _ in range(1 if stream is None else _DRAWS):
+        words, rounded = _quantise(params, fields, scale, stream)
+        if rounded <= bound:
+            return words
+    # Rounding to nearest moves the norm by half_steps at most, so this one is within the bound.
+    room = min(params.l2_clip, bound - half_steps)
+    words, _ = _quantise(params, fields, share * min(1.0, room / norm) if norm else share, None)
+    return words
+
+
+def _norm(params: Params, fields: Sequence[NDArray[np.float64]]) -> float:
+    """Return the l2 norm of the concatenation of x / C (12.1)."""
+    square = 0.0
+    with np.errstate(over="ignore"):
+        for x, f in zip(fields, params.fields, strict=True):
+            square += float(np.sum((x / f.clip) ** 2))
+    if not math.isfinite(square):
+        raise ParameterError("the values of an update are too large to take their l2 norm")
+    return math.sqrt(square)

@@ -1,0 +1,326 @@
+"""The enrolment authority: certifies devices, aggregators and operators, and revokes (section 5).
+
+Rules:
+- its Ed25519 key and its TLS root key live in one file and never leave it: an aggregator that held
+  them could invent a cohort of its own (docs/protocol.md 1.1, 15.1);
+- an id belongs to one identity key for good, and a name to one id at a time (5.2);
+- revoking one certificate of a party revokes all of them, renewals included;
+- every change is in memory until `save`; whoever hands out a certificate saves first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dreamshare_crypto.authority_records import (
+    FORMAT,
+    Invitation,
+    Issued,
+    read_invitation,
+    read_issued,
+)
+from dreamshare_crypto.certificates import (
+    ID_BYTES,
+    Certificate,
+    RevocationList,
+    Role,
+    authority_key_id,
+    device_id,
+)
+from dreamshare_crypto.enrolment_messages import EnrolReply, Token
+from dreamshare_crypto.entropy import Entropy
+from dreamshare_crypto.errors import CryptoError, ParameterError
+from dreamshare_crypto.identity import Identity, TlsMaterial
+from dreamshare_crypto.keys import AgreementKey, IdentityKey
+from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.secretfile import read_private, write_private
+from dreamshare_crypto.tls import LOOPBACK, TlsAuthority, check_hosts, make_key, public_key_of
+
+DAY_S = 86_400
+LIFE_S = 90 * DAY_S
+"""Default life of a certificate (5.6) and of a revocation list (5.7), seconds."""
+
+TOKEN_LIFE_S = DAY_S
+"""Default life of a token, seconds."""
+
+_ROOT_LIFE_S = 3650 * DAY_S
+_SKEW_S = 300  # how far a peer's clock may be behind the authority's
+
+
+class Authority:
+    """One federation's authority, with everything it ever gave out."""
+
+    __slots__ = (
+        "_invitations",
+        "_issued",
+        "_key",
+        "_next_serial",
+        "_revocations",
+        "_tls",
+        "federation",
+    )
+
+    def __init__(
+        self,
+        federation: bytes,
+        key: IdentityKey,
+        tls: TlsAuthority,
+        revocations: RevocationList,
+        next_serial: int = 1,
+        issued: Sequence[Issued] = (),
+        invitations: Sequence[Invitation] = (),
+    ) -> None:
+        if len(federation) != ID_BYTES:
+            raise ParameterError(f"a federation's id has {ID_BYTES} bytes, not {len(federation)}")
+        self.federation = federation
+        self._key = key
+        self._tls = tls
+        self._revocations = revocations
+        self._next_serial = next_serial
+        self._issued = list(issued)
+        self._invitations = {one.token.token_id: one for one in invitations}
+
+    @classmethod
+    def create(cls, federation: bytes, entropy: Entropy, now: float) -> Authority:
+        """Make a new authority for `federation` (16 bytes); every key comes from `entropy`."""
+        key = IdentityKey.generate(entropy)
+        start = int(now) - _SKEW_S
+        tls = TlsAuthority.create(federation, entropy, start, start + _ROOT_LIFE_S)
+        first = RevocationList.issue(key, federation, 1, int(now), int(now) + LIFE_S, ())
+        return cls(federation, key, tls, first)
+
+    @property
+    def public_key(self) -> bytes:
+        """The Ed25519 key that parties pin."""
+        return self._key.public
+
+    @property
+    def tls_roots(self) -> bytes:
+        """The TLS root, PEM."""
+        return self._tls.root_pem
+
+    @property
+    def revocations(self) -> RevocationList:
+        """The newest revocation list."""
+        return self._revocations
+
+    @property
+    def issued(self) -> tuple[Issued, ...]:
+        """Every certificate given out, oldest first."""
+        return tuple(self._issued)
+
+    @property
+    def invitations(self) -> tuple[Invitation, ...]:
+        """Every token made, oldest first."""
+        return tuple(self._invitations.values())
+
+    def issue(
+        self,
+        role: Role,
+        name: str,
+        entropy: Entropy,
+        now: float,
+        hosts: Sequence[str] = (),
+        life_s: int = LIFE_S,
+    ) -> Identity:
+        """Make a party's keys here and certify them: for development federations.
+
+        The party's private keys were then known to the authority. Real devices make their own and
+        enrol with a token. Issue aggregators first: an identity
+        lists those that exist.
+
+        Args:
+            role: of the certificate.
+            name: what people call the party; unused by any other live party.
+            entropy: source of all its keys, P-256 included.
+            now: seconds since 1970.
+            hosts: DNS names and IP addresses of an aggregator, besides loopback.
+            life_s: life of the certificates, seconds.
+
+        Raises:
+            ParameterError: the name is taken, or a host is no name.
+        """
+        signing, kem = IdentityKey.generate(entropy), AgreementKey.generate(entropy)
+        tls_key = make_key(entropy)
+        one = self.certify(role, name, signing.public, kem.public, now, hosts, life_s)
+        chain = self.tls_leaf(one, public_key_of(tls_key), entropy)
+        return Identity(
+            signing=signing,
+            kem=kem,
+            certificate=one.certificate,
+            authority_key=self.public_key,
+            aggregators=self.aggregators(now),
+            revocations=self._revocations,
+            tls=TlsMaterial(chain_pem=chain, key_pem=tls_key, roots_pem=self.tls_roots),
+        )
+
+    def certify(
+        self,
+        role: Role,
+        name: str,
+        ik: bytes,
+        kem: bytes,
+        now: float,
+        hosts: Sequence[str] = (),
+        life_s: int = LIFE_S,
+    ) -> Issued:
+        """Sign and record a certificate for keys that the party made; see `issue` for the rest."""
+        if not 0 < len(name) <= 64 or not name.isprintable():
+            raise ParameterError(f"{name!r} is not a name: 1 to 64 printable characters")
+        check_hosts(hosts)
+        party = device_id(self.federation, ik)
+        if any(one.name == name and one.certificate.id != party for one in self.live(now)):
+            raise ParameterError(f"the name {name!r} is taken; choose another or revoke its holder")
+        certificate = Certificate(
+            federation=self.federation,
+            role=role,
+            id=party,
+            ik=ik,
+            kem=kem,
+            serial=self._next_serial,
+            not_before=int(now) - _SKEW_S,
+            not_after=int(now) + life_s,
+            issuer_key_id=authority_key_id(self.public_key),
+        ).sign(self._key)
+        self._next_serial += 1
+        names = tuple(dict.fromkeys((*LOOPBACK, *hosts))) if role == Role.AGGREGATOR else ()
+        one = Issued(name=name, hosts=names, certificate=certificate)
+        self._issued.append(one)
+        return one
+
+    def tls_leaf(
+        self, one: Issued, public_key: ec.EllipticCurvePublicKey, entropy: Entropy
+    ) -> bytes:
+        """Return a TLS leaf as PEM for a party just certified, valid as long as its certificate."""
+        held = one.certificate
+        return self._tls.issue(
+            held.id, public_key, entropy, held.not_before, held.not_after, one.hosts
+        )
+
+    def live(self, now: float) -> Iterator[Issued]:
+        """Yield what was given out and is neither expired nor revoked."""
+        revoked = set(self._revocations.serials)
+        for one in self._issued:
+            if one.certificate.serial not in revoked and now <= one.certificate.not_after:
+                yield one
+
+    def aggregators(self, now: float) -> tuple[Certificate, ...]:
+        """Return the newest live certificate of each aggregator."""
+        newest = {
+            one.certificate.id: one.certificate
+            for one in self.live(now)
+            if one.certificate.role == Role.AGGREGATOR
+        }
+        return tuple(newest.values())
+
+    def revoke(self, serial: int, now: float) -> RevocationList:
+        """Revoke the party that certificate `serial` was given to; return the new list.
+
+        Raises:
+            ParameterError: no certificate has this serial.
+        """
+        parties = {o.certificate.id for o in self._issued if o.certificate.serial == serial}
+        if not parties:
+            raise ParameterError(f"no certificate has the serial {serial}; list them first")
+        serials = {o.certificate.serial for o in self._issued if o.certificate.id in parties}
+        return self.refresh(now, serials)
+
+    def refresh(self, now: float, revoked: Collection[int] = ()) -> RevocationList:
+        """Sign the next revocation list, with `revoked` added; due before the last one is stale."""
+        last = self._revocations
+        self._revocations = RevocationList.issue(
+            self._key,
+            self.federation,
+            last.number + 1,
+            int(now),
+            int(now) + LIFE_S,
+            {*last.serials, *revoked},
+        )
+        return self._revocations
+
+    def invite(
+        self,
+        role: Role,
+        name: str,
+        endpoint: str,
+        entropy: Entropy,
+        now: float,
+        hosts: Sequence[str] = (),
+        life_s: int = TOKEN_LIFE_S,
+    ) -> Token:
+        """Make a token that lets one party enrol once, as `role` and `name` (5.3)."""
+        check_hosts(hosts)
+        token = Token(
+            token_id=entropy.draw(ID_BYTES),
+            token_key=Secret(entropy.draw(32), "token key"),
+            federation=self.federation,
+            authority_hash=authority_key_id(self.public_key),
+            endpoint=endpoint,
+            expiry=int(now) + life_s,
+        )
+        self._invitations[token.token_id] = Invitation(token, role, name, tuple(hosts))
+        return token
+
+    def invitation(self, token_id: bytes) -> Invitation | None:
+        """Return the token of this id with what it promises, or None."""
+        return self._invitations.get(token_id)
+
+    def answer(
+        self, one: Issued, reply: EnrolReply, request_hash: bytes, nonce: bytes, token: Token | None
+    ) -> bytes:
+        """Seal `reply` to a request and record it with the certificate `one` and the token."""
+        key = None if token is None else token.token_key
+        sealed = reply.seal(nonce, key, self._key).encode()
+        done = replace(one, request_hash=request_hash, reply=sealed)
+        self._issued[self._issued.index(one)] = done
+        if token is not None:
+            invitation = self._invitations[token.token_id]
+            self._invitations[token.token_id] = replace(invitation, used_by=request_hash)
+        return sealed
+
+    def save(self, path: Path | str) -> None:
+        """Write everything to `path`, mode 0600, atomically; ParameterError when it cannot."""
+        write_private(
+            Path(path),
+            {
+                "format": FORMAT,
+                "federation": self.federation.hex(),
+                "key": self._key.secret().reveal().hex(),
+                "tls_root": self._tls.root_pem.decode(),
+                "tls_key": self._tls.key_pem.reveal().decode(),
+                "next_serial": self._next_serial,
+                "revocations": self._revocations.encode().hex(),
+                "issued": [one.fields() for one in self._issued],
+                "invitations": [one.fields() for one in self.invitations],
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path | str) -> Authority:
+        """Read what `save` wrote; ParameterError on anything else, or when others may read it."""
+        file = read_private(Path(path))
+        if file.text("format") != FORMAT:
+            raise file.broken(f"it is not a {FORMAT} file")
+        try:
+            authority = cls(
+                federation=file.raw("federation", ID_BYTES),
+                key=IdentityKey.from_secret(Secret(file.raw("key", 32))),
+                tls=TlsAuthority(
+                    root_pem=file.text("tls_root").encode(),
+                    key_pem=Secret(file.text("tls_key").encode(), "TLS private key"),
+                ),
+                next_serial=file.integer("next_serial"),
+                revocations=RevocationList.decode(file.raw("revocations")),
+                issued=[read_issued(one) for one in file.documents("issued")],
+                invitations=[read_invitation(one) for one in file.documents("invitations")],
+            )
+        except ParameterError:
+            raise
+        except CryptoError as error:
+            raise file.broken(str(error)) from None
+        file.end()
+        return authority
