@@ -10,11 +10,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 PACKET_LIMIT = 256 * 1024
 """Default size of a packet in bytes (docs/protocol.md, 14)."""
+
+Admit = Callable[[str | None], bool]
+"""What a listener asks about the `peer` of a new connection; False refuses it."""
 
 
 class Connection(Protocol):
@@ -30,6 +33,16 @@ class Connection(Protocol):
         """Largest packet in bytes."""
         ...
 
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of the packets that `packets` has yielded."""
+        ...
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes of the packets that `send` has handed over."""
+        ...
+
     async def send(self, packet: bytes) -> None:
         """Hand a packet over; returns when the transport took it (back-pressure).
 
@@ -40,7 +53,7 @@ class Connection(Protocol):
         ...
 
     def packets(self) -> AsyncIterator[bytes]:
-        """Yield packets until the peer closes cleanly.
+        """Yield packets until either end closes cleanly; for one reader.
 
         Raises:
             Unreachable: the connection broke.

@@ -1,0 +1,33 @@
+"""What a transport needs for mutual TLS, as bytes; who keeps them is another's business."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dreamshare.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """A party's own TLS certificate and the roots that it trusts (docs/protocol.md 5.6).
+
+    Keys are ECDSA P-256: gRPC's TLS refuses Ed25519 certificates.
+
+    Attributes:
+        chain_pem: own certificate first, then its issuers; the subject's CN is the hex party id.
+        key_pem: private key of the first certificate, not encrypted; never shown.
+        roots_pem: certificates that the other end's chain must lead to.
+    """
+
+    chain_pem: bytes
+    key_pem: bytes = field(repr=False)
+    roots_pem: bytes
+
+    def __post_init__(self) -> None:
+        for what, pem in (
+            ("chain_pem", self.chain_pem),
+            ("key_pem", self.key_pem),
+            ("roots_pem", self.roots_pem),
+        ):
+            if b"-----BEGIN " not in pem:
+                raise ConfigError(f"{what} is not PEM: '-----BEGIN ...' was expected")
