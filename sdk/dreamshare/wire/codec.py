@@ -8,8 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from google.protobuf.message import EncodeError
 
 from dreamshare.errors import AbortCode, FrameTooLarge, LocalProtocolError, PeerProtocolError
@@ -27,15 +25,8 @@ from dreamshare.protocol.messages import (
 )
 from dreamshare.wire import control, limits, rounds
 from dreamshare.wire.border import canonical, exactly, parse, refuse, size
+from dreamshare_crypto.envelope import Frame
 from dreamshare_protos.v1 import frame_pb2 as pb
-
-
-class FrameParts(NamedTuple):
-    """The three parts of a signed frame (docs/protocol.md 14.1)."""
-
-    header: bytes  # 128 bytes
-    signature: bytes  # 64 bytes
-    body: bytes  # the bytes that travel: an encoded message, or its ciphertext
 
 
 def encode_message(message: Message) -> bytes:
@@ -69,27 +60,28 @@ def decode_message(data: bytes) -> Message:
     return _from_wire(canonical(parse(pb.Body, data, limits.BODY_LIMIT), data))
 
 
-def encode_frame(header: bytes, signature: bytes, body: bytes) -> bytes:
+def encode_frame(frame: Frame) -> bytes:
     """Return the bytes of a frame.
 
     Raises:
         FrameTooLarge: the body has more than `limits.BODY_LIMIT` bytes.
         LocalProtocolError: header or signature of a wrong length, or no body.
     """
-    if len(body) > limits.BODY_LIMIT:
-        raise FrameTooLarge(f"a body of {len(body)} bytes; at most {limits.BODY_LIMIT} travel")
-    if len(header) != limits.HEADER_BYTES or len(signature) != limits.SIGNATURE_BYTES or not body:
+    header, signature, body = len(frame.header), len(frame.signature), len(frame.body)
+    if body > limits.BODY_LIMIT:
+        raise FrameTooLarge(f"a body of {body} bytes; at most {limits.BODY_LIMIT} travel")
+    if header != limits.HEADER_BYTES or signature != limits.SIGNATURE_BYTES or not body:
         raise LocalProtocolError(
             f"a frame has a header of {limits.HEADER_BYTES} bytes, a signature of "
-            f"{limits.SIGNATURE_BYTES} and a body; got {len(header)}, {len(signature)}, {len(body)}"
+            f"{limits.SIGNATURE_BYTES} and a body; got {header}, {signature} and {body}"
         )
-    frame = pb.Frame(header=header, signature=signature, body=body)
-    data: bytes = frame.SerializeToString(deterministic=True)
+    wire = pb.Frame(header=frame.header, signature=frame.signature, body=frame.body)
+    data: bytes = wire.SerializeToString(deterministic=True)
     return data
 
 
-def decode_frame(data: bytes) -> FrameParts:
-    """Return the parts of a frame; nothing is verified yet.
+def decode_frame(data: bytes) -> Frame:
+    """Return the frame that `data` encodes; nothing is verified yet.
 
     Raises:
         PeerProtocolError: MALFORMED or TOO_LARGE.
@@ -98,7 +90,7 @@ def decode_frame(data: bytes) -> FrameParts:
     body = size(wire.body, limits.BODY_LIMIT, "a body")
     if not body:
         raise refuse("a frame without a body")
-    return FrameParts(
+    return Frame(
         exactly(wire.header, limits.HEADER_BYTES, "header"),
         exactly(wire.signature, limits.SIGNATURE_BYTES, "signature"),
         body,
