@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
-from dreamshare.settings import Scalar, load_settings, setting
+from dreamshare.settings import Scalar, load_settings, setting, settings_text
 from dreamshare_edge.policy import Policy
 
 
@@ -86,3 +86,8 @@ class AgentConfig:
 def load_config(path: Path) -> AgentConfig:
     """Read an agent's settings file; raises ConfigError, which names file and key."""
     return load_settings(AgentConfig, path).beside(path.parent)
+
+
+def agent_toml(link: str, label: str = "") -> str:
+    """Return a commented settings file for a device that was just enrolled."""
+    return settings_text(AgentConfig(link=link, label=label))

@@ -1,10 +1,10 @@
-"""What an agent computes with: a learner, the device's data and, if there is one, a held-out set.
+"""What an agent computes with: a learner and the device's data.
 
 The factory is named in the device's *own* settings (`[learner] factory = "package.module:name"`):
 code never travels, and nothing that the aggregator sends can name one. It is called once:
 
     def digits(settings: Mapping[str, str | int | float | bool]) -> Equipment:
-        return Equipment(TorchLearner(net, ...), MyData(...), holdout=Batch(x, y))
+        return Equipment(TorchLearner(net, ...), ArrayData(x, y, held_out), label="VGG-like")
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.measures import measure
 from dreamshare.settings import Scalar
 
 
@@ -26,22 +25,18 @@ class Equipment:
 
     Attributes:
         learner: what computes.
-        data: the device's own examples.
-        holdout: labelled examples that are never trained on, for the device's own report; or None.
+        data: the device's own examples; accuracy is measured on its held-out ones.
         label: what the operator may see beside the device's id, e.g. the architecture.
     """
 
     learner: Learner
     data: Data
-    holdout: Batch | None = None
     label: str = ""
 
     def accuracy(self) -> float | None:
-        """Return the part of the held-out examples that are classified rightly, 0 to 1."""
-        if self.holdout is None or self.holdout.y_N is None:
-            return None
-        logits_NK = self.learner.logits(self.holdout.x_NCHW)
-        return float(np.mean(logits_NK.argmax(axis=1) == self.holdout.y_N))
+        """Return the part of the held-out examples that is classified rightly; None without any."""
+        measured = measure(self.learner, self.data.held_out())
+        return measured.accuracy if measured.count else None
 
 
 Factory = Callable[[Mapping[str, Scalar]], Equipment]

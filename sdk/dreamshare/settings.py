@@ -77,7 +77,12 @@ def load_settings(schema: type[S], path: Path) -> S:
 
 def default_text(schema: type[DataclassInstance]) -> str:
     """Return a TOML file with every field documented and set to its default."""
-    return "\n".join(_document(schema(), "")).lstrip("\n") + "\n"
+    return settings_text(schema())
+
+
+def settings_text(values: DataclassInstance) -> str:
+    """Return a TOML file with every field documented and set as in `values`."""
+    return "\n".join(_document(values, "")).strip("\n") + "\n"
 
 
 def _build(schema: type[S], table: Mapping[str, object], source: str, prefix: str) -> S:

@@ -9,6 +9,7 @@ import pytest
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
+from dreamshare.learning.data import ArrayData
 from dreamshare.settings import default_text, read_settings
 from dreamshare_edge.config import AgentConfig, load_config
 from dreamshare_edge.equipment import Equipment, load_equipment
@@ -77,6 +78,7 @@ class Signs:
 
 def test_accuracy_is_the_part_of_the_held_out_examples_that_is_right() -> None:
     x = np.array([-1.0, 2.0, 3.0, -4.0], np.float32).reshape(4, 1, 1, 1)
-    holdout = Batch(x, np.array([0, 1, 0, 0]))  # three of four
-    assert Equipment(Signs(), (), holdout).accuracy() == 0.75  # type: ignore[arg-type]
-    assert Equipment(Signs(), ()).accuracy() is None  # type: ignore[arg-type]
+    y = np.array([0, 1, 0, 0])  # three of four
+    judged = ArrayData(x, y, held_out=Batch(x, y))
+    assert Equipment(Signs(), judged).accuracy() == 0.75  # type: ignore[arg-type]
+    assert Equipment(Signs(), ArrayData(x, y)).accuracy() is None  # type: ignore[arg-type]

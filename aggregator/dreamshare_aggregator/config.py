@@ -1,0 +1,60 @@
+"""The aggregator's settings file (TOML). `dreamshare up --print-config` prints it, explained.
+
+Rules: relative paths, also the one of an SQLite URL, are taken from the settings file's folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamshare.errors import ConfigError
+from dreamshare.settings import load_settings, setting
+
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatorConfig:
+    """Everything that `dreamshare up` needs to know."""
+
+    listen: tuple[str, ...] = setting(
+        "Where to listen: grpcs://host:port (mutual TLS). Port 0 takes a free one.",
+        default=("grpcs://127.0.0.1:7443",),
+    )
+    identity: Path = setting(
+        "The aggregator's identity, as `dreamshare enrol aggregator` wrote it.",
+        default=Path("aggregator.key"),
+    )
+    store: str = setting(
+        "Database of tasks, reports, checkpoints and results: sqlite:///FILE. Every commit is "
+        "on the disk before anything is answered.",
+        default="sqlite:///rounds.db",
+    )
+    capture: Path | None = setting(
+        "For debugging: write everything that is received to this new file. Absent: nothing.",
+        default=None,
+        example="received.capture",
+    )
+
+    def __post_init__(self) -> None:
+        if not self.listen:
+            raise ConfigError("listen is empty; name at least one, e.g. 'grpcs://0.0.0.0:7443'")
+
+    def beside(self, folder: Path) -> AggregatorConfig:
+        """Return the same settings with relative paths taken from `folder`."""
+        store = self.store
+        if store.startswith(_SQLITE) and not store.startswith("sqlite:////"):
+            store = f"{_SQLITE}{(folder / store.removeprefix(_SQLITE)).absolute()}"
+        return dataclasses.replace(
+            self,
+            identity=folder / self.identity,
+            store=store,
+            capture=None if self.capture is None else folder / self.capture,
+        )
+
+
+def load_config(path: Path) -> AggregatorConfig:
+    """Read an aggregator's settings file; raises ConfigError, which names file and key."""
+    return load_settings(AggregatorConfig, path).beside(path.parent)

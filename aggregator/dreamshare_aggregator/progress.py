@@ -1,0 +1,112 @@
+"""What an operator sees of a task, as a pure function of what its coordinator reported.
+
+Rules:
+- a status is a value; each outcome gives the next one and the name of a report;
+- `secure_aggregation` is derived: it is true only while every sum that was merged came out of a
+  round that closed under a session which this task saw start (docs/protocol.md 7.8); nothing else
+  can set it;
+- `dropped` counts the devices that were members and are gone; one that comes back is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from dreamshare.ids import PartyId, SessionId, short
+from dreamshare.protocol.messages import TaskPhase, TaskStatus
+from dreamshare.protocol.outcomes import (
+    DeviceDeclined,
+    DeviceDropped,
+    EpochEnded,
+    EpochStarted,
+    SumAbandoned,
+    SumDone,
+    TaskFailed,
+    TaskOutcome,
+    TellSpread,
+)
+
+EVENTS: Mapping[type[TaskOutcome], str] = MappingProxyType(
+    {
+        EpochStarted: "epoch",
+        EpochEnded: "epoch-ended",
+        SumDone: "round",
+        SumAbandoned: "abandoned",
+        TellSpread: "tell",
+        DeviceDropped: "dropped",
+        DeviceDeclined: "declined",
+        TaskFailed: "failed",
+    }
+)
+"""The event of a report, by outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a task stands.
+
+    Attributes:
+        status: what is shown and stored.
+        session: of the epoch that runs now; None between epochs.
+        gone: members that dropped and did not come back.
+    """
+
+    status: TaskStatus
+    session: SessionId | None = None
+    gone: frozenset[PartyId] = frozenset()
+
+    def after(self, outcome: TaskOutcome) -> tuple[Progress, str]:
+        """Return the next progress and the event's name in the task's reports."""
+        status, session, gone = self.status, self.session, self.gone
+        match outcome:
+            case EpochStarted(session, members, rounds):
+                gone = gone - set(members)
+                status = replace(
+                    status,
+                    phase=TaskPhase.RUNNING,
+                    detail=f"{len(members)} devices can run {rounds} rounds",
+                    roster=len(members),
+                    alive=len(members),
+                )
+            case EpochEnded(reason):
+                session = None
+                status = replace(status, detail=f"the epoch ended: {reason}")
+            case SumDone(survivors=survivors, roster=roster, step=step, cycle=cycle):
+                gone = gone - set(survivors)
+                before = status.secure_aggregation or status.aggregations == 0
+                status = replace(
+                    status,
+                    phase=TaskPhase.RUNNING,
+                    detail=f"{step}: sum over {len(survivors)} of {roster} devices",
+                    cycle=cycle,
+                    aggregations=status.aggregations + 1,
+                    alive=len(survivors),
+                    secure_aggregation=before and session is not None,
+                )
+            case SumAbandoned(reason, again, step):
+                why = reason.name.lower().replace("_", " ")
+                then = "; it is asked again" if again else ""
+                status = replace(
+                    status,
+                    detail=f"{step}: the round was given up ({why}){then}",
+                    abandoned=status.abandoned + 1,
+                )
+            case TellSpread(_, sent_to, learnt, step, cycle):
+                detail = f"{step}: {learnt} of {sent_to} devices learnt"
+                status = replace(status, detail=detail, cycle=cycle)
+            case DeviceDropped(device):
+                alive = max(0, status.alive - (device not in gone))
+                gone = gone | {device}
+                status = replace(status, detail=f"device {short(device)} is gone", alive=alive)
+            case DeviceDeclined(device, code):
+                status = replace(status, detail=f"device {short(device)} declined ({code})")
+            case TaskFailed(reason):
+                session = None
+                status = replace(status, phase=TaskPhase.FAILED, detail=reason)
+        return Progress(replace(status, dropped=len(gone)), session, gone), EVENTS[type(outcome)]
+
+    def now(self, phase: TaskPhase, detail: str) -> Progress:
+        """Return the progress of a task that waits, is set up again, or is over."""
+        return replace(self, status=replace(self.status, phase=phase, detail=detail), session=None)

@@ -1,0 +1,135 @@
+"""A federation's folder for development: an authority, an aggregator, an operator, and devices.
+
+    federation/
+      federation.toml    the link and the folder's rules
+      authority.key      signs certificates; in production it is kept far from the aggregator
+      aggregator.key     identity of the aggregator
+      operator.key       identity that may start and cancel tasks
+      devices/NAME/      device.key and agent.toml of each device that was enrolled here
+
+Rules:
+- every key is made here, on one machine: good for trying and for tests. A real device makes its own
+  keys and enrols with a token (docs/protocol.md 5.3), and whoever runs both authority and aggregator
+  could invent devices (15.1);
+- files with keys are written with mode 0600, atomically.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamshare.clock import Clock
+from dreamshare.errors import ConfigError
+from dreamshare.settings import load_settings, setting
+from dreamshare_crypto.authority import Authority
+from dreamshare_crypto.authority_records import Issued
+from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.entropy import Entropy
+from dreamshare_crypto.identity import Identity
+
+DEFAULT_FOLDER = Path("federation")
+DEFAULT_LINK = "grpcs://127.0.0.1:7443"
+
+
+@dataclass(frozen=True, slots=True)
+class FederationConfig:
+    """federation.toml."""
+
+    link: str = setting("Where the aggregator listens: grpcs://host:port.", default=DEFAULT_LINK)
+
+
+@dataclass(frozen=True, slots=True)
+class FederationFolder:
+    """Paths of a development federation, and what can be done in it."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Path:
+        """federation.toml."""
+        return self.folder / "federation.toml"
+
+    @property
+    def authority(self) -> Path:
+        """The authority's file."""
+        return self.folder / "authority.key"
+
+    @property
+    def aggregator(self) -> Path:
+        """The aggregator's identity."""
+        return self.folder / "aggregator.key"
+
+    @property
+    def operator(self) -> Path:
+        """The identity of the operator that came with the federation."""
+        return self.folder / "operator.key"
+
+    def exists(self) -> bool:
+        """Whether a federation was made here."""
+        return self.authority.exists()
+
+    def create(self, link: str, entropy: Entropy, now: float) -> None:
+        """Make authority, aggregator and operator.
+
+        Raises:
+            ConfigError: there is a federation already, or the folder cannot be written.
+        """
+        if self.exists():
+            raise ConfigError(f"{self.folder} holds a federation already; choose another folder")
+        make_folder(self.folder)
+        authority = Authority.create(entropy.draw(16), entropy, now)
+        host = link.rpartition("://")[2].rpartition(":")[0].strip("[]")
+        aggregator = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, (host,))
+        operator = authority.issue(Role.OPERATOR, "operator", entropy, now)
+        self.settings.write_text(
+            f'# Where the aggregator of this federation listens.\nlink = "{link}"\n'
+        )
+        aggregator.save(self.aggregator)
+        operator.save(self.operator)
+        authority.save(self.authority)
+
+    def link(self) -> str:
+        """Return the link that devices and operators use; raises ConfigError."""
+        return load_settings(FederationConfig, self.settings).link
+
+    def load_authority(self) -> Authority:
+        """Return the authority; raises ConfigError where there is none, ParameterError."""
+        if not self.exists():
+            raise ConfigError(
+                f"there is no federation in {self.folder}; make one with `dreamshare up` or "
+                "`dreamshare enrol authority`"
+            )
+        return Authority.load(self.authority)
+
+    def issue(self, role: Role, name: str, path: Path, clock: Clock, entropy: Entropy) -> Identity:
+        """Make a party's identity, write it to `path`, and record it with the authority.
+
+        Raises:
+            ConfigError: there is no federation, or the file exists.
+            ParameterError: the name is taken.
+        """
+        authority = self.load_authority()
+        if path.exists():
+            raise ConfigError(f"{path} exists; an identity is never overwritten")
+        identity = authority.issue(role, name, entropy, clock.now())
+        authority.save(self.authority)
+        make_folder(path.parent)
+        identity.save(path)
+        return identity
+
+    def device(self, name: str) -> Path:
+        """Return the folder of a device."""
+        return self.folder / "devices" / name
+
+    def issued(self) -> tuple[Issued, ...]:
+        """Return every certificate that was given out."""
+        return self.load_authority().issued
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner reads; raises ConfigError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from None

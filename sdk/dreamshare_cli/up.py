@@ -1,0 +1,43 @@
+"""`dreamshare up`: run the aggregator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def up(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="The aggregator's settings file (TOML).")
+    ] = None,
+    federation: Annotated[
+        Path, typer.Option("--federation", "-f", help="A development federation; made if absent.")
+    ] = Path("federation"),
+    listen: Annotated[
+        str | None, typer.Option(help="grpcs://host:port to listen on; port 0 takes a free one.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="Database, e.g. sqlite:///rounds.db.")] = None,
+    capture: Annotated[
+        Path | None,
+        typer.Option(help="For debugging: write everything that is received to this new file."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print events as JSON objects, one a line.")
+    ] = False,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the default settings file and end.")
+    ] = False,
+) -> None:
+    """Run the aggregator until stopped (Ctrl-C or SIGTERM: everything is flushed, exit code 0).
+
+    With nothing else given it makes a development federation in ./federation (an authority, an
+    aggregator, an operator) and says how devices join.
+    """
+    from dreamshare_cli.upping import UpOptions, print_default, run_up
+
+    if print_config:
+        print_default()
+        return
+    raise typer.Exit(run_up(UpOptions(config, federation, listen, store, capture, as_json)))
