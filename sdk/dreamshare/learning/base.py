@@ -39,6 +39,14 @@ class Batch:
     y_N: Ints | None = None
     targets_NK: Floats | None = None
 
+    def first(self, count: int) -> Batch:
+        """Return the first `count` examples, or all when there are fewer."""
+        return Batch(
+            self.x_NCHW[:count],
+            None if self.y_N is None else self.y_N[:count],
+            None if self.targets_NK is None else self.targets_NK[:count],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class InputGradient:

@@ -119,7 +119,10 @@ def _measure(distances: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]
         (features,) = inputs
         axes = [0, *range(2, features.dim())]
         var_C, mean_C = torch.var_mean(features, dim=axes, unbiased=False)
-        distances.append(_rms(mean_C - layer.get_buffer("running_mean")) + _rms(var_C - layer.get_buffer("running_var")))
+        distances.append(
+            _rms(mean_C - layer.get_buffer("running_mean"))
+            + _rms(var_C - layer.get_buffer("running_var"))
+        )
 
     return hook
 
@@ -127,5 +130,5 @@ def _measure(distances: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]
 def _rms(difference: Tensor) -> Tensor:
     """Return the root mean square; 0 with gradient 0 where the difference is exactly 0."""
     norm: Tensor = torch.linalg.vector_norm(difference)
-    return norm / difference.numel() ** 0.5
-
+    rms: Tensor = norm / difference.numel() ** 0.5
+    return rms
