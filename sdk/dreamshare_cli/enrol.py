@@ -155,7 +155,8 @@ def list_(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
                 "not_after": held.not_after,
                 "revoked": held.serial in revoked,
             },
-            f"{held.serial:>5}  {held.role.name.lower():<10}  {one.name:<20}  {held.id.hex()}  {state}",
+            f"{held.serial:>5}  {held.role.name.lower():<10}  {one.name:<20}  "
+            f"{held.id.hex()}  {state}",
         )
 
 

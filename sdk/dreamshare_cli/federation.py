@@ -8,9 +8,9 @@
       devices/NAME/      device.key and agent.toml of each device that was enrolled here
 
 Rules:
-- every key is made here, on one machine: good for trying and for tests. A real device makes its own
-  keys and enrols with a token (docs/protocol.md 5.3), and whoever runs both authority and aggregator
-  could invent devices (15.1);
+- every key is made here, on one machine: good for trying and for tests. A real device makes its
+  own keys and enrols with a token (docs/protocol.md 5.3), and whoever runs both authority and
+  aggregator could invent devices (15.1);
 - files with keys are written with mode 0600, atomically.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError
-from dreamshare.settings import load_settings, setting
+from dreamshare.settings import load_settings, setting, settings_text
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.authority_records import Issued
 from dreamshare_crypto.certificates import Role
@@ -82,9 +82,7 @@ class FederationFolder:
         host = link.rpartition("://")[2].rpartition(":")[0].strip("[]")
         aggregator = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, (host,))
         operator = authority.issue(Role.OPERATOR, "operator", entropy, now)
-        self.settings.write_text(
-            f'# Where the aggregator of this federation listens.\nlink = "{link}"\n'
-        )
+        self.settings.write_text(settings_text(FederationConfig(link)), encoding="utf-8")
         aggregator.save(self.aggregator)
         operator.save(self.operator)
         authority.save(self.authority)
