@@ -1,0 +1,73 @@
+"""Boxes: the AES-256-GCM answers of its authors, and what must not open."""
+
+from __future__ import annotations
+
+import pytest
+
+from dreamshare_crypto.aead import open_box, seal
+from dreamshare_crypto.errors import AuthenticationError, ParameterError
+from dreamshare_crypto.keys import Secret
+
+# McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, test cases 13, 14 and 16:
+# key, nonce, plaintext, associated data, ciphertext and tag.
+GCM = [
+    ("00" * 32, "00" * 12, "", "", "530f8afbc74536b9a963b4f1c4cb738b"),
+    (
+        "00" * 32,
+        "00" * 12,
+        "00" * 16,
+        "",
+        "cea7403d4d606b6e074ec5d3baf39d18" + "d0d1c8a799996bf0265b98b5d48ab919",
+    ),
+    (
+        "feffe9928665731c6d6a8f9467308308" * 2,
+        "cafebabefacedbaddecaf888",
+        "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+        "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+        "feedfacedeadbeeffeedfacedeadbeefabaddad2",
+        "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa"
+        "8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662"
+        "76fc6ece0f4e1768cddf8853bb2d551b",
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "nonce", "plain", "aad", "box"), GCM)
+def test_known_answers(key: str, nonce: str, plain: str, aad: str, box: str) -> None:
+    secret = Secret(bytes.fromhex(key))
+    given = [bytes.fromhex(text) for text in (nonce, plain, aad)]
+    assert seal(secret, given[0], given[1], given[2]).hex() == box
+    assert open_box(secret, given[0], bytes.fromhex(box), given[2]) == given[1]
+
+
+KEY, NONCE = Secret(b"k" * 32, "box key"), b"n" * 12
+
+
+@pytest.mark.parametrize(
+    ("key", "nonce", "change", "aad"),
+    [
+        (Secret(b"x" * 32), NONCE, 0, b"aad"),
+        (KEY, b"x" * 12, 0, b"aad"),
+        (KEY, NONCE, 1, b"aad"),
+        (KEY, NONCE, 0, b"aaf"),
+    ],
+)
+def test_nothing_else_opens(key: Secret, nonce: bytes, change: int, aad: bytes) -> None:
+    box = bytearray(seal(KEY, NONCE, b"plain", b"aad"))
+    box[0] ^= change
+    with pytest.raises(AuthenticationError):
+        open_box(key, nonce, bytes(box), aad)
+
+
+@pytest.mark.parametrize("length", [0, 4, 15, 16])
+def test_truncated_boxes_do_not_open(length: int) -> None:
+    with pytest.raises(AuthenticationError):
+        open_box(KEY, NONCE, seal(KEY, NONCE, b"plain", b"")[:length], b"")
+
+
+def test_key_and_nonce_lengths() -> None:
+    for key, nonce in [(Secret(b"k" * 16), NONCE), (KEY, b"n" * 8), (KEY, b"n" * 16)]:
+        with pytest.raises(ParameterError):
+            seal(key, nonce, b"", b"")
+        with pytest.raises(ParameterError):
+            open_box(key, nonce, bytes(16), b"")

@@ -1,0 +1,130 @@
+"""Parameters of profile C: the rows of docs/protocol.md 4.4 and the refusals around them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dreamshare_crypto.errors import ParameterError, RefusalCode, Refused
+from dreamshare_crypto.graph import Derived, Floor, derive_parameters
+
+
+def derive(
+    n: int, gamma_ppm: int = 50_000, a_min_ppm: int = 1_000_000, least_cohort: int = 3
+) -> Derived:
+    return derive_parameters(n, gamma_ppm, 100_000, 64, 20, a_min_ppm, least_cohort)
+
+
+ROWS = [  # 4.4: n, a, t = q, dropouts survived at u_min = max(3, q)
+    (3, 0, 2, 0),
+    (4, 1, 3, 1),
+    (5, 1, 4, 1),
+    (10, 1, 6, 4),
+    (100, 5, 53, 47),
+]
+
+
+@pytest.mark.parametrize(("n", "a", "t", "dropouts"), ROWS)
+def test_rows(n: int, a: int, t: int, dropouts: int) -> None:
+    derived = derive(n)
+    assert (derived.a, derived.t, derived.q) == (a, t, t)
+    assert derived.u_min == max(3, t)
+    assert n - derived.u_min == dropouts
+
+
+def test_three_devices_tolerate_no_dropout() -> None:
+    for ppm in (0, 500_000, 1_000_000):
+        assert (derive(3, a_min_ppm=ppm).a_min, derive(3, a_min_ppm=ppm).u_min) == (3, 3)
+
+
+def test_encoding_is_u32_a_t_k_q_committee_seeders_a_min() -> None:
+    raw = derive(10, a_min_ppm=900_000).encode()
+    values = [int.from_bytes(raw[i : i + 4], "little") for i in range(0, len(raw), 4)]
+    assert values == [1, 6, 0, 6, 10, 0, 9]
+
+
+@given(st.integers(3, 128), st.integers(0, 400_000), st.integers(0, 1_000_000))
+def test_quorums_overlap_in_more_than_the_colluders(n: int, gamma: int, ppm: int) -> None:
+    d = derive(n, gamma, ppm)
+    assert 2 * d.t > n + d.a  # 4.3
+    assert d.a >= (0 if n == 3 else max(1, gamma * n / 1_000_000))
+    assert d.t == d.q <= d.u_min <= d.a_min <= n
+    assert d.a_min * 1_000_000 >= ppm * n or n == 3
+    assert d.u_min >= d.a + 2
+
+
+@given(st.integers(10, 128), st.integers(0, 300_000), st.integers(0, 300_000))
+def test_a_stricter_gamma_never_weakens(n: int, gamma: int, more: int) -> None:
+    weak, strict = derive(n, gamma), derive(n, gamma + more)
+    assert (strict.a, strict.t, strict.u_min) >= (weak.a, weak.t, weak.u_min)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"n": 2}, RefusalCode.R2),
+        ({"n": 129}, RefusalCode.R2),
+        ({"n": 4, "least_cohort": 5}, RefusalCode.R2),
+        ({"n": 10, "least_cohort": 2}, RefusalCode.O1),
+        ({"n": 10, "gamma_ppm": 1_000_000}, RefusalCode.O1),
+        ({"n": 4, "gamma_ppm": 600_000}, RefusalCode.O1),  # a + 2 = 5 survivors of 4
+        ({"n": 10, "gamma_ppm": -1}, RefusalCode.O1),
+        ({"n": 10, "a_min_ppm": 1_000_001}, RefusalCode.O1),
+        ({"n": 10, "a_min_ppm": 500_000, "least_cohort": 8}, RefusalCode.O1),  # u_min > A_min
+    ],
+)
+def test_refusals(changes: dict[str, int], code: RefusalCode) -> None:
+    with pytest.raises(Refused) as caught:
+        derive(**changes)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("bits", [(0, 20), (64, 0)])
+def test_security_of_no_bits_is_refused(bits: tuple[int, int]) -> None:
+    with pytest.raises(Refused):
+        derive_parameters(10, 50_000, 100_000, *bits, 900_000, 3)
+
+
+def test_floor_defaults_are_those_of_4_12() -> None:
+    floor = Floor()
+    assert (floor.least_cohort, floor.gamma_ppm, floor.sigma) == (3, 50_000, 64)
+    assert (floor.modes, floor.profiles, floor.suites, floor.versions) == ((1,), (1,), (1,), (1,))
+    assert (floor.min_bits, floor.max_bits, floor.max_rounds, floor.max_life_s) == (
+        8,
+        20,
+        256,
+        86_400,
+    )
+    assert (floor.draws, floor.memory_s, floor.memory_size) == (3, 30 * 86_400, 65_536)
+    assert floor.monotone_active
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"least_cohort": 2},
+        {"gamma_ppm": 1_000_000},
+        {"sigma": 0},
+        {"modes": (1, 2)},
+        {"profiles": (2,)},
+        {"suites": ()},
+        {"versions": (2,)},
+        {"min_bits": 7},
+        {"max_bits": 21},
+        {"min_bits": 16, "max_bits": 12},
+        {"max_rounds": 257},
+        {"max_life_s": 86_401},
+        {"max_clip": 0.0},
+        {"max_clip": float("inf")},
+        {"max_clip": float("nan")},
+        {"max_vector_words": 1},
+        {"draws": 0},
+        {"memory_s": -1},
+        {"memory_size": 0},
+        {"revocation_grace_s": -1},
+    ],
+)
+def test_floors_that_make_no_sense(change: dict[str, object]) -> None:
+    with pytest.raises(ParameterError, match="floor"):
+        Floor(**change)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""Masks: AES-256-CTR answers, and adding in chunks is adding the stream."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dreamshare_crypto.errors import ParameterError
+from dreamshare_crypto.keys import Secret
+from dreamshare_crypto.prg import (
+    CHUNK_BYTES,
+    LONGEST,
+    Stream,
+    add_mask,
+    apply_masks,
+    expand,
+    subtract_mask,
+)
+
+CHUNK_WORDS = CHUNK_BYTES // 8
+KEY = Secret(bytes(range(32)))
+
+
+def counter_blocks(key: bytes, counters: list[int]) -> str:
+    """AES-256 of each 128-bit big-endian counter: CTR from its definition, SP 800-38A 6.5."""
+    encryptor = Cipher(AES256(key), ECB()).encryptor()
+    return encryptor.update(b"".join(c.to_bytes(16, "big") for c in counters)).hex()
+
+
+def test_sp_800_38a_ctr_aes256() -> None:
+    """F.5.5 gives the output blocks of a counter from f0f1..ff; our counter starts at zero.
+
+    So the published answers check the block function, and the block function checks our stream,
+    whose first blocks are also those of GCM test cases 13 and 14 (key 0: H, E(Y0), E(Y1)).
+    """
+    key = bytes.fromhex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4")
+    first = int.from_bytes(bytes(range(0xF0, 0x100)), "big")
+    assert counter_blocks(key, [first + i for i in range(4)]) == (
+        "0bdf7df1591716335e9a8b15c860c502"
+        "5a6e699d536119065433863c8f657b94"
+        "1bc12c9c01610d5d0d8bd6a3378eca62"
+        "2956e1c8693536b1bee99c73a31576b6"
+    )
+    assert expand(Secret(key), 4096).hex() == counter_blocks(key, list(range(256)))
+    assert expand(Secret(bytes(32)), 48).hex() == (
+        "dc95c078a2408989ad48a21492842087"
+        "530f8afbc74536b9a963b4f1c4cb738b"
+        "cea7403d4d606b6e074ec5d3baf39d18"
+    )
+
+
+@given(st.lists(st.integers(0, 50), max_size=6))
+def test_a_stream_is_read_in_order(cuts: list[int]) -> None:
+    stream = Stream(KEY)
+    assert b"".join(stream.take(n) for n in cuts) == expand(KEY, sum(cuts))
+
+
+LENGTHS = [0, 1, 7, CHUNK_WORDS - 1, CHUNK_WORDS, CHUNK_WORDS + 1, 2 * CHUNK_WORDS + 3]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_add_is_the_stream_as_little_endian_words(length: int) -> None:
+    words = np.zeros(length, dtype=np.uint64)
+    add_mask(words, KEY)
+    assert words.astype("<u8").tobytes() == expand(KEY, 8 * length)
+    subtract_mask(words, KEY)
+    assert not words.any()
+
+
+def test_words_wrap_modulo_two_to_the_64() -> None:
+    words = np.full(3, 2**64 - 1, dtype=np.uint64)
+    add_mask(words, KEY)
+    stream = expand(KEY, 24)
+    expected = [
+        (2**64 - 1 + int.from_bytes(stream[i : i + 8], "little")) % 2**64 for i in (0, 8, 16)
+    ]
+    assert [int(w) for w in words] == expected
+
+
+@pytest.mark.parametrize("length", [5, CHUNK_WORDS + 9])
+def test_many_masks_at_once_are_the_same_one_by_one(length: int) -> None:
+    masks = [(Secret(bytes([i]) * 32), 1 if i % 3 else -1) for i in range(7)]
+    start = np.arange(length, dtype=np.uint64)
+    together, apart = start.copy(), start.copy()
+    apply_masks(together, masks)
+    for key, sign in reversed(masks):
+        (add_mask if sign == 1 else subtract_mask)(apart, key)
+    assert np.array_equal(together, apart)
+    apply_masks(together, [(key, -sign) for key, sign in masks])
+    assert np.array_equal(together, start)
+    apply_masks(together, [])
+    assert np.array_equal(together, start)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        np.zeros(4, dtype=np.int64),
+        np.zeros(4, dtype=np.uint32),
+        np.zeros((2, 2), dtype=np.uint64),
+        np.zeros(8, dtype=np.uint64)[::2],
+    ],
+)
+def test_other_arrays_are_refused(words: np.ndarray) -> None:
+    with pytest.raises(ParameterError, match="uint64"):
+        add_mask(words, KEY)
+
+
+def test_bad_signs_keys_and_lengths_change_nothing() -> None:
+    words = np.zeros(4, dtype=np.uint64)
+    for masks in ([(KEY, 1), (KEY, 0)], [(KEY, 1), (Secret(b"short"), 1)]):
+        with pytest.raises(ParameterError):
+            apply_masks(words, masks)
+    assert not words.any()
+    for length in (-1, LONGEST + 1):
+        with pytest.raises(ParameterError):
+            expand(KEY, length)
