@@ -1,7 +1,7 @@
 """The seam to a network: opaque packets, in order, between two authenticated ends.
 
 Rules:
-- a transport moves byte strings of at most `packet_limit` bytes and knows nothing of their meaning;
+- a transport moves byte strings of 1 to `packet_limit` bytes and knows nothing of their meaning;
 - `peer` is what the transport itself proved about the other end (the CN of its certificate), or
   None; the envelope's signature decides, not this;
 - a `Link` is one device's way to the aggregator and reconnects by being opened again; a `Listener`
@@ -13,11 +13,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from dreamshare.errors import FrameTooLarge, LocalProtocolError
+
 PACKET_LIMIT = 256 * 1024
 """Default size of a packet in bytes (docs/protocol.md, 14)."""
 
 Admit = Callable[[str | None], bool]
 """What a listener asks about the `peer` of a new connection; False refuses it."""
+
+
+def check_packet(packet: bytes, limit: int) -> None:
+    """Refuse a packet that no transport takes: LocalProtocolError, FrameTooLarge."""
+    if not packet:
+        raise LocalProtocolError("an empty packet was sent")
+    if len(packet) > limit:
+        raise FrameTooLarge(f"a packet of {len(packet)} bytes; at most {limit} are taken")
 
 
 class Connection(Protocol):
@@ -49,6 +59,7 @@ class Connection(Protocol):
         Raises:
             Unreachable: the connection is gone.
             FrameTooLarge: the packet is over `packet_limit`.
+            LocalProtocolError: the packet is empty.
         """
         ...
 

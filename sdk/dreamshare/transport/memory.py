@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 
 from dreamshare.clock import Clock
-from dreamshare.errors import ConfigError, FrameTooLarge, Rejected, Unreachable
-from dreamshare.transport.base import PACKET_LIMIT, Admit, Connection
+from dreamshare.errors import ConfigError, Rejected, Unreachable
+from dreamshare.transport.base import PACKET_LIMIT, Admit, Connection, check_packet
 
 Fate = Callable[[str, bytes], float | None]
 """(device's name, packet) -> seconds until it arrives, or None when it is lost."""
@@ -183,8 +183,7 @@ class MemoryConnection:
         return self._outgoing.is_open and self._incoming.is_open
 
     async def send(self, packet: bytes) -> None:
-        if len(packet) > self._packet_limit:
-            raise FrameTooLarge(f"a packet of {len(packet)} bytes; at most {self._packet_limit}")
+        check_packet(packet, self._packet_limit)
         await self._outgoing.put(packet)
         self._bytes_out += len(packet)
 
