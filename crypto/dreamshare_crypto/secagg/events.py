@@ -184,11 +184,18 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A device is back, perhaps restarted: it is sent again what it still owes an answer to."""
+
+    device: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """The owner gives the open round up."""
 
 
-ServerInput = Arrived | Opened | Left | Cancelled | Ticked | Abandoned
+ServerInput = Arrived | Opened | Left | Returned | Cancelled | Ticked | Abandoned
 
 # ---- effects -------------------------------------------------------------------------------------
 
@@ -255,7 +262,7 @@ class KeepEvidence:
 
 @dataclass(frozen=True, slots=True)
 class SessionReady:
-    """Client: shares are in place. Server: `members` (device ids in roster order) can run rounds."""
+    """Client: shares are in place. Server: `members` (ids in roster order) can run rounds."""
 
     session: bytes
     members: tuple[bytes, ...]
@@ -287,7 +294,7 @@ class Summed:
 
 @dataclass(frozen=True, slots=True)
 class RoundAbandoned:
-    """Server: no result; `answered` says whether any device may have answered (7.1: then draw+1)."""
+    """Server: no result; `answered`: a device may have answered, so ask with draw + 1 (7.1)."""
 
     round: int
     reason: AbortReason

@@ -1,0 +1,291 @@
+"""What a device refuses while an epoch is set up: rows O, R, G and D of docs/protocol.md 10.
+
+Rules:
+- one function a row or part of a row, so that a reader finds the row and a test can take it out;
+- a check looks and raises, and changes nothing; the functions that call several are at the end of
+  each section and fix the order;
+- a message that somebody else may have made up is refused without consequence (M2) before anything
+  in it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from dreamshare_crypto.certificates import Role, authority_key_id
+from dreamshare_crypto.encoding import Params
+from dreamshare_crypto.errors import (
+    AuthenticationError,
+    MalformedError,
+    RefusalCode,
+)
+from dreamshare_crypto.graph import LARGEST_COMPLETE, Floor, Mode
+from dreamshare_crypto.keys import check_public
+from dreamshare_crypto.secagg.epoch_messages import (
+    KEY_BYTES,
+    Deliver,
+    PeerKeys,
+    Roster,
+    RosterEntry,
+    keys_hash,
+)
+from dreamshare_crypto.secagg.offer import EpochOffer
+from dreamshare_crypto.secagg.refusals import Contradicted, EpochRefused, Ignored
+from dreamshare_crypto.secagg.session import Session
+
+CLOCK_SKEW_S = 300
+"""How far ahead of the device's clock an epoch may begin or a deadline exceed its maximum."""
+
+# ---- offer ---------------------------------------------------------------------------------------
+
+
+def check_offer_addressed(offer: EpochOffer, federation: bytes, task: bytes) -> None:
+    """M2: the offer is for this federation and this task."""
+    if (offer.federation, offer.task) != (federation, task):
+        raise AuthenticationError("the offer is for another federation or task")
+
+
+def check_offer_authority(offer: EpochOffer, authority_key: bytes, now: float) -> None:
+    """O3: the pinned authority certified the aggregator, for this federation and this role."""
+    if offer.authority_key_id != authority_key_id(authority_key):
+        raise EpochRefused(RefusalCode.O3, "the offer names another authority than the pinned one")
+    certificate = offer.aggregator
+    try:
+        certificate.verify(authority_key, now)
+    except AuthenticationError as error:
+        raise EpochRefused(RefusalCode.O3, f"aggregator: {error}") from None
+    if (certificate.federation, certificate.role) != (offer.federation, Role.AGGREGATOR):
+        raise EpochRefused(RefusalCode.O3, "the offer's certificate is not an aggregator's here")
+
+
+def check_offer_revocations(
+    offer: EpochOffer, authority_key: bytes, least_number: int, grace_s: float, now: float
+) -> None:
+    """O3: the authority's list, not stale, none older than seen; the aggregator is not on it."""
+    revocations = offer.revocations
+    try:
+        revocations.verify(authority_key, now, grace_s)
+        revocations.check(offer.aggregator)
+    except AuthenticationError as error:
+        raise EpochRefused(RefusalCode.O3, f"revocation: {error}") from None
+    if revocations.federation != offer.federation:
+        raise EpochRefused(RefusalCode.O3, "the revocation list is another federation's")
+    if revocations.number < least_number:
+        raise EpochRefused(
+            RefusalCode.O3, f"revocation list {revocations.number} is older than {least_number}"
+        )
+
+
+def check_offer_version(offer: EpochOffer, floor: Floor, seen: int) -> None:
+    """O1: a version that the device speaks, no lower than what was offered before (14.6)."""
+    if offer.version not in floor.versions or offer.min_version > offer.version:
+        raise EpochRefused(RefusalCode.O1, f"version {offer.version} is not spoken here")
+    if offer.version < seen:
+        raise EpochRefused(RefusalCode.O1, f"version {offer.version} after version {seen}")
+
+
+def check_offer_kind(offer: EpochOffer, floor: Floor) -> None:
+    """O1: suite, profile and mode that the device's operator allows."""
+    if offer.suite not in floor.suites:
+        raise EpochRefused(RefusalCode.O1, f"suite {offer.suite} is not allowed")
+    if offer.profile not in floor.profiles:
+        raise EpochRefused(RefusalCode.O1, f"profile {offer.profile} is not allowed")
+    if offer.mode not in floor.modes:
+        raise EpochRefused(RefusalCode.O1, f"mode {offer.mode} is not allowed")
+
+
+def check_offer_life(offer: EpochOffer, floor: Floor, now: float) -> None:
+    """O1: rounds and life within the floor, and the epoch is now (4.11)."""
+    if not 1 <= offer.rounds <= floor.max_rounds:
+        raise EpochRefused(RefusalCode.O1, f"{offer.rounds} rounds; at most {floor.max_rounds}")
+    if not 1 <= offer.life_s <= floor.max_life_s:
+        raise EpochRefused(
+            RefusalCode.O1, f"a life of {offer.life_s} s; at most {floor.max_life_s}"
+        )
+    if offer.not_before > now + CLOCK_SKEW_S:
+        raise EpochRefused(RefusalCode.O1, "the epoch begins in the future; check the clocks")
+    if now >= offer.ends:
+        raise EpochRefused(RefusalCode.O1, "the epoch is over")
+
+
+def check_offer_thresholds(offer: EpochOffer, floor: Floor) -> None:
+    """O1: claims no weaker than the floor's (4.1, 4.12)."""
+    if offer.gamma_ppm < floor.gamma_ppm:
+        raise EpochRefused(RefusalCode.O1, f"gamma {offer.gamma_ppm} ppm; {floor.gamma_ppm} asked")
+    if offer.sigma < floor.sigma:
+        raise EpochRefused(RefusalCode.O1, f"sigma {offer.sigma} bits; {floor.sigma} asked")
+    if offer.least_cohort < floor.least_cohort:
+        raise EpochRefused(
+            RefusalCode.O1, f"a cohort of {offer.least_cohort}; {floor.least_cohort} asked"
+        )
+    if not offer.least_cohort <= offer.n_max <= LARGEST_COMPLETE:
+        raise EpochRefused(
+            RefusalCode.O1, f"n_max {offer.n_max}; a complete graph takes {LARGEST_COMPLETE}"
+        )
+
+
+def check_offer_template(offer: EpochOffer, floor: Floor) -> None:
+    """O1: every step's encoding is within the floor; noise is not in this release."""
+    if not offer.template:
+        raise EpochRefused(RefusalCode.O1, "the offer's template has no step")
+    for step in offer.template:
+        fault = _encoding_fault(step.params, offer, floor)
+        if fault:
+            raise EpochRefused(RefusalCode.O1, f"step {step.step!r}: {fault}")
+
+
+def _encoding_fault(params: Params, offer: EpochOffer, floor: Floor) -> str:
+    if params.mode != Mode.AGREED or params.mode != offer.mode or params.d:
+        return "its mode is not the offer's agreed mode"
+    if params.n_max != offer.n_max:
+        return f"its n_max {params.n_max} is not the offer's {offer.n_max}"
+    if params.noise_variance or params.noise_scale or params.tail:
+        return "it asks for noise, which this release does not make"
+    if params.words > floor.max_vector_words:
+        return f"a vector of {params.words} words; at most {floor.max_vector_words}"
+    for field in params.fields:
+        if not floor.min_bits <= field.bits <= floor.max_bits:
+            return f"{field.bits} bits; {floor.min_bits} to {floor.max_bits} are allowed"
+        if field.clip > floor.max_clip:
+            return f"a clip of {field.clip}; at most {floor.max_clip}"
+    return ""
+
+
+def check_offer_epoch(offer: EpochOffer, current: EpochOffer | None, highest: int) -> None:
+    """O2: a newer epoch than any seen for the task; a second offer of one epoch is evidence."""
+    if current is not None and offer.epoch == current.epoch:
+        raise Contradicted(
+            RefusalCode.O2, "two offers of one epoch", current.encode(), offer.encode()
+        )
+    if offer.epoch <= highest:
+        raise EpochRefused(RefusalCode.O2, f"epoch {offer.epoch} after epoch {highest}")
+
+
+# ---- roster --------------------------------------------------------------------------------------
+
+
+def check_roster_size(roster: Roster, offer: EpochOffer) -> None:
+    """R2: a roster of at least the least cohort and at most n_max."""
+    n = len(roster.entries)
+    if not max(3, offer.least_cohort) <= n <= offer.n_max:
+        raise EpochRefused(
+            RefusalCode.R2, f"a roster of {n}; {offer.least_cohort} to {offer.n_max} were offered"
+        )
+
+
+def check_roster_unique(roster: Roster) -> None:
+    """R2: sorted by id, and no id, ik, box_pk or round key list twice."""
+    ids = [entry.id for entry in roster.entries]
+    if any(a >= b for a, b in pairwise(ids)):
+        raise EpochRefused(RefusalCode.R2, "the roster is not sorted by id, or repeats one")
+    for name, values in (
+        ("ik", [entry.certificate.ik for entry in roster.entries]),
+        ("box key", [entry.box_pk for entry in roster.entries]),
+        ("list of round keys", [entry.keys_hash for entry in roster.entries]),
+    ):
+        if len(set(values)) != len(values):
+            raise EpochRefused(RefusalCode.R2, f"two roster entries have one {name}")
+
+
+def check_roster_own(roster: Roster, own: RosterEntry) -> None:
+    """R2: the own entry is there, byte for byte."""
+    if own not in roster.entries:
+        raise EpochRefused(RefusalCode.R2, "the own roster entry is missing or altered")
+
+
+def check_roster_entry(
+    entry: RosterEntry, offer: EpochOffer, offer_hash: bytes, authority_key: bytes, now: float
+) -> None:
+    """R1: a certified, valid, unrevoked device of this federation signed this for this offer."""
+    certificate = entry.certificate
+    try:
+        certificate.verify(authority_key, now)
+        offer.revocations.check(certificate)
+        entry.verify(offer_hash)
+        check_public(entry.box_pk)
+    except (AuthenticationError, MalformedError) as error:
+        raise EpochRefused(RefusalCode.R1, f"roster entry: {error}") from None
+    if (certificate.federation, certificate.role) != (offer.federation, Role.DEVICE):
+        raise EpochRefused(RefusalCode.R1, "a roster entry is not a device of this federation")
+
+
+def check_roster(
+    roster: Roster,
+    offer: EpochOffer,
+    offer_hash: bytes,
+    own: RosterEntry,
+    authority_key: bytes,
+    now: float,
+) -> None:
+    """Rows R1 and R2: every entry is looked at, not only one's own neighbours (6.2)."""
+    if roster.offer_hash != offer_hash:
+        raise EpochRefused(RefusalCode.R1, "the roster belongs to another offer")
+    check_roster_size(roster, offer)
+    check_roster_unique(roster)
+    check_roster_own(roster, own)
+    for entry in roster.entries:
+        if entry != own:
+            check_roster_entry(entry, offer, offer_hash, authority_key, now)
+
+
+def check_roster_second(first: Roster, second: Roster) -> None:
+    """R3: one epoch has one roster; `second` comes after `first` was accepted."""
+    if second.digest() != first.digest():
+        raise Contradicted(
+            RefusalCode.R3, "two rosters of one epoch", first.encode(), second.encode()
+        )
+
+
+# ---- peer keys -----------------------------------------------------------------------------------
+
+
+def check_peer_keys_addressed(peer_keys: PeerKeys, session: Session) -> None:
+    """M2: the keys come with this roster."""
+    if peer_keys.roster_digest != session.roster_digest:
+        raise AuthenticationError("the peer keys belong to another roster")
+
+
+def check_peer_keys(session: Session) -> None:
+    """G2: each list is what its owner signed; within a round no key is weak or used twice."""
+    for entry, keys in zip(session.roster.entries, session.keys, strict=True):
+        if keys_hash(keys) != entry.keys_hash:
+            raise EpochRefused(RefusalCode.G2, "a list of round keys is not its owner's")
+    for r in range(session.offer.rounds):
+        _check_round_keys([keys[KEY_BYTES * r : KEY_BYTES * (r + 1)] for keys in session.keys])
+
+
+def _check_round_keys(keys: Sequence[bytes]) -> None:
+    if len(set(keys)) != len(keys):
+        raise EpochRefused(RefusalCode.G2, "two devices have one round key")
+    try:
+        for key in keys:
+            check_public(key)
+    except MalformedError as error:
+        raise EpochRefused(RefusalCode.G2, f"round key: {error}") from None
+
+
+# ---- boxes ---------------------------------------------------------------------------------------
+
+
+def check_deliver_addressed(deliver: Deliver, session: Session) -> None:
+    """M2: the boxes come with this session."""
+    if deliver.session != session.sid:
+        raise AuthenticationError("the boxes belong to another session")
+
+
+def check_deliver_dealers(deliver: Deliver, session: Session, own: int) -> None:
+    """D1 (X): boxes of other members only, ascending and none twice."""
+    dealers = [index for index, _ in deliver.boxes]
+    if any(a >= b for a, b in pairwise(dealers)):
+        raise Ignored(RefusalCode.D1, "boxes are not sorted by dealer, or one has two")
+    if own in dealers or any(index >= session.n for index in dealers):
+        raise Ignored(RefusalCode.D1, "a box of somebody who is no neighbour")
+
+
+def check_deliver_enough(good: frozenset[int], session: Session) -> None:
+    """D1 (E): with its own shares, the device holds shares of at least t dealers."""
+    if len(good) < session.derived.t:
+        raise EpochRefused(
+            RefusalCode.D1, f"{len(good) - 1} good boxes; {session.derived.t - 1} are needed"
+        )

@@ -1,0 +1,102 @@
+"""What a device remembers beyond its sessions (docs/protocol.md 9.2, 13.3, 14.6).
+
+Rules:
+- the highest epoch of each task, the highest revocation list and protocol version seen, and the
+  payloads it answered: enough to refuse an old epoch, an old list and a repeated payload;
+- one device has one Memory for all its tasks: `SecaggClient`s share the object they are given;
+- it holds nothing secret and nothing that the journals do not: `absorb` rebuilds it from their
+  EPOCH and ANSWER records, which is why those two kinds outlive a session in a journal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Self
+
+from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.offer import EpochOffer
+from dreamshare_crypto.secagg.records import AnswerRecord, EpochRecord
+
+
+class Memory:
+    """Highest epochs, revocation number, versions, and answered payloads of one device."""
+
+    __slots__ = ("_answered", "_draws", "_epochs", "_revocation", "_versions")
+
+    def __init__(self) -> None:
+        self._epochs: dict[tuple[bytes, bytes], int] = {}
+        self._revocation: dict[bytes, int] = {}
+        self._versions: dict[bytes, int] = {}
+        self._answered: dict[bytes, tuple[bytes, float]] = {}  # Hb -> (without draw, when)
+        self._draws: Counter[bytes] = Counter()
+
+    @classmethod
+    def from_records(cls, records: Iterable[Record]) -> Self:
+        """Return what the records of one or more journals say."""
+        memory = cls()
+        memory.absorb(records)
+        return memory
+
+    def absorb(self, records: Iterable[Record]) -> None:
+        """Learn from journal records; what is known already stays as it is.
+
+        Raises:
+            MalformedError: an EPOCH or ANSWER record cannot be read.
+        """
+        for record in records:
+            if record.kind is RecordKind.EPOCH:
+                self.note_offer(EpochRecord.decode(record.body).offer)
+            elif record.kind is RecordKind.ANSWER:
+                answer = AnswerRecord.decode(record.body)
+                self.note_answer(answer.payload_hash, answer.base_hash, answer.answered_at)
+
+    # ---- epochs, revocation lists, versions ------------------------------------------------------
+
+    def highest_epoch(self, federation: bytes, task: bytes) -> int:
+        """Return the highest epoch accepted for the task, -1 when there was none."""
+        return self._epochs.get((federation, task), -1)
+
+    def revocation_number(self, federation: bytes) -> int:
+        """Return the highest revocation list number seen, -1 when there was none."""
+        return self._revocation.get(federation, -1)
+
+    def highest_version(self, aggregator: bytes) -> int:
+        """Return the highest protocol version that this aggregator (id) has offered, or 0."""
+        return self._versions.get(aggregator, 0)
+
+    def note_offer(self, offer: EpochOffer) -> None:
+        """Remember an offer that was accepted."""
+        place = (offer.federation, offer.task)
+        self._epochs[place] = max(offer.epoch, self.highest_epoch(*place))
+        number = max(offer.revocations.number, self.revocation_number(offer.federation))
+        self._revocation[offer.federation] = number
+        aggregator = offer.aggregator.id
+        self._versions[aggregator] = max(offer.version, self.highest_version(aggregator))
+
+    # ---- answered payloads -----------------------------------------------------------------------
+
+    def has_answered(self, payload_hash: bytes) -> bool:
+        """Say whether a payload with this hash (draw included) was answered."""
+        return payload_hash in self._answered
+
+    def draws(self, base_hash: bytes) -> int:
+        """Return how many draws of the payload with this hash (draw left out) were answered."""
+        return self._draws[base_hash]
+
+    def note_answer(self, payload_hash: bytes, base_hash: bytes, now: float) -> None:
+        """Remember an answer given at `now`, Unix seconds."""
+        if payload_hash not in self._answered:
+            self._answered[payload_hash] = (base_hash, now)
+            self._draws[base_hash] += 1
+
+    def forget(self, before: float, size: int) -> None:
+        """Drop answers given before `before`, and the oldest of more than `size`."""
+        while self._answered:
+            payload_hash, (base_hash, when) = next(iter(self._answered.items()))
+            if when >= before and len(self._answered) <= size:
+                return
+            del self._answered[payload_hash]
+            self._draws[base_hash] -= 1
+            if not self._draws[base_hash]:
+                del self._draws[base_hash]

@@ -1,0 +1,45 @@
+"""Every SA-2 message under one name; they are defined with the section that they belong to."""
+
+from __future__ import annotations
+
+from dreamshare_crypto.secagg.epoch_messages import (
+    Advertise,
+    Deliver,
+    PeerKeys,
+    Ready,
+    Roster,
+    RosterEntry,
+    Shares,
+)
+from dreamshare_crypto.secagg.offer import Deadlines, EpochOffer, TemplateStep
+from dreamshare_crypto.secagg.round_messages import (
+    Agree,
+    AgreeSet,
+    MaskedInput,
+    RoundAbort,
+    RoundResult,
+    RoundStart,
+    Survivors,
+    UnmaskResponse,
+)
+
+__all__ = [
+    "EpochOffer",
+    "TemplateStep",
+    "Deadlines",
+    "Advertise",
+    "RosterEntry",
+    "Roster",
+    "PeerKeys",
+    "Shares",
+    "Deliver",
+    "Ready",
+    "RoundStart",
+    "MaskedInput",
+    "Survivors",
+    "Agree",
+    "AgreeSet",
+    "UnmaskResponse",
+    "RoundResult",
+    "RoundAbort",
+]

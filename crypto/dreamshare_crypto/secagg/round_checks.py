@@ -1,0 +1,242 @@
+"""What a device refuses in a round: rows S, U, Q and K of docs/protocol.md section 10.
+
+Rules:
+- one function a row or part of a row, so that a reader finds the row and a test can take it out;
+- a check looks and raises, and changes nothing; `check_start` and `check_survivors` fix the order;
+- everything is compared with what the device itself computed or committed to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from dreamshare_crypto.encoding import Params
+from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
+from dreamshare_crypto.graph import Derived, Floor
+from dreamshare_crypto.keys import verify_signature
+from dreamshare_crypto.secagg.epoch_checks import CLOCK_SKEW_S
+from dreamshare_crypto.secagg.events import Payload
+from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.offer import EpochOffer
+from dreamshare_crypto.secagg.phases import Commitment
+from dreamshare_crypto.secagg.refusals import Contradicted, Ignored, RoundRefused
+from dreamshare_crypto.secagg.round_messages import (
+    Agree,
+    AgreeSet,
+    RoundResult,
+    RoundStart,
+    Survivors,
+)
+from dreamshare_crypto.secagg.session import Session
+
+
+def check_session(named: bytes, session: Session) -> None:
+    """M2: the message belongs to this session."""
+    if named != session.sid:
+        raise AuthenticationError("the message belongs to another session")
+
+
+# ---- RoundStart ----------------------------------------------------------------------------------
+
+
+def check_start_same(start: RoundStart, accepted: RoundStart) -> None:
+    """S2: a round has one content; `accepted` is what this device committed to for it."""
+    if start.statement() != accepted.statement():
+        raise Contradicted(
+            RefusalCode.S2,
+            "two contents of one round",
+            accepted.encode(),
+            start.encode(),
+            start.round,
+        )
+
+
+def check_start_round(start: RoundStart, least: int, offer: EpochOffer, now: float) -> None:
+    """S1: a round above every committed one, within the epoch, and not too late."""
+    if not least <= start.round < offer.rounds:
+        raise RoundRefused(
+            RefusalCode.S1,
+            f"round {start.round}; {least} to {offer.rounds - 1} are left",
+            start.round,
+        )
+    if now > start.deadline:
+        raise RoundRefused(RefusalCode.S1, "the deadline of the round is past", start.round)
+
+
+def check_start_own(start: RoundStart, own: int) -> None:
+    """S3: the device itself is active."""
+    if own not in start.active:
+        raise RoundRefused(RefusalCode.S3, "this device is not active in the round", start.round)
+
+
+def check_start_active(start: RoundStart, derived: Derived) -> None:
+    """S4: at least A_min devices are active."""
+    if len(start.active) < derived.a_min:
+        raise RoundRefused(
+            RefusalCode.S4, f"{len(start.active)} active; {derived.a_min} needed", start.round
+        )
+
+
+def check_start_payload(start: RoundStart, payload: Payload) -> None:
+    """S5: the plan that came along is the one that the round is bound to."""
+    if payload.hash != start.payload_hash:
+        raise RoundRefused(RefusalCode.S5, "the plan does not hash to Hb", start.round)
+
+
+def check_start_params(start: RoundStart, offer: EpochOffer, derived: Derived) -> None:
+    """S5: the encoding is a step's of the template, clips at most; the thresholds are one's own."""
+    params = start.params
+    if (params.a_min, params.u_min, params.d) != (derived.a_min, derived.u_min, 0):
+        raise RoundRefused(
+            RefusalCode.S5, "A_min, u_min or d are not what this device computes", start.round
+        )
+    if not any(matches_template(params, step.params) for step in offer.template):
+        raise RoundRefused(RefusalCode.S5, "no step of the offer has this encoding", start.round)
+
+
+def matches_template(params: Params, template: Params) -> bool:
+    """Whether `params` is the template's but for smaller clips and what only a round can say."""
+    if len(params.fields) != len(template.fields):
+        return False
+    pairs = tuple(zip(params.fields, template.fields, strict=True))
+    if any(field.clip > most.clip for field, most in pairs):
+        return False
+    raised = replace(
+        params,
+        fields=tuple(replace(field, clip=most.clip) for field, most in pairs),
+        a_min=template.a_min,
+        u_min=template.u_min,
+        round_nonce=template.round_nonce,
+    )
+    return raised == template
+
+
+def check_start_deadline(start: RoundStart, offer: EpochOffer, now: float) -> None:
+    """S5: vectors are not collected for longer than the offer's maximum."""
+    if start.deadline > now + offer.deadlines.collect_s + CLOCK_SKEW_S:
+        raise RoundRefused(RefusalCode.S5, "the deadline exceeds the offer's maximum", start.round)
+
+
+def check_start_permitted(start: RoundStart, payload: Payload) -> None:
+    """S6 (or S5): the caller's own policy on algorithms, steps, configs and budgets."""
+    if payload.refusal is not None:
+        raise RoundRefused(payload.refusal, "the device's policy forbids the plan", start.round)
+
+
+def check_start_monotone(start: RoundStart, last: RoundStart | None, floor: Floor) -> None:
+    """S7: no device that was left out comes back within the epoch (13.1)."""
+    if floor.monotone_active and last is not None and not start.active <= last.active:
+        raise RoundRefused(RefusalCode.S7, "a device that was left out is back", start.round)
+
+
+def check_start_fresh(start: RoundStart, payload: Payload, memory: Memory, floor: Floor) -> None:
+    """S7: the payload was not answered before, and not too often with other draws (13.3)."""
+    if memory.has_answered(payload.hash):
+        raise RoundRefused(RefusalCode.S7, "this payload was answered already", start.round)
+    if memory.draws(payload.base_hash) >= floor.draws:
+        raise RoundRefused(
+            RefusalCode.S7, f"this payload was answered {floor.draws} times", start.round
+        )
+
+
+# ---- Survivors -----------------------------------------------------------------------------------
+
+
+def check_survivors_round(survivors: Survivors, commitment: Commitment | None) -> None:
+    """U1: the own vector is in this round, and in this context."""
+    if commitment is None or survivors.round != commitment.start.round:
+        raise Ignored(RefusalCode.U1, "no own vector was sent in that round")
+    if survivors.context != commitment.context:
+        raise Ignored(RefusalCode.U1, "the survivors are those of another round context")
+
+
+def check_survivors_within(survivors: Survivors, start: RoundStart, own: int) -> None:
+    """U2: survivors were active, and the device itself is one."""
+    if not survivors.survivors <= start.active:
+        raise RoundRefused(RefusalCode.U2, "a survivor was not active", start.round)
+    if own not in survivors.survivors:
+        raise RoundRefused(RefusalCode.U2, "the own vector is not in the sum", start.round)
+
+
+def check_survivors_enough(survivors: Survivors, derived: Derived) -> None:
+    """U3: at least u_min and at least t survivors."""
+    if len(survivors.survivors) < max(derived.u_min, derived.t):
+        raise RoundRefused(
+            RefusalCode.U3,
+            f"{len(survivors.survivors)} survivors; {max(derived.u_min, derived.t)} needed",
+            survivors.round,
+        )
+
+
+def check_survivors_same(survivors: Survivors, accepted: Survivors) -> None:
+    """U4: the device stands by one set of survivors in a round."""
+    if survivors.survivors != accepted.survivors:
+        raise Contradicted(
+            RefusalCode.U4,
+            "two sets of survivors in one round",
+            accepted.encode(),
+            survivors.encode(),
+            survivors.round,
+        )
+
+
+# ---- AgreeSet ------------------------------------------------------------------------------------
+
+
+def check_quorum_round(agree_set: AgreeSet, commitment: Commitment) -> None:
+    """U1: the quorum speaks of the round that the device is in."""
+    if agree_set.round != commitment.start.round:
+        raise Ignored(RefusalCode.U1, "a quorum of another round")
+
+
+def check_quorum(agree_set: AgreeSet, own: Survivors, session: Session) -> None:
+    """Q1: exactly q distinct members of the own U_r signed the own (sid, r, rctx, U_r).
+
+    A quorum for anything else (Q2) shows as signatures that do not hold here.
+    """
+    signers = [index for index, _ in agree_set.signatures]
+    if len(signers) != session.derived.q:
+        raise RoundRefused(
+            RefusalCode.Q1, f"{len(signers)} signatures; exactly {session.derived.q}", own.round
+        )
+    if any(a >= b for a, b in pairwise(signers)):
+        raise RoundRefused(RefusalCode.Q1, "signers do not ascend", own.round)
+    if not own.survivors.issuperset(signers):
+        raise RoundRefused(RefusalCode.Q1, "a signer is not among the survivors", own.round)
+    statement = Agree(own.session, own.round, own.context, own.n, own.survivors).statement()
+    try:
+        for index, signature in agree_set.signatures:
+            signer = session.entry(index).certificate.ik
+            verify_signature(signer, Agree.LABEL, statement, signature)
+    except (AuthenticationError, MalformedError):
+        raise RoundRefused(
+            RefusalCode.Q1, "a signature is not for the own round and survivors", own.round
+        ) from None
+
+
+# ---- RoundResult ---------------------------------------------------------------------------------
+
+
+def check_result_context(result: RoundResult, start: RoundStart, context: bytes) -> None:
+    """K1: the result is that of the round this device took part in."""
+    if result.context != context:
+        raise Contradicted(
+            RefusalCode.K1,
+            "a result of another round context",
+            start.encode(),
+            result.encode(),
+            result.round,
+        )
+
+
+def check_result_survivors(result: RoundResult, accepted: Survivors | None) -> None:
+    """K1: the result is over the survivors that this device agreed to."""
+    if accepted is not None and result.survivors != accepted.survivors:
+        raise Contradicted(
+            RefusalCode.K1,
+            "a result over other survivors",
+            accepted.encode(),
+            result.encode(),
+            result.round,
+        )

@@ -1,0 +1,378 @@
+"""The messages of a round (docs/protocol.md section 7).
+
+Rules:
+- bitmaps are over the roster, so a decoder is told the roster's size `n`; every size is known or
+  capped before anything is allocated;
+- decoders raise MalformedError and nothing else (M1); what a well-formed message means, and whether
+  it is refused, is decided in `round_checks`;
+- no message carries two bitmaps: the one set of survivors decides which kind of share is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from dreamshare_crypto.encoding import Params
+from dreamshare_crypto.errors import MalformedError
+from dreamshare_crypto.kdf import hash_parts
+from dreamshare_crypto.keys import SIGNATURE_BYTES
+from dreamshare_crypto.secagg.events import AbortReason
+from dreamshare_crypto.secagg.signed import Signed
+from dreamshare_crypto.transcript import Reader, Writer, encode_bitmap
+
+MOST_PARAMS_BYTES = 64 * 1024
+MOST_MEMBERS = 128
+"""Largest roster of profile C (4.2)."""
+
+SHARE_BYTES = 32
+
+
+def survivors_hash(survivors: frozenset[int], n: int) -> bytes:
+    """Return H(`sa2/v1/U`, U_r), 32 bytes: which survivors an answer belongs to."""
+    return hash_parts("sa2/v1/U", encode_bitmap(survivors, n))
+
+
+@dataclass(frozen=True, slots=True)
+class RoundStart(Signed):
+    """Round `round` is open for the devices in `active`.
+
+    Attributes:
+        session: sid, 32 bytes.
+        round: r, 0..R-1.
+        n: size of the roster (not sent).
+        active: A_r, roster indices.
+        payload_hash: Hb, 32 bytes (7.1).
+        params: how the vector is encoded (12.1).
+        deadline: when vectors stop being taken, Unix seconds.
+    """
+
+    LABEL: ClassVar[str] = "sa2/v1/round-start"
+
+    session: bytes
+    round: int
+    n: int
+    active: frozenset[int]
+    payload_hash: bytes
+    params: Params
+    deadline: int
+
+    def statement(self) -> bytes:
+        return (
+            Writer()
+            .raw(self.session, 32)
+            .u32(self.round)
+            .bitmap(self.active, self.n)
+            .raw(self.payload_hash, 32)
+            .var(self.params.encode())
+            .u64(self.deadline)
+            .finish()
+        )
+
+    def encode(self) -> bytes:
+        return self.statement() + self.signature
+
+    def context(self) -> bytes:
+        """Return rctx, 32 bytes: what every mask of the round is bound to (section 3)."""
+        return hash_parts(
+            "sa2/v1/round",
+            self.session,
+            Writer().u32(self.round).finish(),
+            encode_bitmap(self.active, self.n),
+            self.payload_hash,
+            self.params.hash(),
+        )
+
+    @classmethod
+    def decode(cls, body: bytes, n: int) -> Self:
+        reader = Reader(body)
+        message = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            n=n,
+            active=reader.bitmap(n),
+            payload_hash=reader.raw(32),
+            params=Params.decode(reader.var(MOST_PARAMS_BYTES)),
+            deadline=reader.u64(),
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedInput(Signed):
+    """One device's masked vector `y`: little-endian 64-bit words."""
+
+    LABEL: ClassVar[str] = "sa2/v1/masked-input"
+
+    session: bytes
+    round: int
+    context: bytes
+    vector: bytes
+
+    def statement(self) -> bytes:
+        return (
+            Writer()
+            .raw(self.session, 32)
+            .u32(self.round)
+            .raw(self.context, 32)
+            .raw(hash_parts("sa2/v1/y", self.vector))
+            .finish()
+        )
+
+    def encode(self) -> bytes:
+        head = Writer().raw(self.session, 32).u32(self.round).raw(self.context, 32)
+        return head.var(self.vector).raw(self.signature).finish()
+
+    @classmethod
+    def decode(cls, body: bytes, vector_bytes: int) -> Self:
+        """Read a message whose vector must have `vector_bytes` bytes."""
+        reader = Reader(body)
+        message = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            context=reader.raw(32),
+            vector=reader.var(vector_bytes),
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        if len(message.vector) != vector_bytes:
+            raise MalformedError(f"a vector of {len(message.vector)} bytes, not {vector_bytes}")
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class Survivors(Signed):
+    """U_r: the devices whose vectors are in the sum (7.3)."""
+
+    LABEL: ClassVar[str] = "sa2/v1/survivors"
+
+    session: bytes
+    round: int
+    context: bytes
+    n: int
+    survivors: frozenset[int]
+
+    def statement(self) -> bytes:
+        return (
+            Writer()
+            .raw(self.session, 32)
+            .u32(self.round)
+            .raw(self.context, 32)
+            .bitmap(self.survivors, self.n)
+            .finish()
+        )
+
+    def encode(self) -> bytes:
+        return self.statement() + self.signature
+
+    @classmethod
+    def decode(cls, body: bytes, n: int) -> Self:
+        reader = Reader(body)
+        message = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            context=reader.raw(32),
+            n=n,
+            survivors=reader.bitmap(n),
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class Agree(Signed):
+    """A witness was shown these survivors; `context` and `survivors` are signed, not sent."""
+
+    LABEL: ClassVar[str] = "sa2/v1/agree"
+
+    session: bytes
+    round: int
+    context: bytes
+    n: int
+    survivors: frozenset[int]
+
+    def statement(self) -> bytes:
+        return (
+            Writer()
+            .raw(self.session, 32)
+            .u32(self.round)
+            .raw(self.context, 32)
+            .bitmap(self.survivors, self.n)
+            .finish()
+        )
+
+    def encode(self) -> bytes:
+        return Writer().raw(self.session, 32).u32(self.round).raw(self.signature).finish()
+
+    @classmethod
+    def decode(cls, body: bytes, context: bytes, n: int, survivors: frozenset[int]) -> Self:
+        """Read a signature that claims to cover the receiver's own context and survivors."""
+        reader = Reader(body)
+        message = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            context=context,
+            n=n,
+            survivors=survivors,
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class AgreeSet:
+    """A quorum's signatures, (roster index, signature) each; their order is checked by row Q1."""
+
+    session: bytes
+    round: int
+    signatures: tuple[tuple[int, bytes], ...]
+
+    def encode(self) -> bytes:
+        head = Writer().raw(self.session, 32).u32(self.round)
+        return head.list(self.signatures, lambda w, s: w.u32(s[0]).raw(s[1])).finish()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        reader = Reader(body)
+        message = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            signatures=reader.list(lambda r: (r.u32(), r.raw(SIGNATURE_BYTES)), MOST_MEMBERS),
+        )
+        reader.end()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class UnmaskResponse(Signed):
+    """One share for each active device, in index order, as far as its box was good (7.6).
+
+    Attributes:
+        active: |A_r|, the length of the list that `have` is over (not sent).
+        have: positions in that list, not roster indices.
+        shares: 32 bytes for each position of `have`, ascending.
+    """
+
+    LABEL: ClassVar[str] = "sa2/v1/unmask-response"
+
+    session: bytes
+    round: int
+    survivors_hash: bytes
+    active: int
+    have: frozenset[int]
+    shares: tuple[bytes, ...]
+
+    def statement(self) -> bytes:
+        head = Writer().raw(self.session, 32).u32(self.round).raw(self.survivors_hash, 32)
+        return head.bitmap(self.have, self.active).raw(b"".join(self.shares)).finish()
+
+    def encode(self) -> bytes:
+        return self.statement() + self.signature
+
+    @classmethod
+    def decode(cls, body: bytes, active: int) -> Self:
+        reader = Reader(body)
+        session, number, chosen = reader.raw(32), reader.u32(), reader.raw(32)
+        have = reader.bitmap(active)
+        shares = tuple(reader.raw(SHARE_BYTES) for _ in have)
+        message = cls(
+            session=session,
+            round=number,
+            survivors_hash=chosen,
+            active=active,
+            have=have,
+            shares=shares,
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult(Signed):
+    """The round gave a sum: its hash, whose vectors are in it, and the raw sum of the weights."""
+
+    LABEL: ClassVar[str] = "sa2/v1/round-result"
+
+    session: bytes
+    round: int
+    context: bytes
+    n: int
+    survivors: frozenset[int]
+    result_hash: bytes
+    weight_sum: int
+
+    def statement(self) -> bytes:
+        return (
+            Writer()
+            .raw(self.session, 32)
+            .u32(self.round)
+            .raw(self.context, 32)
+            .bitmap(self.survivors, self.n)
+            .raw(self.result_hash, 32)
+            .u64(self.weight_sum)
+            .finish()
+        )
+
+    def encode(self) -> bytes:
+        return self.statement() + self.signature
+
+    @classmethod
+    def decode(cls, body: bytes, n: int) -> Self:
+        reader = Reader(body)
+        message = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            context=reader.raw(32),
+            n=n,
+            survivors=reader.bitmap(n),
+            result_hash=reader.raw(32),
+            weight_sum=reader.u64(),
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class RoundAbort(Signed):
+    """The round gave nothing, and why."""
+
+    LABEL: ClassVar[str] = "sa2/v1/round-abort"
+
+    session: bytes
+    round: int
+    context: bytes
+    reason: AbortReason
+
+    def statement(self) -> bytes:
+        head = Writer().raw(self.session, 32).u32(self.round).raw(self.context, 32)
+        return head.u16(self.reason).finish()
+
+    def encode(self) -> bytes:
+        return self.statement() + self.signature
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        reader = Reader(body)
+        session, number, context, reason = (
+            reader.raw(32),
+            reader.u32(),
+            reader.raw(32),
+            reader.u16(),
+        )
+        signature = reader.raw(SIGNATURE_BYTES)
+        reader.end()
+        if reason not in tuple(AbortReason):
+            raise MalformedError(f"unknown reason {reason} for giving a round up")
+        return cls(
+            session=session,
+            round=number,
+            context=context,
+            reason=AbortReason(reason),
+            signature=signature,
+        )

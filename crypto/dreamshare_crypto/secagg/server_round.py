@@ -1,0 +1,233 @@
+"""The aggregator's stages of a round: collect, agree, unmask (docs/protocol.md section 7).
+
+Rules:
+- each stage is an object that is asked for its next one, without clock or sends;
+- vectors are added up as they come and not kept; of each its signed statement stays as a receipt;
+- once survivors are fixed they never change, and later vectors are not read (7.3);
+- of every device the first answer counts (10.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare_crypto.encoding import decode_sum, words_from_bytes, words_to_bytes
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.kdf import hash_parts
+from dreamshare_crypto.prg import apply_masks
+from dreamshare_crypto.secagg.events import KeepEvidence, Send, Stage, Summed
+from dreamshare_crypto.secagg.mailbox import Mailbox
+from dreamshare_crypto.secagg.open_round import OpenRound
+from dreamshare_crypto.secagg.reconstruction import enough, masks_of_sum
+from dreamshare_crypto.secagg.refusals import Ignored
+from dreamshare_crypto.secagg.round_messages import (
+    Agree,
+    AgreeSet,
+    MaskedInput,
+    RoundResult,
+    Survivors,
+    UnmaskResponse,
+    survivors_hash,
+)
+from dreamshare_crypto.shamir import decode_element
+
+
+class Collecting:
+    """COLLECTING: masked vectors come in."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.MASKED_INPUT
+
+    def __init__(self, round_: OpenRound, gone: Iterable[bytes]) -> None:
+        self.round = round_
+        self._total = np.zeros(round_.start.params.words, dtype=np.uint64)
+        asked = round_.ids(round_.start.active)
+        self.box: Mailbox[None] = Mailbox(RefusalCode.S2, asked, gone)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody is waited for."""
+        return not self.box.awaited
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return the RoundStart; its plan is the caller's to add."""
+        return (Send(Stage.ROUND_START, self.round.start.encode(), (device,)),)
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take a vector into the sum; return evidence when it is the device's second one."""
+        message = MaskedInput.decode(body, 8 * self.round.start.params.words)
+        self.round.check_named(message.session, message.round)
+        message.verify(self.round.key_of(device))
+        if message.context != self.round.context:
+            raise Ignored(RefusalCode.U1, "a vector of another round context")
+        if device in self.box:
+            return self.box.contradiction(device, message)
+        np.add(self._total, words_from_bytes(message.vector), out=self._total)
+        self.box.put(device, message, None)
+        return None
+
+    @property
+    def survivors(self) -> frozenset[int]:
+        """Roster indices whose vectors are in the sum so far."""
+        index_of = self.round.cohort.session.index_of
+        return frozenset(index_of[device] for device in self.box.answers)
+
+    def next(self, gone: Iterable[bytes]) -> Agreeing | None:
+        """Fix the survivors; None when they are fewer than u_min (7.3)."""
+        start, derived = self.round.start, self.round.cohort.session.derived
+        survivors = self.survivors
+        if len(survivors) < max(derived.u_min, derived.t):
+            return None
+        fixed = Survivors(start.session, start.round, self.round.context, start.n, survivors)
+        return Agreeing(self.round, fixed.sign(self.round.identity.signing), self._total, gone)
+
+
+class Agreeing:
+    """FIXED and AGREEING: the survivors' bitmap is out, signatures under it come in."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.AGREE
+
+    def __init__(
+        self,
+        round_: OpenRound,
+        fixed: Survivors,
+        total: NDArray[np.uint64],
+        gone: Iterable[bytes],
+    ) -> None:
+        self.round = round_
+        self.fixed = fixed
+        self._total = total
+        asked = round_.ids(fixed.survivors)
+        self.box: Mailbox[bytes] = Mailbox(RefusalCode.U4, asked, gone)
+
+    @property
+    def _quorum(self) -> int:
+        return self.round.cohort.session.derived.q
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is a quorum or can be none any more."""
+        return len(self.box) >= self._quorum or self.box.hopeful < self._quorum
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return the survivors' bitmap."""
+        return (Send(Stage.SURVIVORS, self.fixed.encode(), (device,)),)
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take a signature under the survivors; one under anything else does not verify."""
+        fixed = self.fixed
+        agree = Agree.decode(body, fixed.context, fixed.n, fixed.survivors)
+        self.round.check_named(agree.session, agree.round)
+        agree.verify(self.round.key_of(device))
+        if device not in self.box:
+            self.box.put(device, agree, agree.signature)
+        return None
+
+    def next(self, gone: Iterable[bytes]) -> Unmasking | None:
+        """Return the unmasking with the first q signatures; None without a quorum."""
+        if len(self.box) < self._quorum:
+            return None
+        index_of = self.round.cohort.session.index_of
+        first = list(self.box.answers.items())[: self._quorum]
+        signatures = sorted((index_of[device], signature) for device, signature in first)
+        start = self.round.start
+        agree_set = AgreeSet(start.session, start.round, tuple(signatures))
+        return Unmasking(self.round, self.fixed, agree_set, self._total, gone)
+
+
+class Unmasking:
+    """UNMASKING: answers come in until every secret has t of them."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.UNMASK_RESPONSE
+
+    def __init__(
+        self,
+        round_: OpenRound,
+        fixed: Survivors,
+        agree_set: AgreeSet,
+        total: NDArray[np.uint64],
+        gone: Iterable[bytes],
+    ) -> None:
+        self.round = round_
+        self.fixed = fixed
+        self.resends = 0
+        self._request = agree_set.encode()
+        self._total = total
+        self._chosen = survivors_hash(fixed.survivors, fixed.n)
+        self._dealers = sorted(round_.start.active)
+        asked = round_.ids(fixed.survivors)
+        self.box: Mailbox[dict[int, bytes]] = Mailbox(RefusalCode.U4, asked, gone)
+
+    @property
+    def _answers(self) -> dict[int, dict[int, bytes]]:
+        index_of = self.round.cohort.session.index_of
+        return {index_of[device]: shares for device, shares in self.box.answers.items()}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every secret has its t answers."""
+        t = self.round.cohort.session.derived.t
+        return len(self.box) >= t and enough(self.round.start.active, self._answers, t)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answers suffice or nobody is left to give more."""
+        t = self.round.cohort.session.derived.t
+        return self.box.hopeful < t or not self.box.awaited or self.complete
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return the quorum's signatures: the request to answer."""
+        return (Send(Stage.AGREE_SET, self._request, (device,)),)
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take an answer; return evidence when it is a second, different one."""
+        response = UnmaskResponse.decode(body, len(self._dealers))
+        self.round.check_named(response.session, response.round)
+        response.verify(self.round.key_of(device))
+        if response.survivors_hash != self._chosen:
+            raise Ignored(RefusalCode.U4, "an answer for other survivors")
+        shares = self._shares(device, response)
+        if device in self.box:
+            return self.box.contradiction(device, response)
+        self.box.put(device, response, shares)
+        return None
+
+    def _shares(self, device: bytes, response: UnmaskResponse) -> dict[int, bytes]:
+        """Return the shares by dealer; MalformedError for one that is no field element."""
+        session = self.round.cohort.session
+        places = sorted(response.have)
+        shares = {
+            self._dealers[place]: share
+            for place, share in zip(places, response.shares, strict=True)
+        }
+        if not self.round.cohort.good[session.index_of[device]].issuperset(shares):
+            raise Ignored(RefusalCode.D1, "a share from a box that the device called bad")
+        for share in response.shares:
+            decode_element(share)
+        return shares
+
+    def sum(self) -> tuple[RoundResult, Summed]:
+        """Return the signed result and the sum itself; everything or nothing (11.5, 11.6).
+
+        Raises:
+            BadShares: a reconstructed secret does not fit what its owner published.
+            RangeError: the bare sum is not one that honest devices can make (12.5).
+        """
+        start, survivors = self.round.start, self.fixed.survivors
+        masks = masks_of_sum(self.round.cohort, start, survivors, self._answers)
+        words = self._total.copy()
+        apply_masks(words, tuple((key, -sign) for key, sign in masks))
+        sums, weight_sum = decode_sum(start.params, words, len(survivors))
+        result = RoundResult(
+            session=start.session,
+            round=start.round,
+            context=self.round.context,
+            n=start.n,
+            survivors=survivors,
+            result_hash=hash_parts("sa2/v1/result", words_to_bytes(words)),
+            weight_sum=int(words[-1]),
+        ).sign(self.round.identity.signing)
+        return result, Summed(start.round, sums, weight_sum, self.round.ids(survivors))

@@ -1,0 +1,232 @@
+"""The aggregator's way to a session: offer, roster, boxes, Ready (docs/protocol.md section 6).
+
+Rules:
+- each stage is an object that is asked for its next one, without clock or sends;
+- the aggregator checks what would make honest devices refuse (weak or repeated keys, lists that are
+  not whole), because one hostile device must not end everybody's epoch;
+- boxes are passed on unread: the aggregator cannot open them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.errors import AuthenticationError, RefusalCode, Refused
+from dreamshare_crypto.graph import MILLION
+from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.keys import check_public
+from dreamshare_crypto.secagg.epoch_messages import (
+    Advertise,
+    Deliver,
+    PeerKeys,
+    Ready,
+    Roster,
+    Shares,
+)
+from dreamshare_crypto.secagg.events import KeepEvidence, Send, Stage
+from dreamshare_crypto.secagg.mailbox import Mailbox
+from dreamshare_crypto.secagg.offer import EpochOffer
+from dreamshare_crypto.secagg.refusals import Ignored
+from dreamshare_crypto.secagg.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The outcome of a set-up.
+
+    Attributes:
+        session: the public facts, with everybody's round keys.
+        commitments: com[0..R-1] by roster index.
+        good: by roster index of a member, the dealers whose boxes it could read, and itself.
+    """
+
+    session: Session
+    commitments: tuple[tuple[bytes, ...], ...]
+    good: Mapping[int, frozenset[int]]
+
+    @property
+    def members(self) -> frozenset[int]:
+        """Roster indices that can take part in rounds."""
+        return frozenset(self.good)
+
+
+class Advertising:
+    """OFFERED: the candidates are asked whether they take part."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.ADVERTISE
+
+    def __init__(self, identity: Identity, offer: EpochOffer, candidates: Iterable[bytes]) -> None:
+        self._identity = identity
+        self._offer = offer
+        self._offer_hash = offer.digest()
+        self._keys: set[bytes] = set()
+        self.box: Mailbox[Advertise] = Mailbox(RefusalCode.O2, candidates, ())
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody is waited for."""
+        return not self.box.awaited
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return what the device has to be sent in this stage."""
+        return (Send(Stage.OFFER, self._offer.encode(), (device,)),)
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take an Advertise; return evidence when it contradicts the device's first one."""
+        advertise = Advertise.decode(body, self._offer.rounds)
+        self._check(device, advertise, now)
+        if device in self.box:
+            return self.box.contradiction(device, advertise)
+        keys = {advertise.box_pk, *advertise.keys, advertise.entry().commitments_hash}
+        if keys & self._keys or len(self.box) == self._offer.n_max:
+            self.box.leave(device)  # an equal key: the later one stays out (10.2)
+            raise Ignored(RefusalCode.R2, "a key or commitment list of another device, or no room")
+        for key in (advertise.box_pk, *advertise.keys):
+            check_public(key)
+        self._keys |= keys
+        self.box.put(device, advertise, advertise)
+        return None
+
+    def _check(self, device: bytes, advertise: Advertise, now: float) -> None:
+        certificate = advertise.certificate
+        expected = (device, self._offer.federation, Role.DEVICE, self._offer_hash)
+        named = (certificate.id, certificate.federation, certificate.role, advertise.offer_hash)
+        if named != expected:
+            raise AuthenticationError("an advertisement of another device, federation or offer")
+        certificate.verify(self._identity.authority_key, now)
+        self._offer.revocations.check(certificate)
+        advertise.verify(certificate.ik)
+
+    def next(self, gone: Iterable[bytes]) -> Sharing | None:
+        """Return the stage for those who answered, None when they are too few."""
+        members = sorted(self.box.answers.values(), key=lambda member: member.certificate.id)
+        if len(members) < max(3, self._offer.least_cohort):
+            return None
+        entries = tuple(member.entry() for member in members)
+        roster = Roster(self._offer_hash, entries).sign(self._identity.signing)
+        try:
+            session = Session.of(self._offer, roster)
+        except Refused:
+            return None
+        session = session.with_keys(tuple(b"".join(member.keys) for member in members))
+        commitments = tuple(member.commitments for member in members)
+        return Sharing(self._identity, session, commitments, gone)
+
+
+class Sharing:
+    """ROSTERED: the members deal their shares."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.SHARES
+
+    def __init__(
+        self,
+        identity: Identity,
+        session: Session,
+        commitments: tuple[tuple[bytes, ...], ...],
+        gone: Iterable[bytes],
+    ) -> None:
+        self._identity = identity
+        self._session = session
+        self._commitments = commitments
+        self._roster = session.roster.encode()
+        self.box: Mailbox[dict[int, bytes]] = Mailbox(RefusalCode.R3, session.ids, gone)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody is waited for."""
+        return not self.box.awaited
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return the roster and the device's peer keys."""
+        session = self._session
+        own = session.index_of[device]
+        others = session.keys[:own] + session.keys[own + 1 :]
+        peer_keys = PeerKeys(session.roster_digest, others).encode()
+        to = (device,)
+        return (Send(Stage.ROSTER, self._roster, to), Send(Stage.PEER_KEYS, peer_keys, to))
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take a member's Shares; return evidence when they contradict its first ones."""
+        session = self._session
+        shares = Shares.decode(body, session.offer.rounds)
+        own = session.index_of[device]
+        if shares.session != session.sid:
+            raise AuthenticationError("shares of another session")
+        shares.verify(session.entry(own).certificate.ik)
+        if [holder for holder, _ in shares.boxes] != [i for i in range(session.n) if i != own]:
+            raise Ignored(RefusalCode.D1, "not one box for each other member")
+        if device in self.box:
+            return self.box.contradiction(device, shares)
+        self.box.put(device, shares, dict(shares.boxes))
+        return None
+
+    def next(self, gone: Iterable[bytes]) -> Delivering | None:
+        """Return the stage for those who dealt, None when they are too few."""
+        dealt = self.box.answers
+        if len(dealt) < self._session.derived.a_min:
+            return None
+        by_index = {self._session.index_of[device]: boxes for device, boxes in dealt.items()}
+        return Delivering(self._identity, self._session, self._commitments, by_index, gone)
+
+
+class Delivering:
+    """SHARING: the boxes are handed out and the holders say which they can read."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.READY
+
+    def __init__(
+        self,
+        identity: Identity,
+        session: Session,
+        commitments: tuple[tuple[bytes, ...], ...],
+        dealt: Mapping[int, dict[int, bytes]],
+        gone: Iterable[bytes],
+    ) -> None:
+        self._identity = identity
+        self._session = session
+        self._commitments = commitments
+        self._dealt = dealt
+        holders = (session.ids[index] for index in dealt)
+        self.box: Mailbox[frozenset[int]] = Mailbox(RefusalCode.R3, holders, gone)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody is waited for."""
+        return not self.box.awaited
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return the boxes for the device."""
+        own = self._session.index_of[device]
+        boxes = tuple((i, self._dealt[i][own]) for i in sorted(self._dealt) if i != own)
+        deliver = Deliver(self._session.sid, boxes).sign(self._identity.signing)
+        return (Send(Stage.DELIVER, deliver.encode(), (device,)),)
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take a member's Ready; return evidence when it contradicts its first one."""
+        session = self._session
+        ready = Ready.decode(body, session.n)
+        if ready.session != session.sid:
+            raise AuthenticationError("ready in another session")
+        ready.verify(session.entry(session.index_of[device]).certificate.ik)
+        if device in self.box:
+            return self.box.contradiction(device, ready)
+        self.box.put(device, ready, ready.good)
+        return None
+
+    def next(self) -> Cohort | None:
+        """Return the cohort: who is ready and can be reconstructed; None when too few (6.7)."""
+        session = self._session
+        good = {session.index_of[device]: held for device, held in self.box.answers.items()}
+        t, spare = session.derived.t, -(-session.offer.delta_ppm * session.derived.t // MILLION)
+        needed = min(t + spare, session.n - 1)
+        members = {
+            dealer: held
+            for dealer, held in good.items()
+            if sum(dealer in other for i, other in good.items() if i != dealer) >= needed
+        }
+        if len(members) < session.derived.a_min:
+            return None
+        return Cohort(session, self._commitments, members)
