@@ -1,8 +1,8 @@
 """The arrows of docs/adr/0005: kept by the tree as it is, broken by every kind of plant.
 
 Each plant adds one import to a copy of the sources and names the contract that must go red, so a
-contract that no longer bites is noticed. The copy comes first on PYTHONPATH and the linter runs in a
-process of its own, so neither the installed packages nor its cache can hide the plant.
+contract that no longer bites is noticed. The copy comes first on PYTHONPATH and the linter runs in
+a process of its own, so neither the installed packages nor its cache can hide the plant.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLANTS = [
     ("sdk/dreamshare/ids.py", "import dreamshare.updates", "layers inside dreamshare"),
     ("sdk/dreamshare/wire/codec.py", "import dreamshare.transport.base", "layers inside"),
     ("sdk/dreamshare/surplus.py", "", "layers inside dreamshare"),
-    ("sdk/dreamshare/algorithms/base.py", "import dreamshare_crypto.kdf", "cryptography is reached"),
+    ("sdk/dreamshare/algorithms/base.py", "import dreamshare_crypto.kdf", "cryptography"),
     ("sdk/dreamshare/protocol/plan.py", "import dreamshare.learning.base", "what is agreed"),
     ("sdk/dreamshare/protocol/plan.py", "import dreamshare_protos.v1", "generated protobuf"),
     ("sdk/dreamshare/protocol/plan.py", "import google.protobuf.message", "protobuf itself"),

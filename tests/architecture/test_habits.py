@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.architecture.packages import ROOT
 
 PLANTS = {
