@@ -1,11 +1,10 @@
 """Everything that the aggregator received, written to a file: a debugging option.
 
-    the line DSCAP1, then per frame: u64 microseconds since 1970, 16 bytes sender, u32 length,
-    the bytes
+    the line DSCAP1, then per packet: u64 microseconds since 1970, 16 bytes peer, u32 length, bytes
 
 Rules:
-- what is written is what arrived: whole frames, header, signature and body, before anybody looks
-  into them; there is no unmasked mode that could be captured instead;
+- it is a tap of the listeners: what is written is what arrived, packet by packet, before anybody
+  looks into it; there is no unmasked mode that could be captured instead;
 - the file is new, mode 0600, and readable with `read_capture` after a kill: a torn end is left out.
 """
 
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError
 
 _MAGIC = b"DSCAP1\n"
@@ -25,24 +25,25 @@ _HEAD = struct.Struct("<Q16sI")
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """One frame that arrived.
+    """One packet that arrived.
 
     Attributes:
         moment: Unix seconds.
-        sender: id of the party that the connection belongs to.
-        frame: the bytes.
+        peer: id that the transport proved, 16 zero bytes where it proved none.
+        packet: the bytes.
     """
 
     moment: float
-    sender: bytes
-    frame: bytes
+    peer: bytes
+    packet: bytes
 
 
 class Capture:
-    """An open capture file."""
+    """An open capture file; a tap of `dreamshare.transport.tap`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         """Create the file; raises ConfigError where it exists or cannot be written."""
+        self._clock = clock
         try:
             self._file = open(path, "xb", opener=_private)  # noqa: SIM115
         except FileExistsError:
@@ -51,9 +52,14 @@ class Capture:
             raise ConfigError(f"cannot write {path}: {error.strerror}") from None
         self._file.write(_MAGIC)
 
-    def __call__(self, sender: bytes, frame: bytes, now: float) -> None:
-        """Write one frame."""
-        self._file.write(_HEAD.pack(round(now * 1_000_000), sender, len(frame)) + frame)
+    def received(self, peer: str, packet: bytes) -> None:
+        """Write one packet."""
+        moment = round(self._clock.now() * 1_000_000)
+        raw = bytes.fromhex(peer) if len(peer) == 32 else bytes(16)
+        self._file.write(_HEAD.pack(moment, raw, len(packet)) + packet)
+
+    def sent(self, peer: str, packet: bytes) -> None:
+        """Do nothing: what the aggregator sent is not what it received."""
 
     def close(self) -> None:
         """Flush and close; idempotent."""
@@ -61,16 +67,16 @@ class Capture:
 
 
 def read_capture(path: Path) -> Iterator[Captured]:
-    """Yield every whole frame of a capture; raises ConfigError on another file."""
+    """Yield every whole packet of a capture; raises ConfigError on another file."""
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ConfigError(f"{path} is not a capture of this version")
         while len(head := file.read(_HEAD.size)) == _HEAD.size:
-            moment, sender, length = _HEAD.unpack(head)
-            frame = file.read(length)
-            if len(frame) < length:
+            moment, peer, length = _HEAD.unpack(head)
+            packet = file.read(length)
+            if len(packet) < length:
                 return
-            yield Captured(moment / 1_000_000, sender, frame)
+            yield Captured(moment / 1_000_000, peer, packet)
 
 
 def _private(path: str, flags: int) -> int:
