@@ -74,8 +74,6 @@ class Authority:
         issued: Sequence[Issued] = (),
         invitations: Sequence[Invitation] = (),
     ) -> None:
-        if len(federation) != ID_BYTES:
-            raise ParameterError(f"a federation's id has {ID_BYTES} bytes, not {len(federation)}")
         self.federation = federation
         self._key = key
         self._tls = tls
@@ -86,7 +84,13 @@ class Authority:
 
     @classmethod
     def create(cls, federation: bytes, entropy: Entropy, now: float) -> Authority:
-        """Make a new authority for `federation` (16 bytes); every key comes from `entropy`."""
+        """Make a new authority; every key comes from `entropy`.
+
+        Raises:
+            ParameterError: `federation` does not have 16 bytes.
+        """
+        if len(federation) != ID_BYTES:
+            raise ParameterError(f"a federation's id has {ID_BYTES} bytes, not {len(federation)}")
         key = IdentityKey.generate(entropy)
         start = int(now) - _SKEW_S
         tls = TlsAuthority.create(federation, entropy, start, start + _ROOT_LIFE_S)
