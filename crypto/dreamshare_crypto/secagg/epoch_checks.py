@@ -154,7 +154,8 @@ def _encoding_fault(params: Params, offer: EpochOffer, floor: Floor) -> str:
 
 def check_offer_epoch(offer: EpochOffer, current: EpochOffer | None, highest: int) -> None:
     """O2: a newer epoch than any seen for the task; a second offer of one epoch is evidence."""
-    if current is not None and offer.epoch == current.epoch:
+    one_signer = current is not None and offer.aggregator.id == current.aggregator.id
+    if current is not None and one_signer and offer.epoch == current.epoch:
         raise Contradicted(
             RefusalCode.O2, "two offers of one epoch", current.encode(), offer.encode()
         )

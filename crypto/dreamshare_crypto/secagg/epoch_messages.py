@@ -17,8 +17,11 @@ from dreamshare_crypto.aead import NONCE_BYTES, TAG_BYTES
 from dreamshare_crypto.certificates import CERTIFICATE_BYTES, Certificate
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import SIGNATURE_BYTES, verify_signature
-from dreamshare_crypto.secagg.round_messages import MOST_MEMBERS, SHARE_BYTES
+from dreamshare_crypto.secagg.round_messages import (
+    MOST_MEMBERS,
+)
 from dreamshare_crypto.secagg.signed import Signed
+from dreamshare_crypto.shamir import ELEMENT_BYTES
 from dreamshare_crypto.transcript import Reader, Writer
 
 KEY_BYTES = 32
@@ -26,7 +29,7 @@ KEY_BYTES = 32
 
 def box_bytes(rounds: int) -> int:
     """Return the size of a box: nonce, a p- and an s-share for each round, tag (6.5)."""
-    return NONCE_BYTES + 2 * SHARE_BYTES * rounds + TAG_BYTES
+    return NONCE_BYTES + 2 * ELEMENT_BYTES * rounds + TAG_BYTES
 
 
 @dataclass(frozen=True, slots=True)

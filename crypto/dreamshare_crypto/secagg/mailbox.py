@@ -15,21 +15,20 @@ from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import KeepEvidence
 from dreamshare_crypto.secagg.signed import Signed
 
-T = TypeVar("T")
+M = TypeVar("M", bound=Signed)
 
 
-class Mailbox(Generic[T]):
+class Mailbox(Generic[M]):
     """Answers of one stage by device id, in order of arrival."""
 
-    __slots__ = ("_answers", "_asked", "_code", "_gone", "_signed")
+    __slots__ = ("_answers", "_asked", "_code", "_gone")
 
     def __init__(self, code: RefusalCode, asked: Iterable[bytes], gone: Iterable[bytes]) -> None:
         """Ask `asked`, of whom `gone` are not waited for; `code` names a device's contradiction."""
         self._code = code
         self._asked = frozenset(asked)
         self._gone = set(gone)
-        self._signed: dict[bytes, tuple[bytes, bytes]] = {}
-        self._answers: dict[bytes, T] = {}
+        self._answers: dict[bytes, M] = {}
 
     def __contains__(self, device: bytes) -> bool:
         return device in self._answers
@@ -38,7 +37,7 @@ class Mailbox(Generic[T]):
         return len(self._answers)
 
     @property
-    def answers(self) -> dict[bytes, T]:
+    def answers(self) -> dict[bytes, M]:
         """First answers by device, in order of arrival."""
         return dict(self._answers)
 
@@ -57,20 +56,15 @@ class Mailbox(Generic[T]):
         """How many answers there can be in the end, the present ones included."""
         return len(self._answers) + len(self.awaited)
 
-    def contradiction(self, device: bytes, message: Signed) -> KeepEvidence | None:
-        """Return the evidence that `message` makes together with the device's first answer."""
-        if device not in self._signed:
-            return None
-        statement, signature = self._signed[device]
-        if statement == message.statement():
-            return None
-        second = message.statement() + message.signature
-        return KeepEvidence(self._code, statement + signature, second, device)
+    def put(self, device: bytes, message: M) -> KeepEvidence | None:
+        """Keep a device's first answer, or return what a second, different one proves.
 
-    def put(self, device: bytes, message: Signed, answer: T) -> None:
-        """Keep a device's first answer: of the message its signed statement, and `answer`."""
-        self._signed[device] = (message.statement(), message.signature)
-        self._answers[device] = answer
+        The message's signature was checked by the caller.
+        """
+        first = self._answers.setdefault(device, message)
+        if first is message or first.statement() == message.statement():
+            return None
+        return KeepEvidence(self._code, first.encode(), message.encode(), device)
 
     def leave(self, device: bytes) -> None:
         """Stop waiting for a device."""

@@ -13,12 +13,14 @@ from dreamshare_crypto.secagg.epoch_messages import (
 )
 from dreamshare_crypto.secagg.offer import Deadlines, EpochOffer, TemplateStep
 from dreamshare_crypto.secagg.round_messages import (
-    Agree,
-    AgreeSet,
     MaskedInput,
     RoundAbort,
     RoundResult,
     RoundStart,
+)
+from dreamshare_crypto.secagg.survivor_messages import (
+    Agree,
+    AgreeSet,
     Survivors,
     UnmaskResponse,
 )

@@ -23,9 +23,14 @@ from dreamshare_crypto.secagg.events import (
     Ticked,
 )
 from dreamshare_crypto.secagg.offer import EpochOffer
-from dreamshare_crypto.secagg.round_messages import RoundStart, Survivors
+from dreamshare_crypto.secagg.round_messages import (
+    RoundStart,
+)
 from dreamshare_crypto.secagg.schedule import EpochKeys
 from dreamshare_crypto.secagg.session import Session
+from dreamshare_crypto.secagg.survivor_messages import (
+    Survivors,
+)
 from dreamshare_crypto.secagg.vault import Vault
 
 

@@ -42,10 +42,15 @@ from dreamshare_crypto.secagg.phases import (
 )
 from dreamshare_crypto.secagg.records import SEED_SLOT, EpochRecord, RosterRecord, SessionRecord
 from dreamshare_crypto.secagg.refusals import EpochRefused
-from dreamshare_crypto.secagg.round_messages import RoundStart, Survivors
+from dreamshare_crypto.secagg.round_messages import (
+    RoundStart,
+)
 from dreamshare_crypto.secagg.rounds import make_agree, move_chain
 from dreamshare_crypto.secagg.schedule import EpochKeys
 from dreamshare_crypto.secagg.session import Session
+from dreamshare_crypto.secagg.survivor_messages import (
+    Survivors,
+)
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT, Vault
 from dreamshare_crypto.secret import Secret
 

@@ -22,13 +22,15 @@ from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.phases import Commitment
 from dreamshare_crypto.secagg.refusals import Contradicted, Ignored, RoundRefused
 from dreamshare_crypto.secagg.round_messages import (
-    Agree,
-    AgreeSet,
     RoundResult,
     RoundStart,
-    Survivors,
 )
 from dreamshare_crypto.secagg.session import Session
+from dreamshare_crypto.secagg.survivor_messages import (
+    Agree,
+    AgreeSet,
+    Survivors,
+)
 
 
 def check_session(named: bytes, session: Session) -> None:

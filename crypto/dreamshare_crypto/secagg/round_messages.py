@@ -1,4 +1,4 @@
-"""The messages of a round (docs/protocol.md section 7).
+"""The messages that open, fill and close a round (docs/protocol.md section 7).
 
 Rules:
 - bitmaps are over the roster, so a decoder is told the roster's size `n`; every size is known or
@@ -24,13 +24,6 @@ from dreamshare_crypto.transcript import Reader, Writer, encode_bitmap
 MOST_PARAMS_BYTES = 64 * 1024
 MOST_MEMBERS = 128
 """Largest roster of profile C (4.2)."""
-
-SHARE_BYTES = 32
-
-
-def survivors_hash(survivors: frozenset[int], n: int) -> bytes:
-    """Return H(`sa2/v1/U`, U_r), 32 bytes: which survivors an answer belongs to."""
-    return hash_parts("sa2/v1/U", encode_bitmap(survivors, n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +94,44 @@ class RoundStart(Signed):
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedInput(Signed):
-    """One device's masked vector `y`: little-endian 64-bit words."""
+class InputReceipt(Signed):
+    """What a device signs of its vector; the aggregator keeps it and not the vector (9.8)."""
 
     LABEL: ClassVar[str] = "sa2/v1/masked-input"
 
     session: bytes
     round: int
     context: bytes
-    vector: bytes
+    vector_hash: bytes
 
     def statement(self) -> bytes:
-        return (
-            Writer()
-            .raw(self.session, 32)
-            .u32(self.round)
-            .raw(self.context, 32)
-            .raw(hash_parts("sa2/v1/y", self.vector))
-            .finish()
+        head = Writer().raw(self.session, 32).u32(self.round).raw(self.context, 32)
+        return head.raw(self.vector_hash, 32).finish()
+
+    def encode(self) -> bytes:
+        return self.statement() + self.signature
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedInput(Signed):
+    """One device's masked vector `y`: little-endian 64-bit words."""
+
+    LABEL: ClassVar[str] = InputReceipt.LABEL
+
+    session: bytes
+    round: int
+    context: bytes
+    vector: bytes
+
+    def receipt(self) -> InputReceipt:
+        """Return what is signed, without the vector itself."""
+        digest = hash_parts("sa2/v1/y", self.vector)
+        return InputReceipt(
+            self.session, self.round, self.context, digest, signature=self.signature
         )
+
+    def statement(self) -> bytes:
+        return self.receipt().statement()
 
     def encode(self) -> bytes:
         head = Writer().raw(self.session, 32).u32(self.round).raw(self.context, 32)
@@ -139,156 +151,6 @@ class MaskedInput(Signed):
         reader.end()
         if len(message.vector) != vector_bytes:
             raise MalformedError(f"a vector of {len(message.vector)} bytes, not {vector_bytes}")
-        return message
-
-
-@dataclass(frozen=True, slots=True)
-class Survivors(Signed):
-    """U_r: the devices whose vectors are in the sum (7.3)."""
-
-    LABEL: ClassVar[str] = "sa2/v1/survivors"
-
-    session: bytes
-    round: int
-    context: bytes
-    n: int
-    survivors: frozenset[int]
-
-    def statement(self) -> bytes:
-        return (
-            Writer()
-            .raw(self.session, 32)
-            .u32(self.round)
-            .raw(self.context, 32)
-            .bitmap(self.survivors, self.n)
-            .finish()
-        )
-
-    def encode(self) -> bytes:
-        return self.statement() + self.signature
-
-    @classmethod
-    def decode(cls, body: bytes, n: int) -> Self:
-        reader = Reader(body)
-        message = cls(
-            session=reader.raw(32),
-            round=reader.u32(),
-            context=reader.raw(32),
-            n=n,
-            survivors=reader.bitmap(n),
-            signature=reader.raw(SIGNATURE_BYTES),
-        )
-        reader.end()
-        return message
-
-
-@dataclass(frozen=True, slots=True)
-class Agree(Signed):
-    """A witness was shown these survivors; `context` and `survivors` are signed, not sent."""
-
-    LABEL: ClassVar[str] = "sa2/v1/agree"
-
-    session: bytes
-    round: int
-    context: bytes
-    n: int
-    survivors: frozenset[int]
-
-    def statement(self) -> bytes:
-        return (
-            Writer()
-            .raw(self.session, 32)
-            .u32(self.round)
-            .raw(self.context, 32)
-            .bitmap(self.survivors, self.n)
-            .finish()
-        )
-
-    def encode(self) -> bytes:
-        return Writer().raw(self.session, 32).u32(self.round).raw(self.signature).finish()
-
-    @classmethod
-    def decode(cls, body: bytes, context: bytes, n: int, survivors: frozenset[int]) -> Self:
-        """Read a signature that claims to cover the receiver's own context and survivors."""
-        reader = Reader(body)
-        message = cls(
-            session=reader.raw(32),
-            round=reader.u32(),
-            context=context,
-            n=n,
-            survivors=survivors,
-            signature=reader.raw(SIGNATURE_BYTES),
-        )
-        reader.end()
-        return message
-
-
-@dataclass(frozen=True, slots=True)
-class AgreeSet:
-    """A quorum's signatures, (roster index, signature) each; their order is checked by row Q1."""
-
-    session: bytes
-    round: int
-    signatures: tuple[tuple[int, bytes], ...]
-
-    def encode(self) -> bytes:
-        head = Writer().raw(self.session, 32).u32(self.round)
-        return head.list(self.signatures, lambda w, s: w.u32(s[0]).raw(s[1])).finish()
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        reader = Reader(body)
-        message = cls(
-            session=reader.raw(32),
-            round=reader.u32(),
-            signatures=reader.list(lambda r: (r.u32(), r.raw(SIGNATURE_BYTES)), MOST_MEMBERS),
-        )
-        reader.end()
-        return message
-
-
-@dataclass(frozen=True, slots=True)
-class UnmaskResponse(Signed):
-    """One share for each active device, in index order, as far as its box was good (7.6).
-
-    Attributes:
-        active: |A_r|, the length of the list that `have` is over (not sent).
-        have: positions in that list, not roster indices.
-        shares: 32 bytes for each position of `have`, ascending.
-    """
-
-    LABEL: ClassVar[str] = "sa2/v1/unmask-response"
-
-    session: bytes
-    round: int
-    survivors_hash: bytes
-    active: int
-    have: frozenset[int]
-    shares: tuple[bytes, ...]
-
-    def statement(self) -> bytes:
-        head = Writer().raw(self.session, 32).u32(self.round).raw(self.survivors_hash, 32)
-        return head.bitmap(self.have, self.active).raw(b"".join(self.shares)).finish()
-
-    def encode(self) -> bytes:
-        return self.statement() + self.signature
-
-    @classmethod
-    def decode(cls, body: bytes, active: int) -> Self:
-        reader = Reader(body)
-        session, number, chosen = reader.raw(32), reader.u32(), reader.raw(32)
-        have = reader.bitmap(active)
-        shares = tuple(reader.raw(SHARE_BYTES) for _ in have)
-        message = cls(
-            session=session,
-            round=number,
-            survivors_hash=chosen,
-            active=active,
-            have=have,
-            shares=shares,
-            signature=reader.raw(SIGNATURE_BYTES),
-        )
-        reader.end()
         return message
 
 

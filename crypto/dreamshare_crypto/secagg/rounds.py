@@ -52,17 +52,19 @@ from dreamshare_crypto.secagg.records import (
 )
 from dreamshare_crypto.secagg.refusals import Ignored, RoundRefused
 from dreamshare_crypto.secagg.round_messages import (
-    Agree,
-    AgreeSet,
     MaskedInput,
     RoundAbort,
     RoundResult,
     RoundStart,
+)
+from dreamshare_crypto.secagg.schedule import pair_key
+from dreamshare_crypto.secagg.survivor_messages import (
+    Agree,
+    AgreeSet,
     Survivors,
     UnmaskResponse,
     survivors_hash,
 )
-from dreamshare_crypto.secagg.schedule import pair_key
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT, RoundSecrets
 from dreamshare_crypto.secret import Secret
 

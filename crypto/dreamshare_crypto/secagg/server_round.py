@@ -25,10 +25,13 @@ from dreamshare_crypto.secagg.open_round import OpenRound
 from dreamshare_crypto.secagg.reconstruction import enough, masks_of_sum
 from dreamshare_crypto.secagg.refusals import Ignored
 from dreamshare_crypto.secagg.round_messages import (
-    Agree,
-    AgreeSet,
+    InputReceipt,
     MaskedInput,
     RoundResult,
+)
+from dreamshare_crypto.secagg.survivor_messages import (
+    Agree,
+    AgreeSet,
     Survivors,
     UnmaskResponse,
     survivors_hash,
@@ -45,7 +48,7 @@ class Collecting:
         self.round = round_
         self._total = np.zeros(round_.start.params.words, dtype=np.uint64)
         asked = round_.ids(round_.start.active)
-        self.box: Mailbox[None] = Mailbox(RefusalCode.S2, asked, gone)
+        self.box: Mailbox[InputReceipt] = Mailbox(RefusalCode.S2, asked, gone)
 
     @property
     def settled(self) -> bool:
@@ -60,14 +63,13 @@ class Collecting:
         """Take a vector into the sum; return evidence when it is the device's second one."""
         message = MaskedInput.decode(body, 8 * self.round.start.params.words)
         self.round.check_named(message.session, message.round)
-        message.verify(self.round.key_of(device))
+        receipt = message.receipt()
+        receipt.verify(self.round.key_of(device))
         if message.context != self.round.context:
             raise Ignored(RefusalCode.U1, "a vector of another round context")
-        if device in self.box:
-            return self.box.contradiction(device, message)
-        np.add(self._total, words_from_bytes(message.vector), out=self._total)
-        self.box.put(device, message, None)
-        return None
+        if device not in self.box:
+            np.add(self._total, words_from_bytes(message.vector), out=self._total)
+        return self.box.put(device, receipt)
 
     @property
     def survivors(self) -> frozenset[int]:
@@ -101,7 +103,7 @@ class Agreeing:
         self.fixed = fixed
         self._total = total
         asked = round_.ids(fixed.survivors)
-        self.box: Mailbox[bytes] = Mailbox(RefusalCode.U4, asked, gone)
+        self.box: Mailbox[Agree] = Mailbox(RefusalCode.U4, asked, gone)
 
     @property
     def _quorum(self) -> int:
@@ -122,9 +124,7 @@ class Agreeing:
         agree = Agree.decode(body, fixed.context, fixed.n, fixed.survivors)
         self.round.check_named(agree.session, agree.round)
         agree.verify(self.round.key_of(device))
-        if device not in self.box:
-            self.box.put(device, agree, agree.signature)
-        return None
+        return self.box.put(device, agree)
 
     def next(self, gone: Iterable[bytes]) -> Unmasking | None:
         """Return the unmasking with the first q signatures; None without a quorum."""
@@ -132,7 +132,7 @@ class Agreeing:
             return None
         index_of = self.round.cohort.session.index_of
         first = list(self.box.answers.items())[: self._quorum]
-        signatures = sorted((index_of[device], signature) for device, signature in first)
+        signatures = sorted((index_of[device], agree.signature) for device, agree in first)
         start = self.round.start
         agree_set = AgreeSet(start.session, start.round, tuple(signatures))
         return Unmasking(self.round, self.fixed, agree_set, self._total, gone)
@@ -159,12 +159,12 @@ class Unmasking:
         self._chosen = survivors_hash(fixed.survivors, fixed.n)
         self._dealers = sorted(round_.start.active)
         asked = round_.ids(fixed.survivors)
-        self.box: Mailbox[dict[int, bytes]] = Mailbox(RefusalCode.U4, asked, gone)
+        self.box: Mailbox[UnmaskResponse] = Mailbox(RefusalCode.U4, asked, gone)
 
     @property
     def _answers(self) -> dict[int, dict[int, bytes]]:
         index_of = self.round.cohort.session.index_of
-        return {index_of[device]: shares for device, shares in self.box.answers.items()}
+        return {index_of[d]: self._shares(answer) for d, answer in self.box.answers.items()}
 
     @property
     def complete(self) -> bool:
@@ -189,25 +189,17 @@ class Unmasking:
         response.verify(self.round.key_of(device))
         if response.survivors_hash != self._chosen:
             raise Ignored(RefusalCode.U4, "an answer for other survivors")
-        shares = self._shares(device, response)
-        if device in self.box:
-            return self.box.contradiction(device, response)
-        self.box.put(device, response, shares)
-        return None
-
-    def _shares(self, device: bytes, response: UnmaskResponse) -> dict[int, bytes]:
-        """Return the shares by dealer; MalformedError for one that is no field element."""
-        session = self.round.cohort.session
-        places = sorted(response.have)
-        shares = {
-            self._dealers[place]: share
-            for place, share in zip(places, response.shares, strict=True)
-        }
-        if not self.round.cohort.good[session.index_of[device]].issuperset(shares):
+        holder = self.round.cohort.session.index_of[device]
+        if not self.round.cohort.good[holder].issuperset(self._shares(response)):
             raise Ignored(RefusalCode.D1, "a share from a box that the device called bad")
         for share in response.shares:
             decode_element(share)
-        return shares
+        return self.box.put(device, response)
+
+    def _shares(self, response: UnmaskResponse) -> dict[int, bytes]:
+        """Return an answer's shares by dealer."""
+        dealers = (self._dealers[place] for place in sorted(response.have))
+        return dict(zip(dealers, response.shares, strict=True))
 
     def sum(self) -> tuple[RoundResult, Summed]:
         """Return the signed result and the sum itself; everything or nothing (11.5, 11.6).

@@ -79,7 +79,7 @@ class Advertising:
         advertise = Advertise.decode(body, self._offer.rounds)
         self._check(device, advertise, now)
         if device in self.box:
-            return self.box.contradiction(device, advertise)
+            return self.box.put(device, advertise)
         keys = {advertise.box_pk, *advertise.keys, advertise.entry().commitments_hash}
         if keys & self._keys or len(self.box) == self._offer.n_max:
             self.box.leave(device)  # an equal key: the later one stays out (10.2)
@@ -87,8 +87,7 @@ class Advertising:
         for key in (advertise.box_pk, *advertise.keys):
             check_public(key)
         self._keys |= keys
-        self.box.put(device, advertise, advertise)
-        return None
+        return self.box.put(device, advertise)
 
     def _check(self, device: bytes, advertise: Advertise, now: float) -> None:
         certificate = advertise.certificate
@@ -132,7 +131,7 @@ class Sharing:
         self._session = session
         self._commitments = commitments
         self._roster = session.roster.encode()
-        self.box: Mailbox[dict[int, bytes]] = Mailbox(RefusalCode.R3, session.ids, gone)
+        self.box: Mailbox[Shares] = Mailbox(RefusalCode.R3, session.ids, gone)
 
     @property
     def settled(self) -> bool:
@@ -158,17 +157,15 @@ class Sharing:
         shares.verify(session.entry(own).certificate.ik)
         if [holder for holder, _ in shares.boxes] != [i for i in range(session.n) if i != own]:
             raise Ignored(RefusalCode.D1, "not one box for each other member")
-        if device in self.box:
-            return self.box.contradiction(device, shares)
-        self.box.put(device, shares, dict(shares.boxes))
-        return None
+        return self.box.put(device, shares)
 
     def next(self, gone: Iterable[bytes]) -> Delivering | None:
         """Return the stage for those who dealt, None when they are too few."""
         dealt = self.box.answers
         if len(dealt) < self._session.derived.a_min:
             return None
-        by_index = {self._session.index_of[device]: boxes for device, boxes in dealt.items()}
+        index_of = self._session.index_of
+        by_index = {index_of[device]: dict(shares.boxes) for device, shares in dealt.items()}
         return Delivering(self._identity, self._session, self._commitments, by_index, gone)
 
 
@@ -190,7 +187,7 @@ class Delivering:
         self._commitments = commitments
         self._dealt = dealt
         holders = (session.ids[index] for index in dealt)
-        self.box: Mailbox[frozenset[int]] = Mailbox(RefusalCode.R3, holders, gone)
+        self.box: Mailbox[Ready] = Mailbox(RefusalCode.R3, holders, gone)
 
     @property
     def settled(self) -> bool:
@@ -211,15 +208,12 @@ class Delivering:
         if ready.session != session.sid:
             raise AuthenticationError("ready in another session")
         ready.verify(session.entry(session.index_of[device]).certificate.ik)
-        if device in self.box:
-            return self.box.contradiction(device, ready)
-        self.box.put(device, ready, ready.good)
-        return None
+        return self.box.put(device, ready)
 
     def next(self) -> Cohort | None:
         """Return the cohort: who is ready and can be reconstructed; None when too few (6.7)."""
         session = self._session
-        good = {session.index_of[device]: held for device, held in self.box.answers.items()}
+        good = {session.index_of[device]: ready.good for device, ready in self.box.answers.items()}
         t, spare = session.derived.t, -(-session.offer.delta_ppm * session.derived.t // MILLION)
         needed = min(t + spare, session.n - 1)
         members = {
