@@ -13,6 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dreamshare.ids import PartyId
+from dreamshare.protocol.messages import Declined, DownMessage, Sa2, TellDone, UpMessage
+from dreamshare.protocol.outcomes import DeviceOutcome, TaskOutcome
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare.updates import Field, Update
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Abandoned as Abandoned
 from dreamshare_crypto.secagg.events import Forget as Forget
@@ -20,12 +25,6 @@ from dreamshare_crypto.secagg.events import Keep as Keep
 from dreamshare_crypto.secagg.events import KeepEvidence as KeepEvidence
 from dreamshare_crypto.secagg.events import Persist as Persist
 from dreamshare_crypto.secagg.events import Ticked as Ticked
-
-from dreamshare.ids import PartyId
-from dreamshare.protocol.messages import Declined, DownMessage, Sa2, TellDone, UpMessage
-from dreamshare.protocol.outcomes import DeviceOutcome, TaskOutcome
-from dreamshare.protocol.plan import RoundPlan
-from dreamshare.updates import Field, Update
 
 # ---- participant: inputs -------------------------------------------------------------------------
 

@@ -51,7 +51,9 @@ class MemoryJournal:
 
     blocks = False
 
-    def __init__(self, records: Sequence[Record] = (), slots: Mapping[str, Secret] | None = None):
+    def __init__(
+        self, records: Sequence[Record] = (), slots: Mapping[str, Secret] | None = None
+    ) -> None:
         self._records = list(records)
         self._slots = dict(slots or {})
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from enum import StrEnum
 
-from dreamshare_crypto.errors import RefusalCode
-from dreamshare_crypto.secagg.events import Stage
-
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.secagg.events import Stage
 
 # ---- both directions -----------------------------------------------------------------------------
 

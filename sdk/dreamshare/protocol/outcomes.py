@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dreamshare_crypto.errors import RefusalCode
-from dreamshare_crypto.secagg.events import AbortReason
-
 from dreamshare.ids import PartyId, SessionId, TaskId
 from dreamshare.updates import Array
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.secagg.events import AbortReason
 
 # ---- on a device ---------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""The plan of a round: what every device is asked, and the hash that binds it (docs/protocol.md 7.1).
+"""The plan of a round: what every device is asked, and the hash that binds it.
 
 Rules:
-- the hash covers algorithm, step, config, cycle, draw, last Tell and tensors in declared order,
-  never round counters, times or transport ids;
+- the hash (docs/protocol.md 7.1) covers algorithm, step, config, cycle, draw, last Tell and
+  tensors in declared order, never round counters, times or transport ids;
 - tensors are C-contiguous little-endian arrays of four dtypes; nothing else travels.
 """
 
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 
 import numpy as np
-from dreamshare_crypto.kdf import hash_parts
-from dreamshare_crypto.secagg.events import Payload
 
 from dreamshare.errors import ConfigError
 from dreamshare.updates import PublicArray
+from dreamshare_crypto.kdf import hash_parts
+from dreamshare_crypto.secagg.events import Payload
 
 DTYPES = ("<f4", "<f8", "<i8", "|u1")
 """dtypes that a plan may carry, by wire number."""

@@ -1,0 +1,167 @@
+"""The way to the aggregator: one connection after the other, for as long as the owner wants.
+
+Rules:
+- the caller greets first; each connection goes on where the last one broke off;
+- an aggregator's certificate is checked before anything it sends is looked at;
+- Unreachable is waited out with back-off; Rejected, and a Close that says why, end the caller.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from dreamshare.clock import Clock
+from dreamshare.driver.backoff import Backoff, BackoffSettings
+from dreamshare.driver.peering import Peering
+from dreamshare.driver.stream import converse, say_goodbye
+from dreamshare.errors import AbortCode, PeerProtocolError, Rejected, Unreachable
+from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.envelope import accept_certificate
+from dreamshare.transport.base import Connection, Link
+from dreamshare.wire.link import (
+    Close,
+    Hello,
+    HelloReply,
+    Standing,
+    accept,
+    decode_packet,
+    encode_packet,
+)
+from dreamshare.wire.transfer import Arrival
+from dreamshare_crypto.certificates import Certificate, Role
+from dreamshare_crypto.identity import Identity
+
+_FINAL = (AbortCode.UNAUTHENTICATED, AbortCode.UNSUPPORTED_VERSION, AbortCode.REFUSED)
+"""Closes after which another attempt does not help."""
+
+
+class Caller:
+    """A device's or an operator's end of its link.
+
+    Args:
+        link: how to reach the aggregator.
+        identity: the caller's own.
+        clock: times the waits.
+        rng: jitter; training randomness is another one.
+        backoff: the waits.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        identity: Identity,
+        clock: Clock,
+        rng: random.Random,
+        backoff: BackoffSettings | None = None,
+    ) -> None:
+        self._link = link
+        self._identity = identity
+        self._clock = clock
+        self._backoff = Backoff(backoff or BackoffSettings(), rng)
+        self._birth = max(1, int(clock.now() * 1_000_000))
+        self._peering: Peering | None = None
+        self._connection: Connection | None = None
+        self._closing = False
+
+    @property
+    def peering(self) -> Peering | None:
+        """What is kept about the aggregator; None before the first greeting."""
+        return self._peering
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open and both ends have greeted."""
+        return self._connection is not None
+
+    async def call(
+        self, on_connected: Callable[[], None], deliver: Callable[[Arrival], None]
+    ) -> None:
+        """Keep a connection open until `hang_up`.
+
+        Args:
+            on_connected: called after each greeting, before anything is delivered.
+            deliver: takes each complete frame.
+
+        Raises:
+            Rejected: the aggregator does not take this identity or version.
+        """
+        while not self._closing:
+            started = self._clock.now()
+            with suppress(Unreachable, PeerProtocolError):  # the next one finds what was lost
+                await self._one_connection(on_connected, deliver)
+            if not self._closing:
+                wait = self._backoff.next_wait(self._clock.now() - started)
+                await self._clock.sleep_until(self._clock.now() + wait)
+
+    async def hang_up(self) -> None:
+        """Say goodbye and connect no more; what is not acknowledged is not sent again."""
+        self._closing = True
+        if self._connection is not None:
+            await say_goodbye(self._connection, None, "")
+
+    async def _one_connection(
+        self, on_connected: Callable[[], None], deliver: Callable[[Arrival], None]
+    ) -> None:
+        connection = await self._link.connect()
+        packets = connection.packets()
+        try:
+            await connection.send(encode_packet(Hello(self._standing(connection.packet_limit))))
+            peering = await self._greeted(connection, packets)
+            self._connection = connection
+            on_connected()
+            close = await converse(connection, packets, peering, self._clock, deliver)
+            if close is not None:
+                _raise_where_final(close)
+        finally:
+            self._connection = None
+            await connection.close()
+
+    def _standing(self, packet_limit: int) -> Standing:
+        if self._peering is not None:
+            return self._peering.standing(packet_limit)
+        certificate = self._identity.certificate.encode()
+        return Standing(certificate=certificate, birth=self._birth, packet_limit=packet_limit)
+
+    async def _greeted(self, connection: Connection, packets: AsyncIterator[bytes]) -> Peering:
+        """Wait for the aggregator's greeting and return what is kept about it."""
+        try:
+            reply = decode_packet(await anext(packets))
+        except StopAsyncIteration:
+            raise Unreachable(f"{self._link} closed the connection before it greeted") from None
+        if isinstance(reply, Close):
+            _raise_where_final(reply)
+            raise Unreachable(f"{self._link} closed the connection: {reply.text}")
+        try:
+            if not isinstance(reply, HelloReply):
+                text = f"{self._link} did not answer the greeting"
+                raise PeerProtocolError(text, AbortCode.UNEXPECTED)
+            accept(reply)
+            peering = self._peering_with(reply.standing)
+            peering.meet(reply.standing)
+            peering.begin(reply.standing, connection.packet_limit)
+        except PeerProtocolError as error:
+            await say_goodbye(connection, error.code, str(error))
+            if error.code in _FINAL:
+                raise Rejected(f"{self._link}: {error}") from error
+            raise
+        return peering
+
+    def _peering_with(self, standing: Standing) -> Peering:
+        with crypto_border():
+            certificate = Certificate.decode(standing.certificate)
+        accept_certificate(self._identity, certificate, (Role.AGGREGATOR,), self._clock.now())
+        if self._peering is None:
+            self._peering = Peering(self._identity, certificate, self._birth)
+        elif self._peering.peer == certificate.id:
+            self._peering.renew(certificate)
+        else:
+            self._peering = None
+            raise PeerProtocolError("another aggregator answers here now", AbortCode.UNEXPECTED)
+        return self._peering
+
+
+def _raise_where_final(close: Close) -> None:
+    if close.code is not None and close.code in _FINAL:
+        raise Rejected(f"the aggregator closed the link ({close.code.name.lower()}): {close.text}")

@@ -1,0 +1,179 @@
+"""What one party keeps about one peer between connections: numbers, queues, what was received.
+
+Rules:
+- a message is signed when it is queued and keeps its bytes through every reconnect;
+- what arrives is decoded in one place and order: frame, envelope, message, role;
+- queues are forgotten with a new birth only, so that the peer sees that something may be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import NamedTuple
+
+from dreamshare.ids import PartyId
+from dreamshare.protocol.envelope import Address, Signer, Verifier, check_role
+from dreamshare.protocol.messages import Message
+from dreamshare.wire.codec import decode_frame, decode_message, encode_frame, encode_message
+from dreamshare.wire.link import Ack, Chunk, Packet, Ping, Standing
+from dreamshare.wire.transfer import Arrival, Inbox, Outbox
+from dreamshare_crypto.certificates import Certificate
+from dreamshare_crypto.envelope import Header
+from dreamshare_crypto.identity import Identity
+
+
+class Opened(NamedTuple):
+    """A frame that holds: its header, its message, and the bytes of its body."""
+
+    header: Header
+    message: Message
+    body: bytes
+
+
+class Peering:
+    """One peer of one party.
+
+    Args:
+        identity: the party's own.
+        certificate: the peer's, accepted.
+        birth: of this end, grows with every start of the process; microseconds serve well.
+    """
+
+    def __init__(self, identity: Identity, certificate: Certificate, birth: int) -> None:
+        self.peer = PartyId(certificate.id)
+        self._identity = identity
+        self._verifier = Verifier(identity, certificate)
+        self._signer = Signer(identity, self.peer, birth)
+        self._outbox = Outbox(birth)
+        self._inbox = Inbox()
+        self._replies: deque[Packet] = deque()  # acknowledgements and pings go before chunks
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+
+    @property
+    def certificate(self) -> Certificate:
+        """The peer's certificate."""
+        return self._verifier.certificate
+
+    @property
+    def birth(self) -> int:
+        """The birth under which this end sends."""
+        return self._outbox.birth
+
+    @property
+    def peer_birth(self) -> int:
+        """The birth under which the peer sends, 0 before it was met."""
+        return self._inbox.received.birth
+
+    @property
+    def backlog(self) -> int:
+        """Bytes queued and not acknowledged."""
+        return self._outbox.backlog
+
+    def standing(self, packet_limit: int) -> Standing:
+        """Return what this end says in its greeting."""
+        return Standing(
+            certificate=self._identity.certificate.encode(),
+            birth=self._outbox.birth,
+            first=self._outbox.first,
+            received=self._inbox.received,
+            packet_limit=packet_limit,
+        )
+
+    def meet(self, peer: Standing) -> None:
+        """Prepare for what the peer will send, before this end greets; PeerProtocolError."""
+        self._inbox.connected(peer)
+
+    def begin(self, peer: Standing, packet_limit: int) -> None:
+        """Both have greeted: go on sending where the peer stands.
+
+        Raises:
+            PeerProtocolError: the peer claims to have what was never sent.
+            FrameTooLarge: a queued frame is more than the peer takes.
+        """
+        self._replies.clear()
+        self._outbox.connected(peer, packet_limit)
+        self._wake.set()
+
+    def pause(self) -> None:
+        """The connection is gone."""
+        self._outbox.disconnected()
+
+    def forget(self, birth: int) -> None:
+        """Drop everything queued; the peer sees a new birth and knows that it missed something."""
+        self._outbox = Outbox(birth)
+        self._signer = Signer(self._identity, self.peer, birth)
+
+    def renew(self, certificate: Certificate) -> None:
+        """The peer shows another certificate of the same id."""
+        self._verifier.renew(certificate)
+
+    # ---- messages --------------------------------------------------------------------------------
+
+    def send(self, address: Address, message: Message) -> None:
+        """Sign a message and queue it; FrameTooLarge when the peer does not take it."""
+        frame = self._signer.sign(address, message, encode_message(message))
+        self._outbox.put(encode_frame(frame))
+        self._wake.set()
+
+    def open(self, arrival: Arrival) -> Opened:
+        """Return what a complete frame says, once it is proven.
+
+        Raises:
+            PeerProtocolError: malformed, not the peer's, not for this party, a repeat, or nothing
+                that the peer's role may say.
+        """
+        frame = decode_frame(arrival.frame)
+        header = self._verifier.verify(frame)
+        message = decode_message(frame.body)
+        check_role(self.certificate.role, message)
+        return Opened(header, message, frame.body)
+
+    def acknowledge(self, arrival: Arrival) -> None:
+        """The frame has been handled: nothing of it is lost if this process dies now."""
+        ack = self._inbox.acknowledge(arrival.birth, arrival.transfer)
+        if ack is not None:
+            self._reply(ack)
+
+    # ---- packets ---------------------------------------------------------------------------------
+
+    def take(self, packet: Chunk | Ack | Ping) -> Arrival | None:
+        """Take a packet of the running connection; return the frame that it completes.
+
+        Raises:
+            PeerProtocolError: the peer breaks the rules of `wire.transfer`.
+        """
+        match packet:
+            case Chunk():
+                taken = self._inbox.take(packet)
+                if isinstance(taken, Arrival):
+                    return taken
+                if taken is not None:
+                    self._reply(taken)
+            case Ack():
+                self._outbox.acknowledged(packet)
+                self._wake.set()
+                self._settled.set()
+            case Ping(number, answer=False):
+                self._reply(Ping(number, answer=True))
+        return None
+
+    def next_packet(self) -> Packet | None:
+        """Return what to send next, or None."""
+        return self._replies.popleft() if self._replies else self._outbox.next_chunk()
+
+    async def until_settled(self) -> None:
+        """Return when everything queued has been acknowledged."""
+        while self._outbox.backlog:
+            self._settled.clear()
+            await self._settled.wait()
+
+    async def until_more(self) -> None:
+        """Return when `next_packet` may have something again."""
+        await self._wake.wait()
+        self._wake.clear()
+
+    def _reply(self, packet: Packet) -> None:
+        self._replies.append(packet)
+        self._wake.set()

@@ -1,0 +1,394 @@
+"""The aggregator's side of one task: epochs, rounds, Tells and who takes part, without any IO.
+
+Rules:
+- one order is open at a time: a sum (`Asked`) or a Tell (`Told`); its end is reported, and the
+  owner gives the next one;
+- epochs are renewed between rounds only: when rounds or life run out, when too few members are
+  left, or when enough devices wait (docs/protocol.md, 4.11, 13.1);
+- before a round opens, members that lack a Tell get it and learn from it;
+- a round that was given up is asked again, with another draw when anybody had answered (7.1);
+- a Tell is stored before it leaves; sums leave as means over the survivors' weights (12.3).
+
+It knows neither the algorithm nor its state, and never a single device's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from dreamshare.errors import LocalProtocolError
+from dreamshare.ids import PartyId, SessionId, TaskId
+from dreamshare.protocol import messages, outcomes
+from dreamshare.protocol.attendance import Attendance
+from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.epochs import must_renew
+from dreamshare.protocol.events import (
+    Asked,
+    Close,
+    CoordinatorEffect,
+    CoordinatorInput,
+    Departed,
+    Finished,
+    HeardFrom,
+    Joined,
+    KeepTell,
+    Report,
+    SendTo,
+    Told,
+)
+from dreamshare.protocol.orders import OpenSum, OpenTell, Order
+from dreamshare.protocol.phases import (
+    COORDINATOR_LEGAL,
+    CoordinatorPhase,
+    Gathering,
+    Over,
+    Ready,
+    SettingUp,
+    Summing,
+    Telling,
+    check_legal,
+)
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.tells import Tells
+from dreamshare.protocol.terms import TaskTerms
+from dreamshare_crypto.entropy import Entropy
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.secagg import events as sa2
+from dreamshare_crypto.secagg.server import SecaggServer
+
+Effects = Iterator[CoordinatorEffect]
+
+
+class Coordinator:
+    """One task on the aggregator.
+
+    Attributes:
+        task: the task's id.
+        phase: where it stands, read-only.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        task: TaskId,
+        terms: TaskTerms,
+        entropy: Entropy,
+        tells: Sequence[RoundPlan] = (),
+    ) -> None:
+        """Make a coordinator; `tells` are the stored Tells of a task that goes on.
+
+        Raises:
+            ConfigError: a step of the terms does not fit the encoding.
+        """
+        terms.epoch(1)
+        self.task = task
+        self.phase: CoordinatorPhase = Gathering()
+        self._identity = identity
+        self._terms = terms
+        self._entropy = entropy
+        self._devices = Attendance(terms.algorithm)
+        self._tells = Tells(tells)
+        self._order: Order | None = None
+        self._failed_setups = 0
+        self._epoch = 0
+        self._rounds = 0  # of the running epoch, when it began
+        self._roster: tuple[PartyId, ...] = ()  # likewise
+
+    @property
+    def deadline(self) -> float | None:
+        """When `Ticked` is due, or None."""
+        moments = [None if self._server is None else self._server.deadline]
+        match self.phase:
+            case Gathering(until) if self._order is not None:
+                moments.append(until)
+            case Telling(until=until):
+                moments.append(until)
+        return min((m for m in moments if m is not None), default=None)
+
+    @property
+    def session(self) -> SessionId | None:
+        """The id of the running session, for envelope headers; None outside one."""
+        session = None if self._server is None else self._server.session
+        return None if session is None else SessionId(session)
+
+    @property
+    def round(self) -> int | None:
+        """The number of the open round, None while none is open."""
+        return self.phase.round if isinstance(self.phase, Summing) else None
+
+    @property
+    def members(self) -> tuple[PartyId, ...]:
+        """The devices that the next round is open to; empty outside an epoch."""
+        return () if self._server is None else _ids(self._server.members)
+
+    def handle(self, event: CoordinatorInput, now: float) -> tuple[CoordinatorEffect, ...]:
+        """Take one input and return what to do about it, in order.
+
+        Raises:
+            PeerProtocolError: a device sent what has no place in this phase.
+            LocalProtocolError: the caller gave such an input, or a second order.
+            ConfigError: the order is not one that the terms declare.
+        """
+        check_legal(COORDINATOR_LEGAL, self.phase, event)
+        if isinstance(event, Asked | Told) and self._order is not None:
+            raise LocalProtocolError("an order is open; wait for its report")
+        if isinstance(event, Asked):
+            self._terms.check(event)
+        if isinstance(self.phase, Over):
+            return ()
+        return tuple(self._react(event, now)) + tuple(self._advance(now))
+
+    def _react(self, event: CoordinatorInput, now: float) -> Effects:
+        match event:
+            case Joined(device, algorithms, fresh):
+                back = fresh or not self._devices.is_here(device)
+                self._devices.joined(device, algorithms, fresh)
+                if back:
+                    yield from self._forward(sa2.Returned(device), now)
+            case Departed(device):
+                self._devices.departed(device)
+                if device in self.members:
+                    yield Report(outcomes.DeviceDropped(device))
+                yield from self._without(device, now)
+            case HeardFrom(device, messages.Sa2(stage, body)):
+                yield from self._forward(sa2.Arrived(device, stage, body), now)
+            case HeardFrom(device, messages.Declined(code, round_)):
+                yield Report(outcomes.DeviceDeclined(device, code, round_))
+                if round_ is None and code is not RefusalCode.J1:
+                    self._devices.refused(device)
+                if round_ in (None, self.round):
+                    yield from self._without(device, now)
+            case HeardFrom(device, messages.TellDone(number)):
+                yield from self._heard_position(device, number, now)
+            case Asked():
+                self._order = OpenSum(event)
+            case Told(plan):
+                chained = self._tells.add(plan)
+                self._order = OpenTell(plan)
+                if chained is not None:
+                    yield KeepTell(self._tells.count, chained)
+            case Finished(outcome):
+                if isinstance(self.phase, Summing):
+                    yield from self._last_words(sa2.Cancelled(), now)
+                yield from self._close(outcome, now)
+            case sa2.Ticked():
+                yield from self._forward(event, now)
+
+    # ---- what comes next -------------------------------------------------------------------------
+
+    def _advance(self, now: float) -> Effects:
+        """Go on until something has to be waited for."""
+        while True:
+            before = self.phase
+            match before:
+                case Gathering():
+                    yield from self._gather(before, now)
+                case Ready(server) if self._order is not None:
+                    yield from self._begin(server, self._order, now)
+                case Telling() if not before.waiting or now >= before.until:
+                    yield from self._stop_telling(before)
+            if self.phase is before:
+                return
+
+    def _gather(self, phase: Gathering, now: float) -> Effects:
+        cohort = self._terms.cohort
+        willing = self._devices.willing()[: cohort.most]
+        if self._order is None or len(willing) < cohort.least:
+            if phase.until is not None:
+                self.phase = Gathering()
+            return
+        if len(willing) < cohort.most and (phase.until is None or now < phase.until):
+            if phase.until is None:
+                self.phase = Gathering(now + self._terms.grace_s)
+            return
+        if isinstance(self._order, OpenTell):
+            yield from self._tell(None, willing, now)
+            return
+        self._epoch = max(self._epoch + 1, int(now * 1000))
+        terms = self._terms.epoch(self._order.asked.sums)
+        with crypto_border():
+            server = SecaggServer(
+                self._identity, self.task, self._epoch, terms, self._entropy, willing, now
+            )
+        self.phase = SettingUp(server)
+        yield from self._translate(server.start(now), now)
+
+    def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
+        """An epoch stands and an order is open."""
+        here = tuple(d for d in _ids(server.members) if self._devices.is_here(d))
+        if isinstance(order, OpenTell):
+            yield from self._tell(server, here, now)
+            return
+        waiting = sum(d not in here for d in self._devices.willing())
+        if must_renew(server, self._terms, len(self._roster), len(here), waiting, now):
+            yield from self._last_words(sa2.Abandoned(), now)
+            yield Report(outcomes.EpochEnded("renewed"))
+            self.phase = Gathering()
+            return
+        if not order.caught_up and any(self._is_behind(d) for d in here):
+            yield from self._tell(server, tuple(filter(self._is_behind, here)), now)
+            return
+        plan = order.plan(self._tells.last_hash)
+        encoding = self._terms.encoding(order.asked.fields, order.asked.weight_cap)
+        times = self._terms.deadlines
+        opened = sa2.Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
+        self.phase = Summing(server, plan, self._rounds - server.rounds_left)
+        yield from self._forward(opened, now)
+
+    # ---- tells -----------------------------------------------------------------------------------
+
+    def _is_behind(self, device: PartyId) -> bool:
+        return self._devices.learnt(device) < self._tells.count
+
+    def _tell(
+        self, server: SecaggServer | None, devices: tuple[PartyId, ...], now: float
+    ) -> Effects:
+        """Send each of these devices the Tell that it needs next, and wait."""
+        behind = tuple(filter(self._is_behind, devices))
+        until = now + self._terms.deadlines.collect_s
+        self.phase = Telling(server, frozenset(devices), frozenset(behind), until)
+        for device in behind:
+            yield SendTo((device,), self._tells.after(self._devices.learnt(device)))
+
+    def _heard_position(self, device: PartyId, number: int, now: float) -> Effects:
+        self._devices.has_learnt(device, number)
+        if isinstance(self.phase, Telling) and device in self.phase.waiting:
+            gone = frozenset() if self._is_behind(device) else frozenset({device})
+            until = now + self._terms.deadlines.collect_s
+            self.phase = replace(self.phase, waiting=self.phase.waiting - gone, until=until)
+        if self._is_behind(device):
+            yield SendTo((device,), self._tells.after(number))
+
+    def _stop_telling(self, phase: Telling) -> Effects:
+        """Everybody has learnt, or the time is over."""
+        match self._order:
+            case OpenTell(plan):
+                told, learnt = len(phase.sent_to), len(phase.sent_to - phase.waiting)
+                number = self._tells.count
+                self._order = None
+                yield Report(outcomes.TellSpread(number, told, learnt, plan.step, plan.cycle))
+            case OpenSum():
+                self._order = replace(self._order, caught_up=True)
+        self.phase = Gathering() if phase.server is None else Ready(phase.server)
+
+    # ---- the secure-aggregation machine ----------------------------------------------------------
+
+    @property
+    def _server(self) -> SecaggServer | None:
+        match self.phase:
+            case SettingUp(server) | Ready(server) | Summing(server) | Telling(server):
+                return server
+        return None
+
+    def _without(self, device: PartyId, now: float) -> Effects:
+        """Stop waiting for a device in whatever is going on."""
+        if isinstance(self.phase, Telling):
+            self.phase = replace(self.phase, waiting=self.phase.waiting - {device})
+        yield from self._forward(sa2.Left(device), now)
+
+    def _forward(self, event: sa2.ServerInput, now: float) -> Effects:
+        """Hand an input to SA-2, if there is an epoch, and translate what it wants."""
+        if self._server is not None:
+            yield from self._translate(self._server.handle(event, now), now)
+
+    def _last_words(self, event: sa2.ServerInput, now: float) -> Effects:
+        """Hand over an input that ends the epoch: only what it sends and stores still counts."""
+        if self._server is not None:
+            for effect in self._server.handle(event, now):
+                match effect:
+                    case sa2.Send():
+                        yield self._send(effect)
+                    case sa2.Persist() | sa2.KeepEvidence():
+                        yield effect
+
+    def _translate(self, effects: Iterable[sa2.ServerEffect], now: float) -> Effects:
+        for effect in effects:
+            match effect:
+                case sa2.Send():
+                    yield self._send(effect)
+                case sa2.Persist() | sa2.KeepEvidence():
+                    yield effect
+                case sa2.SessionReady(session, members):
+                    yield from self._session_ready(SessionId(session), _ids(members))
+                case sa2.Summed():
+                    yield from self._summed(effect, now)
+                case sa2.RoundAbandoned(_, reason, answered):
+                    yield from self._given_up(reason, answered, now)
+                case sa2.EpochOver(reason):
+                    yield from self._epoch_over(reason, now)
+                case sa2.Refuse():
+                    pass  # a device's faulty message; the machine counts it and drops it
+
+    def _send(self, effect: sa2.Send) -> SendTo:
+        message: messages.DownMessage = messages.Sa2(effect.stage, effect.body)
+        if effect.stage is sa2.Stage.ROUND_START and isinstance(self.phase, Summing):
+            message = messages.RoundOpening(effect.body, self.phase.plan)
+        return SendTo(_ids(effect.to), message)
+
+    def _session_ready(self, session: SessionId, members: tuple[PartyId, ...]) -> Effects:
+        if isinstance(self.phase, SettingUp):
+            server = self.phase.server
+            self._failed_setups = 0
+            self._rounds, self._roster = server.rounds_left, members
+            self.phase = Ready(server)
+            yield Report(outcomes.EpochStarted(session, members, self._rounds))
+
+    def _summed(self, summed: sa2.Summed, now: float) -> Effects:
+        order, phase = self._order, self.phase
+        if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
+            return
+        self.phase = Ready(phase.server)
+        self._order = None
+        done = order.done(summed, len(self._roster))
+        if done is None:
+            yield from self._fail("every device answered with weight 0: nothing is shared", now)
+        else:
+            yield Report(done)
+
+    def _given_up(self, reason: sa2.AbortReason, answered: bool, now: float) -> Effects:
+        order, phase = self._order, self.phase
+        if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
+            return
+        order = order.after_giving_up(answered)
+        again = order.given_up <= self._terms.retries
+        self._order = order
+        self.phase = Ready(phase.server)
+        yield Report(outcomes.SumAbandoned(reason, again, phase.plan.step, phase.plan.cycle))
+        if not again:
+            why = reason.name.lower().replace("_", " ")
+            yield from self._fail(
+                f"{order.given_up} rounds for step {phase.plan.step!r} were given up, the last "
+                f"one because of {why}: give devices more time or take more of them",
+                now,
+            )
+
+    def _epoch_over(self, reason: sa2.EndReason, now: float) -> Effects:
+        phase = self.phase
+        yield Report(outcomes.EpochEnded(reason))
+        self.phase = replace(phase, server=None) if isinstance(phase, Telling) else Gathering()
+        if isinstance(phase, SettingUp):
+            self._failed_setups += 1
+            if self._failed_setups > self._terms.retries:
+                yield from self._fail(
+                    f"{self._failed_setups} epoch set-ups in a row failed, the last one because "
+                    f"of {reason}: see which devices declined, and why",
+                    now,
+                )
+
+    # ---- the end ---------------------------------------------------------------------------------
+
+    def _fail(self, reason: str, now: float) -> Effects:
+        yield Report(outcomes.TaskFailed(reason))
+        yield from self._close("failed", now)
+
+    def _close(self, outcome: str, now: float) -> Effects:
+        yield from self._last_words(sa2.Abandoned(), now)
+        yield SendTo(self._devices.here(), messages.TaskClosed(outcome))
+        self.phase = Over(outcome)
+        yield Close()
+
+
+def _ids(devices: Iterable[bytes]) -> tuple[PartyId, ...]:
+    return tuple(PartyId(device) for device in devices)

@@ -1,0 +1,184 @@
+"""Signed frames between one party and its peers (docs/protocol.md, section 14).
+
+Rules:
+- a party signs with its own key and numbers what it signs per receiver; (birth, sequence) grows;
+- a certificate is checked once per connection, a signature per frame; federation and receiver are
+  compared before the signature, a frame that does not grow is refused as a replay (14.1, 14.5);
+- who may say what follows from the role in the certificate (5.1), checked after decoding;
+- bodies are opaque here; they are sealed by transports that are not end to end, which are not in
+  this release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dreamshare.errors import AbortCode, PeerProtocolError
+from dreamshare.ids import NO_SESSION, PartyId, SessionId, TaskId
+from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.messages import (
+    CheckIn,
+    Declined,
+    FetchResult,
+    ListDevices,
+    ListTasks,
+    Message,
+    Reply,
+    Request,
+    RoundOpening,
+    Sa2,
+    TaskClosed,
+    TellDone,
+    TellOrder,
+    Watch,
+)
+from dreamshare_crypto.certificates import Certificate, Role
+from dreamshare_crypto.envelope import Frame, Header, sign_frame, verify_frame
+from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.secagg.events import Stage
+
+_READS = (ListTasks, ListDevices, Watch, FetchResult)
+_UP = (CheckIn, Sa2, Declined, TellDone)
+_DOWN = (Sa2, RoundOpening, TellOrder, TaskClosed, Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a frame is about: its task, session and round, as its header says."""
+
+    task: TaskId
+    session: SessionId = NO_SESSION
+    round: int = 0
+
+
+class Signer:
+    """Signs what one party sends to one peer.
+
+    Args:
+        identity: the party's own.
+        receiver: the peer's id.
+        birth: grows with every start of the party's process.
+    """
+
+    def __init__(self, identity: Identity, receiver: PartyId, birth: int) -> None:
+        self._identity = identity
+        self._receiver = receiver
+        self._birth = birth
+        self._sequence = 0
+
+    def sign(self, address: Address, message: Message, body: bytes) -> Frame:
+        """Return the signed frame of `body`, the encoded `message`."""
+        self._sequence += 1
+        header = Header(
+            federation=self._identity.federation,
+            task=address.task,
+            session=address.session,
+            round=address.round,
+            stage=stage_of(message),
+            sender=self._identity.id,
+            receiver=self._receiver,
+            birth=self._birth,
+            sequence=self._sequence,
+        )
+        return sign_frame(self._identity.signing, header, body)
+
+
+class Verifier:
+    """Checks what one peer sends to one party; it outlives connections.
+
+    Args:
+        identity: the party's own.
+        certificate: the peer's, already accepted by `accept_certificate`.
+    """
+
+    def __init__(self, identity: Identity, certificate: Certificate) -> None:
+        self._identity = identity
+        self._certificate = certificate
+        self._last = (0, 0)
+
+    @property
+    def certificate(self) -> Certificate:
+        """The peer's certificate."""
+        return self._certificate
+
+    def renew(self, certificate: Certificate) -> None:
+        """Go on with another accepted certificate of the same peer.
+
+        Raises:
+            PeerProtocolError: UNAUTHENTICATED, it is another peer's.
+        """
+        if certificate.id != self._certificate.id:
+            text = "a renewed certificate names another party"
+            raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+        self._certificate = certificate
+
+    def verify(self, frame: Frame) -> Header:
+        """Return the header of a frame that this peer sent to this party, and not before.
+
+        Raises:
+            PeerProtocolError: MALFORMED; UNAUTHENTICATED; UNEXPECTED for a repeat.
+        """
+        with crypto_border():
+            header = Header.decode(frame.header)
+        own = (self._identity.federation, self._identity.id)
+        if (header.federation, header.receiver) != own:
+            text = "a frame for another federation or receiver"
+            raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+        with crypto_border():
+            verify_frame(frame, self._certificate)
+        if header.flags:
+            text = "a sealed or broadcast frame, on a link that carries plain ones"
+            raise PeerProtocolError(text, AbortCode.UNEXPECTED)
+        if (header.birth, header.sequence) <= self._last:
+            raise PeerProtocolError("a frame that came before", AbortCode.UNEXPECTED)
+        self._last = (header.birth, header.sequence)
+        return header
+
+
+def accept_certificate(
+    identity: Identity, certificate: Certificate, roles: Collection[Role], now: float
+) -> None:
+    """Check a peer's certificate: issuer, validity, federation, role, revocation (5.1, 5.7).
+
+    Raises:
+        PeerProtocolError: UNAUTHENTICATED; the text says what does not hold.
+    """
+    with crypto_border():
+        certificate.verify(identity.authority_key, now)
+        identity.revocations.check(certificate)
+    if certificate.federation != identity.federation:
+        text = "the peer's certificate is another federation's"
+        raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+    if certificate.role not in roles:
+        wanted = " or ".join(role.name.lower() for role in roles)
+        text = f"the peer's role is {certificate.role.name.lower()}; here talks {wanted}"
+        raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+
+
+def check_role(role: Role, message: Message) -> None:
+    """Check that the holder of a certificate of this role may say this (5.1).
+
+    Raises:
+        PeerProtocolError: UNEXPECTED.
+    """
+    allowed = {
+        Role.DEVICE: isinstance(message, _UP),
+        Role.AGGREGATOR: isinstance(message, _DOWN),
+        Role.OPERATOR: isinstance(message, Request),
+        Role.VIEWER: isinstance(message, Request) and isinstance(message.request, _READS),
+    }[role]
+    if not allowed:
+        what = type(message.request if isinstance(message, Request) else message).__name__
+        text = f"{what} is not for a peer whose role is {role.name.lower()}"
+        raise PeerProtocolError(text, AbortCode.UNEXPECTED)
+
+
+def stage_of(message: Message) -> int:
+    """Return the header's stage byte: the SA-2 stage, 0 for everything else."""
+    match message:
+        case Sa2(stage, _):
+            return stage
+        case RoundOpening():
+            return Stage.ROUND_START
+    return 0

@@ -1,0 +1,159 @@
+"""What a task's coordinator is told once: who takes part, for how long, and what may be asked.
+
+Rules:
+- everything that goes into a signed offer is here, so an offer is a function of these terms and of
+  the sums that the task still declares (docs/protocol.md, 4.11 and section 6);
+- `steps` names every step of the algorithm with its fields at their greatest bounds; a round may
+  lower a bound and nothing else (12.2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dreamshare.errors import ConfigError
+from dreamshare.protocol.events import Asked
+from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.updates import Field
+from dreamshare_crypto.encoding import FieldParams, Params
+from dreamshare_crypto.errors import ParameterError
+from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Mode
+from dreamshare_crypto.secagg.offer import Deadlines as OfferDeadlines
+from dreamshare_crypto.secagg.offer import TemplateStep
+from dreamshare_crypto.secagg.terms import EpochTerms, rounds_for
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTerms:
+    """The terms of one task.
+
+    Attributes:
+        algorithm: registered id, e.g. "codream/1".
+        steps: fields of each step that is summed, by step name, with greatest bounds.
+        cohort: least and most members of a roster, least survivors of a sum.
+        deadlines: seconds for set-up, collecting and revealing.
+        weight_caps: W of each step; 1.0 where a step is not named.
+        grace_s: seconds to wait for more devices once the least are here; 0 starts at once.
+        life_s: seconds that an epoch lives, 1..86,400.
+        gamma_ppm: colluding fraction that the roster withstands, millionths.
+        delta_ppm: vanishing fraction, millionths.
+        retries: how often a round that was given up is asked again, >= 0.
+    """
+
+    algorithm: str
+    steps: Mapping[str, tuple[Field, ...]]
+    cohort: Cohort
+    deadlines: Deadlines = Deadlines()
+    weight_caps: Mapping[str, float] = field(default_factory=dict)
+    grace_s: float = 2.0
+    life_s: int = 86_400
+    gamma_ppm: int = 50_000
+    delta_ppm: int = 100_000
+    retries: int = 3
+
+    def __post_init__(self) -> None:
+        least, most, survivors = self.cohort.least, self.cohort.most, self.cohort.survivors
+        deadlines = self.deadlines
+        checks = (
+            (least >= 3, f"a cohort of {least} protects nobody: least must be 3 or more"),
+            (least <= most, f"most {most} is below least {least}"),
+            (most <= LARGEST_COMPLETE, f"most {most} is above {LARGEST_COMPLETE} (profile C)"),
+            (
+                survivors == 0 or 3 <= survivors <= least,
+                f"survivors {survivors} must be 0 or in 3..{least} (least)",
+            ),
+            (
+                min(deadlines.setup_s, deadlines.collect_s, deadlines.reveal_s) >= 1,
+                "every deadline must be at least 1 second",
+            ),
+            (self.grace_s >= 0, "grace_s must not be negative"),
+            (1 <= self.life_s <= 86_400, "life_s must be in 1..86,400 seconds"),
+            (self.retries >= 0, "retries must not be negative"),
+        )
+        for holds, text in checks:
+            if not holds:
+                raise ConfigError(f"task terms: {text}")
+
+    def weight_cap(self, step: str) -> float:
+        """W of a step."""
+        return self.weight_caps.get(step, 1.0)
+
+    def epoch(self, sums: int) -> EpochTerms:
+        """Return the terms of an epoch for a task that still needs `sums` sums (4.11).
+
+        Raises:
+            ConfigError: a step's fields do not fit the encoding of `cohort.most` devices.
+        """
+        # The least active fraction is what lets `survivors` be demanded of any roster size (4.4).
+        a_min_ppm = math.ceil(self.cohort.survivors * MILLION / self.cohort.least)
+        deadlines = self.deadlines
+        try:
+            return EpochTerms(
+                template=self._template(),
+                rounds=rounds_for(sums),
+                life_s=self.life_s,
+                gamma_ppm=self.gamma_ppm,
+                delta_ppm=self.delta_ppm,
+                a_min_ppm=min(MILLION, a_min_ppm),
+                least_cohort=max(3, self.cohort.survivors),
+                n_max=self.cohort.most,
+                deadlines=OfferDeadlines(
+                    math.ceil(deadlines.setup_s),
+                    math.ceil(deadlines.collect_s),
+                    math.ceil(deadlines.reveal_s),
+                ),
+            )
+        except ParameterError as error:
+            raise ConfigError(f"task terms: {error}") from error
+
+    def encoding(self, fields: tuple[Field, ...], weight_cap: float) -> Params:
+        """Return how a round encodes these fields, but for what its session adds (12.1).
+
+        Raises:
+            ConfigError: the fields do not fit the encoding of `cohort.most` devices.
+        """
+        n_max = self.cohort.most
+        try:
+            return Params(
+                mode=Mode.AGREED,
+                fields=tuple(FieldParams.create(f.size, f.bits, f.bound, n_max) for f in fields),
+                n_max=n_max,
+                a_min=0,
+                u_min=0,
+                d=0,
+                l2_clip=0.0,
+                weight_cap=weight_cap,
+                noise_variance=0.0,
+                noise_scale=0.0,
+                tail=0,
+                round_nonce=bytes(16),
+            )
+        except ParameterError as error:
+            raise ConfigError(f"fields of {self.algorithm}: {error}") from error
+
+    def check(self, asked: Asked) -> None:
+        """Check that an order is one of these terms; ConfigError names what is not declared."""
+        step = asked.plan.step
+        declared = self.steps.get(step)
+        if asked.plan.algorithm != self.algorithm or declared is None:
+            raise ConfigError(f"{asked.plan.algorithm} declares no step {step!r} for sums")
+        same = [(f.name, f.shape, f.bits) for f in asked.fields]
+        if same != [(f.name, f.shape, f.bits) for f in declared]:
+            raise ConfigError(f"step {step!r} asks for fields that it does not declare")
+        for f, most in zip(asked.fields, declared, strict=True):
+            if f.bound > most.bound:
+                raise ConfigError(
+                    f"step {step!r}: bound {f.bound} of {f.name} is above the declared {most.bound}"
+                )
+        if asked.weight_cap != self.weight_cap(step):
+            raise ConfigError(
+                f"step {step!r}: weight cap {asked.weight_cap}, declared {self.weight_cap(step)}"
+            )
+
+    def _template(self) -> tuple[TemplateStep, ...]:
+        return tuple(
+            TemplateStep(self.algorithm, step, self.encoding(fields, self.weight_cap(step)))
+            for step, fields in sorted(self.steps.items())
+        )
