@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.architecture.packages import ROOMS, modules
 
 import dreamshare
+from tests.architecture.packages import ROOMS, modules
 
 TERMINAL = ("matplotlib", "rich", "sklearn", "typer")
 HEAVY = ("torch", "grpc", "aiomqtt", "sqlalchemy", "uvloop", *TERMINAL)

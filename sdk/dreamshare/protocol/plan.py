@@ -67,6 +67,7 @@ class RoundPlan:
             struct.pack("<I", self.cycle),
             b"" if draw is None else struct.pack("<I", draw),
             self.last_tell,
+            struct.pack("<I", len(self.field_names)),
         ]
         for name, shape in zip(self.field_names, self.field_shapes, strict=True):
             parts += [name.encode(), struct.pack(f"<{len(shape)}Q", *shape)]

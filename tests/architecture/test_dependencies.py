@@ -1,0 +1,77 @@
+"""What the packages import is declared, what is declared is imported, and all of it is pinned."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from tests.architecture.packages import ROOMS, ROOT, sources
+
+BY_NAME_ONLY = {"aiosqlite"}
+"""Declared, and loaded by another library that is given its name in a URL."""
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def normal(name: str) -> str:
+    """Return a distribution's normalised name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements: list[str]) -> set[str]:
+    """Return the normalised names of requirement strings, our own extras left out."""
+    found = {normal(re.split(r"[\[<>=!~; ]", text, maxsplit=1)[0]) for text in requirements}
+    return found - {"dreamshare"}
+
+
+def imported() -> set[str]:
+    """Return the normalised distributions that the packages import from."""
+    roots: set[str] = set()
+    for package in ROOMS:
+        for path in sources(package):
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.Import(names=names):
+                        roots |= {alias.name.partition(".")[0] for alias in names}
+                    case ast.ImportFrom(module=str(module), level=0):
+                        roots.add(module.partition(".")[0])
+    foreign = roots - set(sys.stdlib_module_names) - set(ROOMS) - {"_typeshed"}
+    homes = packages_distributions()
+    return {normal(next(iter(homes[root]))) if root != "google" else "protobuf" for root in foreign}
+
+
+RUNTIME = declared(PROJECT["dependencies"]) | {
+    name
+    for extra, requirements in PROJECT["optional-dependencies"].items()
+    if extra != "dev"
+    for name in declared(requirements)
+}
+
+
+def test_everything_imported_is_declared() -> None:
+    assert imported() - RUNTIME == set()
+
+
+def test_everything_declared_is_imported() -> None:
+    assert RUNTIME - imported() - BY_NAME_ONLY == set()
+
+
+@pytest.mark.parametrize("extra", ["core", *PROJECT["optional-dependencies"]])
+def test_bounds_are_lower_bounds(extra: str) -> None:
+    wanted = PROJECT["dependencies"] if extra == "core" else PROJECT["optional-dependencies"][extra]
+    for requirement in wanted:
+        assert not re.search(r"==|<|~=|!=|@", requirement), requirement
+
+
+def test_constraints_pin_everything_declared_exactly() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*", pin) for pin in pins), pins
+    pinned = {normal(pin.partition("==")[0]) for pin in pins}
+    everything = RUNTIME | declared(PROJECT["optional-dependencies"]["dev"])
+    assert everything - pinned == set()
