@@ -108,7 +108,7 @@ class Header:
         version, flags = reader.u8(), reader.u8()
         if version != VERSION:
             raise MalformedError(f"envelope version {version} is unknown")
-        if flags & ~(Flag.SEALED | Flag.BROADCAST):
+        if flags & ~int(Flag.SEALED | Flag.BROADCAST):  # ~ of a Flag knows no unknown bits
             raise MalformedError("an envelope has unknown flags")
         federation, task, session = reader.raw(16), reader.raw(16), reader.raw(32)
         number, stage, reserved = reader.u32(), reader.u8(), reader.u8()

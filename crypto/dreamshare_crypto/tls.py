@@ -150,7 +150,7 @@ def leaf_key(chain_pem: bytes) -> ec.EllipticCurvePublicKey:
         key = x509.load_pem_x509_certificate(chain_pem).public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise MalformedError("a TLS certificate chain cannot be read") from None
-    if not isinstance(key, ec.EllipticCurvePublicKey):
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedError("a TLS certificate is not over P-256")
     return key
 
@@ -166,7 +166,7 @@ def _load_key(key_pem: Secret) -> ec.EllipticCurvePrivateKey:
         key = load_pem_private_key(key_pem.reveal(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ParameterError("a TLS private key cannot be read; restore it from a copy") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise ParameterError("a TLS private key is not over P-256")
     return key
 

@@ -168,6 +168,19 @@ def test_files_that_are_no_authority(
         Authority.load(path)
 
 
+def test_tokens_of_an_unknown_role(
+    authority: Authority, entropy: SeededEntropy, tmp_path: Path
+) -> None:
+    path = tmp_path / "authority"
+    authority.invite(Role.DEVICE, "d", "https://a", entropy, NOW)
+    authority.save(path)
+    fields = json.loads(path.read_text())
+    fields["invitations"][0]["role"] = 9
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ParameterError, match="role"):
+        Authority.load(path)
+
+
 def test_others_may_not_read_it(authority: Authority, tmp_path: Path) -> None:
     authority.save(tmp_path / "authority")
     (tmp_path / "authority").chmod(0o644)

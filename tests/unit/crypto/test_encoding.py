@@ -292,6 +292,26 @@ class TestNorm:
             )
             assert norm <= clip * (1 + 1 / 64)
 
+    def test_holds_where_random_rounding_never_does(self) -> None:
+        """16,256 coordinates of 8 bits: half a step each is 0.5 in norm.
+
+        Random rounding of a vector of norm 1 then gives about sqrt(1 + 0.25) = 1.12, far above
+        1 + 1/64 in each of its draws; the vector is scaled down and rounded to nearest instead.
+        """
+        p = params((16_256, 8, 1.0), l2_clip=1.0)
+        x = np.full(16_256, 0.5)
+        drawn, nearest = (encode_vector(p, [x], 1.0, k) for k in (key(3), None))
+        norm = float(np.linalg.norm(decode_sum(p, drawn, 1)[0][0]))
+        assert norm <= 1 + 1 / 64
+        assert np.array_equal(drawn, nearest)
+
+    def test_zero_has_a_norm_of_rounding_only(self) -> None:
+        p = params((100, 16, 1.0), l2_clip=0.5)
+        assert (
+            np.linalg.norm(decode_sum(p, encode_vector(p, [np.zeros(100)], 1.0, None), 1)[0][0])
+            < 0.01
+        )
+
     def test_short_vectors_are_left_alone(self) -> None:
         with_clip, without = params((9, 16, 1.0), l2_clip=4.0), params((9, 16, 1.0))
         x = np.full(9, 0.5)

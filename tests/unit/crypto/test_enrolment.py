@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamshare_crypto.certificates import Role, authority_key_id
+from dreamshare_crypto.certificates import Certificate, RevocationList, Role, authority_key_id
 from dreamshare_crypto.enrolment import (
     Authority,
     EnrolReply,
@@ -25,7 +25,7 @@ from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, ParameterError
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.keys import IdentityKey
-from dreamshare_crypto.tls import leaf_key, public_key_of
+from dreamshare_crypto.tls import TlsAuthority, leaf_key, public_key_of
 
 NOW = 1_800_000_000.0
 DAY = 86_400
@@ -170,6 +170,62 @@ def test_reply_without_mac(office: Office) -> None:
         accept(pending, dataclasses.replace(reply, mac=bytes(32)).encode(), NOW)
 
 
+class TestCarelessAuthority:
+    """Replies that the pinned authority did sign, for this very token, and that are wrong (5.5)."""
+
+    @pytest.fixture
+    def key(self) -> IdentityKey:
+        return IdentityKey.generate(SeededEntropy(b"careless"))
+
+    @pytest.fixture
+    def office(self, key: IdentityKey) -> Office:
+        office = Office()
+        first = RevocationList.issue(
+            key, office.authority.federation, 1, int(NOW), int(NOW) + DAY, ()
+        )
+        tls = TlsAuthority.create(b"F" * 16, office.entropy, int(NOW), int(NOW) + DAY)
+        office.authority = Authority(office.authority.federation, key, tls, first)
+        office.token = office.invite("kitchen")
+        return office
+
+    def refused(self, office: Office, key: IdentityKey, **change: object) -> str:
+        pending = request(office.token, office.entropy)
+        reply = EnrolReply.decode(office.approve(pending.message))
+        names = {f.name for f in dataclasses.fields(Certificate)}
+        inner = {k: v for k, v in change.items() if k in names}
+        outer = {k: v for k, v in change.items() if k not in names}
+        certificate = dataclasses.replace(reply.certificate, **inner).sign(key)
+        wrong = dataclasses.replace(reply, certificate=certificate, **outer)
+        nonce = EnrolRequest.decode(pending.message).device_nonce
+        with pytest.raises(AuthenticationError) as caught:
+            accept(pending, wrong.seal(nonce, pending.token_key, key).encode(), NOW)
+        return str(caught.value)
+
+    def test_other_federation(self, office: Office, key: IdentityKey) -> None:
+        assert "another federation" in self.refused(office, key, federation=b"G" * 16)
+
+    @pytest.mark.parametrize("field", ["ik", "kem"])
+    def test_other_keys(self, office: Office, key: IdentityKey, field: str) -> None:
+        assert "other keys" in self.refused(office, key, **{field: (9).to_bytes(32, "little")})
+
+    def test_tls_for_another_key(self, office: Office, key: IdentityKey) -> None:
+        other = Office(b"other").hub.tls.chain_pem
+        assert "not for our key" in self.refused(office, key, tls_chain=other)
+
+    def test_an_aggregator_that_is_none(self, office: Office, key: IdentityKey) -> None:
+        device = office.authority.issue(Role.DEVICE, "d", office.entropy, NOW).certificate
+        assert "inconsistent" in self.refused(office, key, aggregators=(device,))
+
+    def test_an_aggregator_that_is_revoked(self, office: Office, key: IdentityKey) -> None:
+        hub = office.authority.issue(Role.AGGREGATOR, "h", office.entropy, NOW).certificate
+        office.authority.revoke(hub.serial, NOW)
+        assert "revoked" in self.refused(office, key, aggregators=(hub,))
+
+    def test_a_stale_revocation_list(self, office: Office, key: IdentityKey) -> None:
+        old = RevocationList.issue(key, office.authority.federation, 1, 0, int(NOW) - 1, ())
+        assert "stale" in self.refused(office, key, revocations=old)
+
+
 def test_reply_to_another_request(office: Office) -> None:
     first = request(office.token, office.entropy)
     office.approve(first.message)
@@ -248,6 +304,11 @@ class TestRenewal:
         with pytest.raises(AuthenticationError, match="signature"):
             office.approve(sent.seal(None, IdentityKey.generate(office.entropy)).encode())
 
+    def test_carries_no_mac(self, office: Office) -> None:
+        sent = EnrolRequest.decode(renew(office.enrol(), office.entropy).message)
+        with pytest.raises(AuthenticationError, match="mac"):
+            office.approve(dataclasses.replace(sent, mac=b"m" * 32).encode())
+
     def test_rests_on_the_authoritys_signature(self, office: Office) -> None:
         """No token key is left: roots swapped by the relay are noticed all the same."""
         pending = renew(office.enrol(), office.entropy)
@@ -265,6 +326,11 @@ class TestMessages:
         for broken in ("", text[:-4], text + "AAAA", text.replace("-1:", "-2:"), text[:30] + "!"):
             with pytest.raises(MalformedError):
                 Token.from_text(broken)
+
+    def test_tokens_with_an_endpoint_that_is_no_text(self, office: Office) -> None:
+        raw = office.token.encode().replace(b"https", b"\xff" * 5)
+        with pytest.raises(MalformedError):
+            Token.decode(raw)
 
     def test_tokens_out_of_range(self, office: Office) -> None:
         for change in ({"token_id": bytes(16)}, {"endpoint": "x" * 256}):

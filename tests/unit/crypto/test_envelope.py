@@ -105,6 +105,14 @@ def test_headers_that_are_none(raw: bytes) -> None:
         Header.decode(raw)
 
 
+@pytest.mark.parametrize(("at", "value"), [(2, 2), (3, 4), (73, 1)])
+def test_unknown_versions_flags_and_reserved_bytes(at: int, value: int) -> None:
+    raw = bytearray(header().encode())
+    raw[at] = value
+    with pytest.raises(MalformedError):
+        Header.decode(bytes(raw))
+
+
 @pytest.mark.parametrize(
     "change", [{"round": 2**32}, {"stage": 256}, {"task": b""}, {"key_id": -1}]
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dreamshare_crypto.authority import Authority
-from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.certificates import RevocationList, Role
 from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.errors import ParameterError
 from dreamshare_crypto.identity import Identity
@@ -23,6 +23,10 @@ AUTHORITY = Authority.create(b"F" * 16, ENTROPY, NOW)
 AGGREGATOR = AUTHORITY.issue(Role.AGGREGATOR, "hub", ENTROPY, NOW)
 DEVICE = AUTHORITY.issue(Role.DEVICE, "kitchen", ENTROPY, NOW)
 OTHER = Authority.create(b"G" * 16, ENTROPY, NOW)
+
+# One key that is the authority of two federations: its list for the other one.
+TWICE = IdentityKey.generate(SeededEntropy(b"identity"))
+ELSEWHERE = RevocationList.issue(TWICE, b"H" * 16, 1, int(NOW), int(NOW) + 60, ())
 
 
 @pytest.fixture
@@ -145,9 +149,22 @@ def test_errors_hold_no_secret(path: Path) -> None:
         {"authority_key": OTHER.public_key},
         {"aggregators": (DEVICE.certificate,)},
         {"revocations": OTHER.revocations},
+        {"revocations": ELSEWHERE},
         {"certificate": dataclasses.replace(DEVICE.certificate, serial=99)},
     ],
 )
 def test_parts_belong_together(change: dict[str, object]) -> None:
     with pytest.raises(ParameterError):
         dataclasses.replace(DEVICE, **change)  # type: ignore[arg-type]
+
+
+def test_the_list_is_the_federations() -> None:
+    """`ELSEWHERE` is validly signed by the very key that DEVICE pins, for another federation."""
+    ELSEWHERE.verify(DEVICE.authority_key, NOW)
+
+
+def test_files_too_large_to_be_ours(path: Path) -> None:
+    with path.open("ab") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(ParameterError, match="too large"):
+        Identity.load(path)

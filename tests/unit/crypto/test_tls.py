@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,6 @@ def handshake(server: Identity, client: Identity, host: str, folder: Path) -> No
 @pytest.fixture
 def present() -> float:
     """The handshake checks validity by the machine's clock: the certificate must be valid there."""
-    import time
-
     return time.time()
 
 
@@ -169,6 +168,15 @@ class TestRequests:
         request = builder.sign(key, SHA256() if kind == "p384" else None)
         with pytest.raises(MalformedError, match="P-256"):
             read_request(request.public_bytes(serialization.Encoding.DER))
+
+    def test_private_keys_over_another_curve(self) -> None:
+        pem = ec.generate_private_key(ec.SECP384R1()).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        with pytest.raises(ParameterError, match="P-256"):
+            public_key_of(Secret(pem))
 
     def test_keys_that_are_none(self) -> None:
         with pytest.raises(ParameterError):
