@@ -111,9 +111,14 @@ class Peering:
 
     # ---- messages --------------------------------------------------------------------------------
 
-    def send(self, address: Address, message: Message) -> None:
-        """Sign a message and queue it; FrameTooLarge when the peer does not take it."""
-        frame = self._signer.sign(address, message, encode_message(message))
+    def send(self, address: Address, message: Message, body: bytes | None = None) -> None:
+        """Sign a message and queue it; `body` are its bytes, where they were encoded before.
+
+        Raises:
+            FrameTooLarge: the peer does not take it.
+        """
+        encoded = encode_message(message) if body is None else body
+        frame = self._signer.sign(address, message, encoded)
         self._outbox.put(encode_frame(frame))
         self._wake.set()
 

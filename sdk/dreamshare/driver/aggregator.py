@@ -1,0 +1,278 @@
+"""The aggregator's driver: connections to parties, frames to tasks, requests to the front desk.
+
+Rules:
+- a party is who its certificate says, and whom the transport proved where it proves anything;
+- frames go to the task that their header names; a device whose task is unknown here is told so;
+- a device that says goodbye departs at once, one that is cut off after `grace_s`;
+- nothing that a party sends ends the driver: what does not hold is dropped, counted, acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import suppress
+
+from dreamshare.clock import Clock
+from dreamshare.driver.front import FrontDesk, Observer
+from dreamshare.driver.party import Party
+from dreamshare.driver.peering import Opened, Peering
+from dreamshare.driver.reception import receive
+from dreamshare.driver.stream import converse
+from dreamshare.driver.task import TaskRun
+from dreamshare.driver.waiting import at_most, stop
+from dreamshare.errors import DreamshareError, PeerProtocolError, TransportError
+from dreamshare.ids import NO_TASK, PartyId, TaskId
+from dreamshare.protocol import events
+from dreamshare.protocol.coordinator import Coordinator
+from dreamshare.protocol.envelope import Address
+from dreamshare.protocol.journal import Journal
+from dreamshare.protocol.messages import (
+    CheckIn,
+    ControlError,
+    Declined,
+    DeviceStatus,
+    DownMessage,
+    Message,
+    Reply,
+    Request,
+    Sa2,
+    TaskClosed,
+    TellDone,
+)
+from dreamshare.transport.base import Connection, Listener
+from dreamshare.wire.codec import encode_message
+from dreamshare.wire.transfer import Arrival
+from dreamshare_crypto.certificates import Certificate, Role
+from dreamshare_crypto.identity import Identity
+
+GRACE_S = 2.0
+"""Seconds that a device may be cut off before rounds go on without it."""
+
+LAST_WORDS_S = 2.0
+"""Seconds that `close` waits for parties to acknowledge what is queued for them."""
+
+
+class AggregatorDriver:
+    """One aggregator: any number of listeners, parties and tasks.
+
+    Args:
+        listeners: where parties come in.
+        identity: the aggregator's own.
+        clock: what time it is.
+        front: the shell's answers.
+        observer: sees every frame that arrived and held.
+        grace_s: see `GRACE_S`.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        identity: Identity,
+        clock: Clock,
+        front: FrontDesk,
+        observer: Observer | None = None,
+        grace_s: float = GRACE_S,
+    ) -> None:
+        self._listeners = tuple(listeners)
+        self._identity = identity
+        self._clock = clock
+        self._front = front
+        self._observer = observer
+        self._grace_s = grace_s
+        self._birth = 0
+        self._parties: dict[PartyId, Party] = {}
+        self._tasks: dict[TaskId, TaskRun] = {}
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] | None = None
+        self._closed = asyncio.Event()
+
+    async def start(self) -> None:
+        """Bind every listener; raises ConfigError where one cannot."""
+        for listener in self._listeners:
+            await listener.start()
+
+    async def run(self) -> None:
+        """Serve until `close`; `start` comes first.
+
+        Raises:
+            OSError: a journal cannot be written.
+            DreamshareError: a task's owner gave it an order that has no place.
+        """
+        self._failed = asyncio.get_running_loop().create_future()
+        for listener in self._listeners:
+            self._spawn(self._listen(listener))
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait({closed, self._failed}, return_when=asyncio.FIRST_COMPLETED)
+            if self._failed.done():
+                self._failed.result()
+        finally:
+            await stop(closed, *self._jobs)
+            for listener in self._listeners:
+                await listener.close()
+
+    async def close(self) -> None:
+        """Take no more connections, send what is queued, hang up and stop. Idempotent."""
+        if self._closed.is_set():
+            return
+        for listener in self._listeners:
+            await listener.close()
+        here = [party for party in self._parties.values() if party.connected]
+        await at_most(self._clock, LAST_WORDS_S, _all_settled(here))
+        for party in here:
+            await party.hang_up()
+        self._closed.set()
+
+    # ---- tasks -----------------------------------------------------------------------------------
+
+    def add(self, coordinator: Coordinator, journal: Journal) -> TaskRun:
+        """Begin a task; devices that are here are introduced to it at once. While `run` runs."""
+        run = TaskRun(coordinator, journal, self._clock, self._post, self._front.evidence)
+        self._tasks[run.task] = run
+        self._spawn(self._serve(run))
+        for party in self._parties.values():
+            if party.offer is not None:
+                run.give(events.Joined(party.id, party.offer.algorithms))
+        return run
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return every device that came since the start, by first arrival."""
+        return tuple(p.status() for p in self._parties.values() if p.role is Role.DEVICE)
+
+    async def _serve(self, run: TaskRun) -> None:
+        try:
+            await run.serve()
+        finally:
+            self._tasks.pop(run.task, None)
+
+    def _post(self, device: PartyId, address: Address, message: DownMessage, body: bytes) -> None:
+        party = self._parties.get(device)
+        if party is not None:
+            party.post(address, message, body)
+
+    # ---- connections -----------------------------------------------------------------------------
+
+    async def _listen(self, listener: Listener) -> None:
+        async for connection in listener.connections():
+            self._spawn(self._connected(connection))
+
+    async def _connected(self, connection: Connection) -> None:
+        with suppress(TransportError, PeerProtocolError):  # the other end's affair; it was told
+            await self._talk(connection)
+        await connection.close()
+
+    async def _talk(self, connection: Connection) -> None:
+        packets = connection.packets()
+        greeting = await receive(connection, packets, self._identity, self._clock)
+        party = self._party(greeting.certificate)
+        await party.attach(connection)
+        clean = False
+        try:
+            await greeting.answer(party, self._next_birth())
+            close = await converse(
+                connection,
+                packets,
+                party.peering,
+                self._clock,
+                lambda arrival: self._arrived(party, arrival),
+            )
+            clean = close is not None and close.code is None
+        finally:
+            if party.detach(connection):
+                party.grace = self._spawn(self._depart(party, 0.0 if clean else self._grace_s))
+
+    def _party(self, certificate: Certificate) -> Party:
+        party = self._parties.get(PartyId(certificate.id))
+        if party is None:
+            party = Party(Peering(self._identity, certificate, self._next_birth()))
+            self._parties[party.id] = party
+        else:
+            party.peering.renew(certificate)
+        return party
+
+    def _next_birth(self) -> int:
+        self._birth = max(self._birth + 1, int(self._clock.now() * 1_000_000))
+        return self._birth
+
+    async def _depart(self, party: Party, after_s: float) -> None:
+        if after_s > 0:
+            await self._clock.sleep_until(self._clock.now() + after_s)
+        came = party.offer is not None
+        party.depart(self._next_birth())
+        for run in self._tasks.values():
+            run.give(events.Departed(party.id))
+        if came:
+            self._front.device_went(party.id)
+
+    # ---- frames ----------------------------------------------------------------------------------
+
+    def _arrived(self, party: Party, arrival: Arrival) -> None:
+        try:
+            opened = party.peering.open(arrival)
+        except PeerProtocolError:
+            party.dropped += 1
+            party.peering.acknowledge(arrival)
+            return
+        if self._observer is not None:
+            self._observer(party.id, opened.header.encode(), opened.body)
+        self._route(party, arrival, opened)
+
+    def _route(self, party: Party, arrival: Arrival, opened: Opened) -> None:
+        message = opened.message
+        match message:
+            case Sa2() | Declined() | TellDone():
+                run = self._tasks.get(TaskId(opened.header.task))
+                if run is not None:
+                    run.give(
+                        events.HeardFrom(party.id, message),
+                        lambda: party.peering.acknowledge(arrival),
+                    )
+                    return
+                self._tell(party, TaskId(opened.header.task), TaskClosed("unknown"))
+            case CheckIn():
+                self._checked_in(party, message)
+            case Request():
+                self._spawn(self._answer(party, message))
+        party.peering.acknowledge(arrival)
+
+    def _checked_in(self, party: Party, offer: CheckIn) -> None:
+        joined = events.Joined(party.id, offer.algorithms, party.fresh)
+        party.offer = offer
+        party.fresh = False
+        for run in self._tasks.values():
+            run.give(joined)
+        self._front.device_came(party.id)
+
+    async def _answer(self, party: Party, request: Request) -> None:
+        replies: AsyncIterator[Reply] = self._front.answer(party.id, request)
+        try:
+            async for reply in replies:
+                if not party.connected:
+                    return
+                self._tell(party, NO_TASK, reply)
+        except DreamshareError as error:
+            self._tell(party, NO_TASK, Reply(request.number, ControlError(str(error))))
+
+    def _tell(self, party: Party, task: TaskId, message: Message) -> None:
+        party.post(Address(task), message, encode_message(message))
+
+    # ---- jobs ------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        job = asyncio.ensure_future(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._job_done)
+        return job
+
+    def _job_done(self, job: asyncio.Task[None]) -> None:
+        self._jobs.discard(job)
+        if job.cancelled() or self._failed is None or self._failed.done():
+            return
+        error = job.exception()
+        if error is not None:
+            self._failed.set_exception(error)
+
+
+async def _all_settled(parties: Sequence[Party]) -> None:
+    await asyncio.gather(*(party.peering.until_settled() for party in parties))

@@ -1,0 +1,106 @@
+"""What the aggregator keeps about one party that came: its link, its queues, what it offers.
+
+Rules:
+- a party has one connection; a new one takes the place of an older one;
+- a party that is away longer than the grace time misses messages: its queue is forgotten, and it is
+  told so by a new birth when it comes back;
+- bytes are counted as packets on its connections, in both directions, over all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from dreamshare.driver.peering import Peering
+from dreamshare.driver.stream import say_goodbye
+from dreamshare.errors import AbortCode, FrameTooLarge
+from dreamshare.ids import PartyId
+from dreamshare.protocol.envelope import Address
+from dreamshare.protocol.messages import CheckIn, DeviceStatus, Message
+from dreamshare.transport.base import Connection
+from dreamshare_crypto.certificates import Role
+
+
+class Party:
+    """One device, operator or viewer."""
+
+    def __init__(self, peering: Peering) -> None:
+        self.peering = peering
+        self.offer: CheckIn | None = None  # of a device that has checked in and not departed
+        self.fresh = True  # its process is new, or it missed messages, since it checked in last
+        self.grace: asyncio.Task[None] | None = None
+        self.dropped = 0
+        self._connection: Connection | None = None
+        self._bytes_up = 0
+        self._bytes_down = 0
+
+    @property
+    def id(self) -> PartyId:
+        """The party's id."""
+        return self.peering.peer
+
+    @property
+    def role(self) -> Role:
+        """The role in its certificate."""
+        return self.peering.certificate.role
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open."""
+        return self._connection is not None
+
+    async def attach(self, connection: Connection) -> None:
+        """Take a new connection; an older one is closed."""
+        if self.grace is not None:
+            self.grace.cancel()
+            self.grace = None
+        older, self._connection = self._connection, connection
+        if older is not None:
+            self._count(older)
+            await say_goodbye(older, AbortCode.UNEXPECTED, "the party came again")
+
+    def detach(self, connection: Connection) -> bool:
+        """Note that a connection ended; True when it was the party's last word, not a former one."""
+        if connection is not self._connection:
+            return False
+        self._count(connection)
+        self._connection = None
+        return True
+
+    async def hang_up(self) -> None:
+        """Close the connection, if one is open."""
+        if self._connection is not None:
+            await say_goodbye(self._connection, None, "the aggregator stops")
+
+    def post(self, address: Address, message: Message, body: bytes) -> None:
+        """Queue an encoded message; it is missed where the party is away or does not take it."""
+        if not self.connected and self.grace is None:
+            self.fresh = True
+            return
+        try:
+            self.peering.send(address, message, body)
+        except FrameTooLarge:
+            self.dropped += 1
+
+    def depart(self, birth: int) -> None:
+        """The grace time is over: what is queued is forgotten."""
+        self.grace = None
+        self.offer = None
+        self.fresh = True
+        self.peering.forget(birth)
+
+    def status(self) -> DeviceStatus:
+        """Return what operators see of a device."""
+        connection = self._connection
+        return DeviceStatus(
+            device=self.id,
+            label="" if self.offer is None else self.offer.label,
+            connected=self.connected,
+            algorithms=() if self.offer is None else self.offer.algorithms,
+            bytes_up=self._bytes_up + (0 if connection is None else connection.bytes_in),
+            bytes_down=self._bytes_down + (0 if connection is None else connection.bytes_out),
+        )
+
+    def _count(self, connection: Connection) -> None:
+        self._bytes_up += connection.bytes_in
+        self._bytes_down += connection.bytes_out

@@ -1,0 +1,98 @@
+"""The first moments of a connection: who is it, and may it come in?
+
+Rules:
+- whoever does not greet within `GREETING_S` is sent away, before anything is kept about it;
+- the certificate's holder is checked against what the transport proved, where it proves anything;
+- the aggregator answers with where it stands, and both go on where they broke off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from dreamshare.clock import Clock
+from dreamshare.driver.party import Party
+from dreamshare.driver.stream import say_goodbye
+from dreamshare.driver.waiting import first_of
+from dreamshare.errors import AbortCode, PeerProtocolError, Unreachable
+from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.envelope import accept_certificate
+from dreamshare.transport.base import Connection
+from dreamshare.wire.link import Hello, HelloReply, Packet, agree, decode_packet, encode_packet
+from dreamshare_crypto.certificates import Certificate, Role
+from dreamshare_crypto.identity import Identity
+
+GREETING_S = 10.0
+"""Seconds in which the first packet of a connection must arrive."""
+
+_WELCOME = (Role.DEVICE, Role.OPERATOR, Role.VIEWER)
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """A Hello whose certificate holds."""
+
+    connection: Connection
+    hello: Hello
+    certificate: Certificate
+    version: int
+
+    async def answer(self, party: Party, birth: int) -> None:
+        """Say where this end stands; `birth` is the next one, used where the party starts anew.
+
+        Raises:
+            PeerProtocolError: the party's position contradicts what was sent; it was told.
+            Unreachable: it is gone.
+        """
+        peering, standing = party.peering, self.hello.standing
+        if peering.peer_birth != standing.birth:
+            party.fresh = True
+            peering.forget(birth)
+        try:
+            peering.meet(standing)
+            own = peering.standing(self.connection.packet_limit)
+            await self.connection.send(encode_packet(HelloReply(own, self.version)))
+            peering.begin(standing, self.connection.packet_limit)
+        except PeerProtocolError as error:
+            await say_goodbye(self.connection, error.code, str(error))
+            raise
+
+
+async def receive(
+    connection: Connection, packets: AsyncIterator[bytes], identity: Identity, clock: Clock
+) -> Greeting:
+    """Wait for the greeting of a new connection and check it.
+
+    Raises:
+        PeerProtocolError: no greeting, no common version, or a certificate that does not hold; the
+            peer has been told why.
+        Unreachable: the connection broke.
+    """
+    try:
+        hello = await first_of(_first_packet(packets), _too_late(clock))
+        if not isinstance(hello, Hello):
+            raise PeerProtocolError("a connection begins with a greeting", AbortCode.UNEXPECTED)
+        version = agree(hello)
+        with crypto_border():
+            certificate = Certificate.decode(hello.standing.certificate)
+        accept_certificate(identity, certificate, _WELCOME, clock.now())
+        if connection.peer not in (None, certificate.id.hex()):
+            text = f"the transport proved {connection.peer}, not the holder of the certificate"
+            raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+    except PeerProtocolError as error:
+        await say_goodbye(connection, error.code, str(error))
+        raise
+    return Greeting(connection, hello, certificate, version)
+
+
+async def _first_packet(packets: AsyncIterator[bytes]) -> Packet:
+    try:
+        return decode_packet(await anext(packets))
+    except StopAsyncIteration:
+        raise Unreachable("the connection was closed before it greeted") from None
+
+
+async def _too_late(clock: Clock) -> Packet:
+    await clock.sleep_until(clock.now() + GREETING_S)
+    raise PeerProtocolError(f"no greeting within {GREETING_S:.0f} s", AbortCode.UNEXPECTED)

@@ -1,0 +1,168 @@
+"""One task on the aggregator: its coordinator fed, its effects carried out, its reports handed on.
+
+Rules:
+- one input at a time, with all its effects; tasks do not wait for one another;
+- a device's frame is acknowledged when its effects have been carried out, so that what was
+  acknowledged is durable;
+- a message for many devices is encoded once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from dreamshare.clock import Clock
+from dreamshare.driver.effects import store
+from dreamshare.driver.timer import Timer
+from dreamshare.errors import PeerProtocolError
+from dreamshare.ids import NO_SESSION, PartyId, TaskId
+from dreamshare.protocol import events
+from dreamshare.protocol.coordinator import Coordinator
+from dreamshare.protocol.envelope import Address
+from dreamshare.protocol.journal import Journal
+from dreamshare.protocol.messages import DownMessage, TellOrder
+from dreamshare.protocol.outcomes import TaskOutcome
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare.wire.codec import decode_message, encode_message
+from dreamshare_crypto.secagg.events import Record, RecordKind
+
+Post = Callable[[PartyId, Address, DownMessage, bytes], None]
+"""Queue an encoded message for a party."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """An input, and what to call when it has been handled."""
+
+    event: events.CoordinatorInput
+    handled: Callable[[], None] | None
+
+
+class TaskRun:
+    """A coordinator at work.
+
+    Args:
+        coordinator: the task's machine.
+        journal: where it stores.
+        clock: what time it is.
+        post: how messages leave.
+        keep_evidence: takes contradictions that devices signed.
+    """
+
+    def __init__(
+        self,
+        coordinator: Coordinator,
+        journal: Journal,
+        clock: Clock,
+        post: Post,
+        keep_evidence: Callable[[TaskId, events.KeepEvidence], None],
+    ) -> None:
+        self._coordinator = coordinator
+        self._journal = journal
+        self._clock = clock
+        self._post = post
+        self._keep_evidence = keep_evidence
+        self._items: asyncio.Queue[_Item] = asyncio.Queue()
+        self._reports: asyncio.Queue[TaskOutcome | None] = asyncio.Queue()
+        self._timer = Timer(clock, lambda: self.give(events.Ticked()))
+        self._open = True
+        self.dropped = 0
+
+    @property
+    def task(self) -> TaskId:
+        """The task's id."""
+        return self._coordinator.task
+
+    @property
+    def coordinator(self) -> Coordinator:
+        """The machine, to look at its phase and members; feed it through `give` alone."""
+        return self._coordinator
+
+    def give(
+        self, event: events.CoordinatorInput, handled: Callable[[], None] | None = None
+    ) -> None:
+        """Queue an input; `handled` is called when its effects have been carried out."""
+        self._items.put_nowait(_Item(event, handled))
+
+    async def reports(self) -> AsyncIterator[TaskOutcome]:
+        """Yield what happened, in order, until the task is over; for one reader."""
+        while (outcome := await self._reports.get()) is not None:
+            yield outcome
+
+    async def serve(self) -> None:
+        """Handle inputs until the coordinator closes.
+
+        Raises:
+            OSError: the journal cannot be written.
+            LocalProtocolError, ConfigError: the owner gave an order that has no place.
+        """
+        try:
+            while self._open:
+                item = await self._items.get()
+                try:
+                    effects = self._coordinator.handle(item.event, self._clock.now())
+                except PeerProtocolError:
+                    self.dropped += 1
+                else:
+                    await self._carry_out(effects)
+                if item.handled is not None:
+                    item.handled()
+                self._timer.set(self._coordinator.deadline)
+        finally:
+            self._timer.cancel()
+            self._reports.put_nowait(None)
+
+    async def _carry_out(self, effects: tuple[events.CoordinatorEffect, ...]) -> None:
+        waiting: list[events.Persist] = []
+        for effect in effects:
+            match effect:
+                case events.Persist():
+                    waiting.append(effect)
+                    continue
+                case events.KeepTell(number, plan):
+                    waiting.append(events.Persist(_tell_record(number, plan)))
+                    continue
+            await store(self._journal, waiting)
+            waiting = []
+            match effect:
+                case events.SendTo(devices, message):
+                    self._send(devices, message)
+                case events.Report(outcome):
+                    self._reports.put_nowait(outcome)
+                case events.KeepEvidence():
+                    self._keep_evidence(self.task, effect)
+                case events.Close():
+                    self._open = False
+        await store(self._journal, waiting)
+
+    def _send(self, devices: tuple[PartyId, ...], message: DownMessage) -> None:
+        session = self._coordinator.session
+        address = Address(
+            self.task, NO_SESSION if session is None else session, self._coordinator.round or 0
+        )
+        body = encode_message(message)
+        for device in devices:
+            self._post(device, address, message, body)
+
+
+def _tell_record(number: int, plan: RoundPlan) -> Record:
+    return Record(RecordKind.OWNER, encode_message(TellOrder(number, plan)))
+
+
+def stored_tells(journal: Journal) -> tuple[RoundPlan, ...]:
+    """Return the Tells that a task's journal holds, oldest first, for a coordinator that goes on.
+
+    Reading may wait for a disk: call it from a thread where the journal blocks.
+
+    Raises:
+        PeerProtocolError: a record is damaged.
+    """
+    plans: list[RoundPlan] = []
+    for record in journal.records():
+        if record.kind is RecordKind.OWNER:
+            order = decode_message(record.body)
+            if isinstance(order, TellOrder) and order.number == len(plans) + 1:
+                plans.append(order.plan)
+    return tuple(plans)
