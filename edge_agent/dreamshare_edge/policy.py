@@ -132,13 +132,17 @@ class Policy:
                 "the policy sets epsilon_per_month, so it refuses rounds without noise; "
                 "this release has no rounds with noise"
             )
-        self._require("on_charger", self.on_charger, conditions.charging, "on external power")
-        self._require("unmetered", self.unmetered, conditions.unmetered, "on an unmetered network")
+        self.check_conditions(conditions)
         if self.rounds_per_day is not None and answered_today >= self.rounds_per_day:
             raise BudgetExhausted(
                 f"{answered_today} rounds were answered in the last 24 hours; "
                 f"the policy allows {self.rounds_per_day}"
             )
+
+    def check_conditions(self, conditions: Conditions) -> None:
+        """Return when power and network are as the owner wants them; raises PrivacyError."""
+        self._require("on_charger", self.on_charger, conditions.charging, "on external power")
+        self._require("unmetered", self.unmetered, conditions.unmetered, "on an unmetered network")
 
     def _require(self, clause: str, wanted: bool, found: bool | None, words: str) -> None:
         if not wanted or found or (found is None and self.unknown_allows):

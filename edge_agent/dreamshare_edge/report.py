@@ -21,17 +21,8 @@ from typing import Protocol, TextIO
 
 from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError
-from dreamshare.protocol.outcomes import (
-    DeviceOutcome,
-    RoundAborted,
-    RoundDeclined,
-    RoundDone,
-    TaskOver,
-    TellLearnt,
-)
-
-Fields = dict[str, str | int | float | bool | None]
-"""One line of a report."""
+from dreamshare.protocol.outcomes import DeviceOutcome, RoundDone, TellLearnt
+from dreamshare_edge.describe import Fields, fields_of
 
 
 class Traffic(Protocol):
@@ -91,36 +82,10 @@ class Report:
 
     def outcome(self, outcome: DeviceOutcome) -> None:
         """The driver told what happened; what `learnt` said already is left out."""
-        match outcome:
-            case RoundDone(task, number, algorithm, step, cycle):
-                self._rounds += 1
-                self._line(
-                    {
-                        "event": "round",
-                        "task": task.hex(),
-                        "round": number,
-                        "algorithm": algorithm,
-                        "step": step,
-                        "cycle": cycle,
-                    }
-                )
-            case RoundDeclined(task, round_, code, text):
-                self._line(
-                    {
-                        "event": "declined",
-                        "task": task.hex(),
-                        "round": round_,
-                        "code": code.value,
-                        "text": text,
-                    }
-                )
-            case RoundAborted(task, number, reason):
-                why = reason.name.lower()
-                self._line({"event": "aborted", "task": task.hex(), "round": number, "reason": why})
-            case TaskOver(task, result):
-                self._line({"event": "task-over", "task": task.hex(), "outcome": result})
-            case TellLearnt():
-                pass
+        if isinstance(outcome, RoundDone):
+            self._rounds += 1
+        if not isinstance(outcome, TellLearnt):
+            self._line(fields_of(outcome))
 
     def stopped(self) -> None:
         """The agent ends."""

@@ -3,9 +3,11 @@
     store/
       lock                     held (flock) while an agent runs
       ledger                   when rounds were answered; all tasks together
+      memory                   what outlives a task: its accepted epochs, its answers (9.2)
       tasks/<task id>/journal  records of docs/protocol.md 9.1, one log a task
       tasks/<task id>/slots/   key slots, one 0600 file each, replaced atomically
       kept/<name>              the learner's weights and other blobs of the shell
+      evidence/<n>.json        messages of the aggregator that contradict each other
 
 Rules:
 - `FileJournal` is the journal seam of `dreamshare.protocol.journal`: an append with `sync` returns
@@ -18,6 +20,7 @@ Rules:
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import struct
@@ -29,12 +32,13 @@ from urllib.parse import quote, unquote
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
-from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.events import KeepEvidence, Record, RecordKind
 from dreamshare_crypto.secret import Secret
 from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomically
 
 _DAY_S = 86_400.0
 _SLOT_NAME_LIMIT = 120
+_LASTING = (RecordKind.EPOCH, RecordKind.ANSWER)
 
 
 class FileJournal:
@@ -52,14 +56,11 @@ class FileJournal:
 
     def append(self, record: Record, sync: bool) -> None:
         """Append a record; durable on return where `sync`; raises OSError."""
-        self._log.append(bytes([record.kind]) + record.body, sync=sync)
+        self._log.append(_pack(record), sync=sync)
 
     def records(self) -> Sequence[Record]:
         """Return every whole record, oldest first; raises DamagedLog on an unknown kind."""
-        try:
-            return [Record(RecordKind(raw[0]), raw[1:]) for raw in self._log.read()]
-        except (ValueError, IndexError):
-            raise DamagedLog("a journal holds a record of an unknown kind") from None
+        return [_unpack(raw) for raw in self._log.read()]
 
     def keep(self, slot: str, secret: Secret) -> None:
         """Replace the slot's content, durably; raises OSError."""
@@ -99,6 +100,7 @@ class FileStore:
             _make_folder(self._folder / "kept")
             self._lock = _lock(self._folder)
             self._ledger = AppendLog.open(self._folder / "ledger")
+            self._memory = AppendLog.open(self._folder / "memory")
         except OSError as error:
             raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from None
         self._answered = [struct.unpack("<d", raw)[0] for raw in self._ledger.read()]
@@ -126,11 +128,31 @@ class FileStore:
         return self._journals[task]
 
     def drop(self, task: TaskId) -> None:
-        """Remove a finished task's journal and slots."""
-        if (journal := self._journals.pop(task, None)) is not None:
-            journal.close()
+        """Remove a finished task's journal and slots; what must outlive them is remembered."""
+        lasting = [r for r in self.journal(task).records() if r.kind in _LASTING]
+        for record in lasting:
+            self._memory.append(_pack(record), sync=record is lasting[-1])
+        self._journals.pop(task).close()
         shutil.rmtree(self._folder / "tasks" / task.hex(), ignore_errors=True)
         sync_folder(self._folder / "tasks")
+
+    def remembered(self) -> Sequence[Record]:
+        """Return the records of dropped tasks that a device must not forget (9.2, 13.3)."""
+        return [_unpack(raw) for raw in self._memory.read()]
+
+    def keep_evidence(self, task: TaskId, evidence: KeepEvidence) -> Path:
+        """Keep two contradicting signed messages for people; return the file."""
+        folder = self._folder / "evidence"
+        _make_folder(folder)
+        path = folder / f"{len(list(folder.iterdir())) + 1}.json"
+        content = {
+            "task": task.hex(),
+            "code": evidence.code.value,
+            "first": evidence.first.hex(),
+            "second": evidence.second.hex(),
+        }
+        write_atomically(path, json.dumps(content, indent=1).encode())
+        return path
 
     def charge(self, now: float) -> None:
         """Note durably that one more round is answered at `now` (Unix seconds); OSError."""
@@ -160,9 +182,21 @@ class FileStore:
             journal.close()
         self._journals.clear()
         self._ledger.close()
+        self._memory.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _pack(record: Record) -> bytes:
+    return bytes([record.kind]) + record.body
+
+
+def _unpack(raw: bytes) -> Record:
+    try:
+        return Record(RecordKind(raw[0]), raw[1:])
+    except (ValueError, IndexError):
+        raise DamagedLog("a journal holds a record of an unknown kind") from None
 
 
 def _make_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="End when the first task is over.")] = False,
 ) -> None:
     """Take part in rounds until stopped (Ctrl-C or SIGTERM: everything is flushed, exit code 0)."""
-    from dreamshare_edge.service import run_agent
+    from dreamshare_cli.output import say
+    from dreamshare_edge.service import RunOptions, run_agent
 
-    raise typer.Exit(run_agent(config, link=link, as_json=as_json, once=once))
+    raise typer.Exit(run_agent(config, RunOptions(link, as_json, once), say))

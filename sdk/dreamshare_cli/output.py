@@ -31,6 +31,11 @@ class Output:
             print(text, flush=True)
 
 
+def say(line: str) -> None:
+    """Print one line on standard output, at once."""
+    print(line, flush=True)
+
+
 def complain(text: str) -> None:
     """Print one line on standard error."""
     print(f"dreamshare: {' '.join(text.split())}", file=sys.stderr, flush=True)

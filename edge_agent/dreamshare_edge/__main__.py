@@ -1,0 +1,57 @@
+"""`python -m dreamshare_edge`: an agent without any command-line library.
+
+    python -m dreamshare_edge --config agent.toml
+    python -m dreamshare_edge --print-config
+
+Exit codes are those of `dreamshare agent run`: 0 stopped on request, 1 failed, 2 settings or
+identity wrong, 3 nobody answers, 4 refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from dreamshare import __version__
+from dreamshare.errors import ConfigError, DreamshareError, Rejected, TransportError
+from dreamshare.settings import default_text
+from dreamshare_crypto.errors import CryptoError
+from dreamshare_edge.config import AgentConfig
+from dreamshare_edge.service import RunOptions, run_agent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run an agent; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dreamshare_edge", description="An edge agent.")
+    parser.add_argument("--config", type=Path, default=Path("agent.toml"), help="settings (TOML)")
+    parser.add_argument("--print-config", action="store_true", help="print commented defaults")
+    parser.add_argument("--link", help="overrides the link of the settings")
+    parser.add_argument("--once", action="store_true", help="end when the first task is over")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    parser.add_argument("--version", action="version", version=f"dreamshare {__version__}")
+    options = parser.parse_args(arguments)
+    if options.print_config:
+        sys.stdout.write(default_text(AgentConfig))
+        return 0
+    level = logging.DEBUG if options.verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log = logging.getLogger("dreamshare_edge")
+    try:
+        return run_agent(options.config, RunOptions(options.link, once=options.once), log.info)
+    except (DreamshareError, CryptoError) as error:
+        log.error("%s", error)
+        match error:
+            case ConfigError():
+                return 2
+            case Rejected():
+                return 4
+            case TransportError():
+                return 3
+            case _:
+                return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The edge agent as an object: what an application embeds.
+
+    agent = EdgeAgent(
+        link=GrpcLink("grpcs://aggregator.example:7443", tls=tls_files(identity)),
+        learner=TorchLearner(net, ...),
+        data=MyPhotos(album),
+        algorithms=("codream/1", "evaluate/1"),
+        store=FileStore(app_dir / "federation"),
+        policy=Policy(least_cohort=8, on_charger=True, unmetered=True, rounds_per_day=400),
+        identity=Identity.load(app_dir / "device.key"),
+    )
+    async with agent:
+        async for outcome in agent.outcomes():
+            log.info("%s", outcome)
+
+Rules:
+- while the agent is open the learner belongs to it: its weights change when the device learns;
+- leaving the block declines what is being computed, says so, and stores everything; a kill at any
+  instant loses nothing that was promised to the aggregator;
+- the store belongs to one agent and is closed with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from dreamshare.binding import CatalogWork
+from dreamshare.clock import Clock, SystemClock
+from dreamshare.driver.device import DeviceDriver
+from dreamshare.engine import ThreadEngine
+from dreamshare.errors import ConfigError, LocalProtocolError, PrivacyError
+from dreamshare.learning.base import Data, Learner
+from dreamshare.protocol.outcomes import DeviceOutcome
+from dreamshare.transport.base import Link
+from dreamshare.transport.tap import ByteCounter, TappedLink
+from dreamshare_crypto.entropy import Entropy, SystemEntropy
+from dreamshare_crypto.identity import Identity
+from dreamshare_edge.conditions import DeviceConditions, ManualConditions
+from dreamshare_edge.desk import AgentDesk, AgentPermits
+from dreamshare_edge.equipment import Equipment
+from dreamshare_edge.policy import Policy
+from dreamshare_edge.report import Report, report_file
+from dreamshare_edge.store import FileStore
+from dreamshare_edge.worker import AgentWorker
+
+_LOG = logging.getLogger(__name__)
+_OUTCOMES_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an agent finds around it; the defaults suit a device.
+
+    Attributes:
+        label: what the operator sees beside the device's id.
+        seed: of the device's own sampling, >= 0; masks never depend on it.
+        report: the device's own report, JSON lines; None writes none.
+        conditions: power and network.
+        clock: what time it is.
+        entropy: of keys.
+    """
+
+    label: str = ""
+    seed: int = 0
+    report: Path | None = None
+    conditions: DeviceConditions = field(default_factory=ManualConditions)
+    clock: Clock = field(default_factory=SystemClock)
+    entropy: Entropy = field(default_factory=SystemEntropy)
+
+
+class EdgeAgent:
+    """One device that takes part in rounds; open it with `async with`, once.
+
+    Args:
+        link: the way to the aggregator.
+        learner: what computes; used by nobody else meanwhile.
+        data: the device's own examples.
+        algorithms: what the device is willing to compute, e.g. ("codream/1", "evaluate/1").
+        store: the device's folder.
+        policy: what the owner allows.
+        identity: the device's own.
+        surroundings: label, seed, report file, conditions, clock.
+
+    Raises:
+        ConfigError: an algorithm is unknown, or the policy allows none of them.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        learner: Learner,
+        data: Data,
+        algorithms: Sequence[str],
+        store: FileStore,
+        policy: Policy,
+        identity: Identity,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        around = surroundings or Surroundings()
+        self._identity = identity
+        self._policy = policy
+        self._around = around
+        self._store = store
+        self._engine = ThreadEngine()
+        self._traffic = ByteCounter()
+        self._lines: TextIO | None = None
+        self._report = Report(self._write, around.clock, self._traffic)
+        self._running: asyncio.Task[None] | None = None
+        self._outcomes: deque[DeviceOutcome] = deque(maxlen=_OUTCOMES_KEPT)
+        self._news = asyncio.Event()
+        self._over = False
+        permits = AgentPermits(algorithms, policy, around.conditions, store, around.clock)
+        if not permits.algorithms:
+            raise ConfigError(f"the policy allows none of the algorithms {', '.join(algorithms)}")
+        self._worker = AgentWorker(
+            Equipment(learner, data),
+            CatalogWork(permits.algorithms),
+            identity.id,
+            around.seed,
+            self._engine,
+            store,
+            around.clock,
+            self._report,
+        )
+        desk = AgentDesk(
+            identity, policy, store, permits, around.label, around.entropy, _LOG.warning
+        )
+        # Jitter of reconnects: it must differ between devices and decides nothing else.
+        jitter = random.Random(around.entropy.draw(16))
+        tapped = TappedLink(link, self._traffic)
+        self._driver = DeviceDriver(tapped, identity, around.clock, desk, self._worker, jitter)
+
+    @property
+    def device(self) -> bytes:
+        """The device's id, 16 bytes."""
+        return self._identity.id
+
+    @property
+    def connected(self) -> bool:
+        """Whether the link to the aggregator is open."""
+        return self._driver.connected
+
+    @property
+    def traffic(self) -> ByteCounter:
+        """Bytes sent and received since the agent was opened."""
+        return self._traffic
+
+    async def __aenter__(self) -> Self:
+        """Take up the stored weights and journals, and begin to connect.
+
+        Raises:
+            ConfigError: the stored weights do not fit the learner.
+            DamagedLog: a journal is damaged.
+        """
+        if self._running is not None:
+            raise LocalProtocolError("an EdgeAgent is opened once; make another one")
+        if self._around.report is not None:
+            self._lines = report_file(self._around.report)
+        accuracy = await self._worker.begin()
+        self._report.started(self._identity.id, self._around.label, accuracy)
+        self._running = asyncio.create_task(self._run(), name="dreamshare-agent")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._driver.close()
+        if self._running is not None:
+            with contextlib.suppress(Exception):  # told by `outcomes` where somebody listens
+                await self._running
+        self._engine.close()
+        self._store.close()
+        self._report.stopped()
+        if self._lines is not None:
+            self._lines.close()
+
+    async def outcomes(self) -> AsyncIterator[DeviceOutcome]:
+        """Yield what happens, in order, until the agent is closed; for one reader.
+
+        The last 10,000 outcomes wait for a reader that is late.
+
+        Raises:
+            Rejected: the aggregator does not take this identity or version.
+            OSError: the store cannot be written.
+        """
+        while True:
+            while self._outcomes:
+                yield self._outcomes.popleft()
+            if self._over:
+                break
+            self._news.clear()
+            await self._news.wait()
+        if self._running is not None:
+            await self._running
+
+    def conditions_changed(self) -> None:
+        """Look at the conditions again: where they no longer allow it, computing is declined."""
+        try:
+            self._policy.check_conditions(self._around.conditions.read())
+        except PrivacyError as error:
+            self._driver.interrupt(str(error))
+
+    async def _run(self) -> None:
+        listening = asyncio.create_task(self._listen())
+        try:
+            await self._driver.run()
+            await listening
+        finally:
+            listening.cancel()
+            self._over = True
+            self._news.set()
+
+    async def _listen(self) -> None:
+        async for outcome in self._driver.outcomes():
+            self._report.outcome(outcome)
+            self._outcomes.append(outcome)
+            self._news.set()
+
+    def _write(self, line: str) -> None:
+        if self._lines is not None:
+            self._lines.write(line + "\n")

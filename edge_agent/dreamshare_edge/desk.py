@@ -1,0 +1,124 @@
+"""The agent's desk: which tasks get a seat, and what is kept of them.
+
+Rules:
+- every machine of a device shares one memory, so that no task can repeat another's question
+  (docs/protocol.md 13.3);
+- the owner's policy is asked for each plan before anything is committed to;
+- what a task leaves behind is its accepted epochs and its answers, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from dreamshare.clock import Clock
+from dreamshare.driver.desk import Seat
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId
+from dreamshare.protocol.events import KeepEvidence
+from dreamshare.protocol.messages import CheckIn
+from dreamshare.protocol.participant import Participant
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare_crypto.entropy import Entropy
+from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_edge.conditions import DeviceConditions
+from dreamshare_edge.policy import Policy
+from dreamshare_edge.store import FileStore
+
+
+class AgentPermits:
+    """The owner's say about a plan (`dreamshare.protocol.permits`).
+
+    Args:
+        algorithms: what this agent is willing to compute.
+    """
+
+    def __init__(
+        self,
+        algorithms: Sequence[str],
+        policy: Policy,
+        conditions: DeviceConditions,
+        store: FileStore,
+        clock: Clock,
+    ) -> None:
+        self.algorithms = tuple(name for name in algorithms if policy.allows(name))
+        self._policy = policy
+        self._conditions = conditions
+        self._store = store
+        self._clock = clock
+
+    def __call__(self, plan: RoundPlan) -> None:
+        if plan.algorithm not in self.algorithms:
+            offered = ", ".join(self.algorithms) or "nothing"
+            raise ConfigError(f"this device computes {offered}, not {plan.algorithm}")
+        answered = self._store.answered_today(self._clock.now())
+        self._policy.admit(plan, self._conditions.read(), answered)
+
+
+class AgentDesk:
+    """See `dreamshare.driver.desk.Desk`.
+
+    Args:
+        identity: the device's own.
+        policy: gives the floor of every machine.
+        store: journals, slots, memory.
+        permits: asked for each plan.
+        label: what the operator sees beside the device's id.
+        entropy: of every key that a machine draws.
+        warn: told, in words, what people should look at.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        policy: Policy,
+        store: FileStore,
+        permits: AgentPermits,
+        label: str,
+        entropy: Entropy,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._identity = identity
+        self._floor = policy.floor()
+        self._store = store
+        self._permits = permits
+        self._label = label
+        self._entropy = entropy
+        self._warn = warn
+        journals = (store.journal(task).records() for task in store.tasks())
+        self._memory = Memory.from_records(chain(store.remembered(), *journals))
+
+    def check_in(self) -> CheckIn:
+        return CheckIn(self._permits.algorithms, self._label)
+
+    def stored(self) -> Sequence[Seat]:
+        seats = []
+        for task in self._store.tasks():
+            journal = self._store.journal(task)
+            participant = Participant.restore(
+                self._identity,
+                task,
+                self._floor,
+                self._entropy,
+                self._permits,
+                self._memory,
+                journal.records(),
+                journal.slots(),
+            )
+            seats.append(Seat(participant, journal))
+        return seats
+
+    def seat(self, task: TaskId) -> Seat | None:
+        participant = Participant(
+            self._identity, task, self._floor, self._entropy, self._permits, self._memory
+        )
+        return Seat(participant, self._store.journal(task))
+
+    def leave(self, task: TaskId) -> None:
+        self._store.drop(task)
+
+    def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
+        path = self._store.keep_evidence(task, evidence)
+        self._warn(f"the aggregator signed two contradicting messages ({evidence.code}): {path}")

@@ -1,0 +1,142 @@
+"""The agent's worker: computes answers and learns from Tells, one thing at a time, in a thread.
+
+Rules:
+- a round is charged to the ledger, durably, before it is computed;
+- an answer is a function of (weights, plan, seed, device), so that a repeated order has the same;
+- learning is all or nothing: the new weights are stored together with the Tell's number before it
+  counts as learnt; where it fails, the weights are what they were;
+- accuracies before and after a Tell go to the device's own report.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from dreamshare.clock import Clock
+from dreamshare.engine import Engine
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId
+from dreamshare.learning.base import Data, Learner
+from dreamshare.protocol.events import Compute, Learn
+from dreamshare.updates import Update
+from dreamshare_edge.equipment import Equipment
+from dreamshare_edge.report import Report
+from dreamshare_edge.store import FileStore
+
+_WEIGHTS = "learner"
+_HEAD = struct.Struct("<I")
+
+
+class LocalWork(Protocol):
+    """What a device computes; `dreamshare.binding` looks it up by the plan's algorithm."""
+
+    def compute(
+        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
+    ) -> Update:
+        """Return the answer to a round."""
+        ...
+
+    def learn(self, order: Learn, learner: Learner, data: Data, rng: np.random.Generator) -> None:
+        """Learn from a Tell."""
+        ...
+
+
+class AgentWorker:
+    """See `dreamshare.driver.desk.Worker`.
+
+    Args:
+        equipment: learner and data; nobody else may use the learner while the agent runs.
+        work: looks algorithms up.
+        device: the device's id; with `seed` it makes the device's own sampling.
+        engine: where the work runs.
+    """
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        work: LocalWork,
+        device: bytes,
+        seed: int,
+        engine: Engine,
+        store: FileStore,
+        clock: Clock,
+        report: Report,
+    ) -> None:
+        self._equipment = equipment
+        self._work = work
+        self._seeds = (seed, int.from_bytes(device))
+        self._engine = engine
+        self._store = store
+        self._clock = clock
+        self._report = report
+        self._learnt: dict[TaskId, int] = {}
+
+    async def begin(self) -> float | None:
+        """Take up the stored weights, or store the first ones; return the accuracy.
+
+        Raises:
+            ConfigError: the stored weights do not fit this learner.
+        """
+        return await self._engine.run(self._begin)
+
+    async def compute(self, task: TaskId, order: Compute) -> Update:
+        return await self._engine.run(lambda: self._compute(order))
+
+    async def learn(self, task: TaskId, order: Learn) -> None:
+        await self._engine.run(lambda: self._learn(task, order))
+
+    def _begin(self) -> float | None:
+        stored = self._store.load(_WEIGHTS)
+        if stored is None:
+            self._save({})
+        else:
+            self._learnt, snapshot = _unpack(stored)
+            self._equipment.learner.restore(snapshot)
+        return self._equipment.accuracy()
+
+    def _compute(self, order: Compute) -> Update:
+        self._store.charge(self._clock.now())
+        rng = self._rng(order.payload_hash)
+        return self._work.compute(order, self._equipment.learner, self._equipment.data, rng)
+
+    def _learn(self, task: TaskId, order: Learn) -> None:
+        if self._learnt.get(task, 0) >= order.number:
+            return
+        learner = self._equipment.learner
+        before, start = self._equipment.accuracy(), learner.snapshot()
+        rng = self._rng(order.plan.payload().hash)
+        try:
+            self._work.learn(order, learner, self._equipment.data, rng)
+            self._save({**self._learnt, task: order.number})
+        except BaseException:
+            learner.restore(start)
+            raise
+        after = self._equipment.accuracy()
+        self._report.learnt(task, order.number, order.plan.step, before, after)
+
+    def _save(self, learnt: Mapping[TaskId, int]) -> None:
+        self._store.save(_WEIGHTS, _pack(learnt, self._equipment.learner.snapshot()))
+        self._learnt = dict(learnt)
+
+    def _rng(self, payload_hash: bytes) -> np.random.Generator:
+        return np.random.default_rng([*self._seeds, int.from_bytes(payload_hash)])
+
+
+def _pack(learnt: Mapping[TaskId, int], snapshot: bytes) -> bytes:
+    head = json.dumps({task.hex(): number for task, number in learnt.items()}).encode()
+    return _HEAD.pack(len(head)) + head + snapshot
+
+
+def _unpack(stored: bytes) -> tuple[dict[TaskId, int], bytes]:
+    try:
+        (length,) = _HEAD.unpack_from(stored)
+        head = json.loads(stored[_HEAD.size : _HEAD.size + length])
+        learnt = {TaskId(bytes.fromhex(task)): int(number) for task, number in head.items()}
+    except (struct.error, ValueError, AttributeError):
+        raise ConfigError("the stored weights are damaged; remove 'kept/learner'") from None
+    return learnt, stored[_HEAD.size + length :]

@@ -1,0 +1,312 @@
+"""A custom client: an operator's way to submit, watch and end tasks.
+
+    async with Client(GrpcLink("grpcs://aggregator.example:7443", tls=tls), identity) as client:
+        task = await client.submit(CodreamConfig(...), cohort=Cohort(least=4, most=8))
+        async for report in client.watch(task):
+            print(report.event, report.status.detail)
+        result = await client.result(task)
+
+Rules:
+- an operator's certificate may do all of it, a viewer's may list, watch and fetch;
+- requests survive a broken connection. Where the aggregator itself was restarted, questions are
+  asked again; a submission is not, because nobody can know whether it was taken: list the tasks;
+- what comes back is public: sums, statuses, results. There is nothing of a single device in it but
+  its id, its label and its byte counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from dreamshare.algorithms.catalog import AlgorithmConfig, name_and_config
+from dreamshare.algorithms.checkpoint import read_archive
+from dreamshare.clock import Clock, SystemClock
+from dreamshare.driver.caller import Caller
+from dreamshare.errors import ConfigError, LocalProtocolError, PeerProtocolError, Unreachable
+from dreamshare.ids import NO_TASK, TaskId
+from dreamshare.protocol.envelope import Address
+from dreamshare.protocol.messages import (
+    Cancel,
+    Cohort,
+    ControlError,
+    ControlReply,
+    ControlRequest,
+    Deadlines,
+    DeviceList,
+    DeviceStatus,
+    FetchResult,
+    ListDevices,
+    ListTasks,
+    Reply,
+    Request,
+    Submit,
+    TaskList,
+    TaskReport,
+    TaskResult,
+    TaskStatus,
+    Watch,
+)
+from dreamshare.transport.base import Connection, Link
+from dreamshare.updates import PublicArray
+from dreamshare.wire.transfer import Arrival
+from dreamshare_crypto.entropy import SystemEntropy
+from dreamshare_crypto.identity import Identity
+
+PATIENCE_S = 20.0
+"""Seconds until a first connection is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The public result of a finished task.
+
+    Attributes:
+        status: how it ended.
+        arrays: what the algorithm gives out, by name.
+        metrics: named scalars.
+    """
+
+    status: TaskStatus
+    arrays: Mapping[str, PublicArray]
+    metrics: Mapping[str, float]
+
+
+class Client:
+    """An operator's or a viewer's session; open it with `async with`, once.
+
+    Args:
+        link: the way to the aggregator.
+        identity: the operator's own.
+        clock: times waits.
+        patience_s: seconds until a first connection is given up, > 0.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        identity: Identity,
+        clock: Clock | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._patience_s = patience_s
+        self._link = _Remembering(link)
+        jitter = random.Random(SystemEntropy().draw(16))
+        self._caller = Caller(self._link, identity, self._clock, jitter)
+        self._calling: asyncio.Task[None] | None = None
+        self._greeted = asyncio.Event()
+        self._birth = 0  # of the aggregator, when requests were last sent
+        self._number = 0
+        self._open: dict[int, _Open] = {}
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            Unreachable: nobody answered in time.
+            Rejected: the aggregator does not take this identity or version.
+        """
+        if self._calling is not None:
+            raise LocalProtocolError("a Client is opened once; make another one")
+        self._calling = asyncio.create_task(self._call())
+        greeted = asyncio.create_task(self._greeted.wait())
+        waited = asyncio.create_task(self._clock.sleep_until(self._clock.now() + self._patience_s))
+        try:
+            await asyncio.wait(
+                {self._calling, greeted, waited}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._calling.done():
+                self._calling.result()
+            if not self._greeted.is_set():
+                raise self._link.failure or Unreachable(f"{self._link} did not answer")
+        except BaseException:
+            await self._stop()
+            raise
+        finally:
+            greeted.cancel()
+            waited.cancel()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stop()
+
+    # ---- what an operator does -------------------------------------------------------------------
+
+    async def submit(
+        self,
+        config: AlgorithmConfig,
+        cohort: Cohort,
+        deadlines: Deadlines | None = None,
+        seed: int = 0,
+        name: str = "",
+    ) -> TaskId:
+        """Start a task and return its id.
+
+        Args:
+            config: of a registered algorithm, e.g. CodreamConfig(...).
+            cohort: who takes part.
+            deadlines: of each stage.
+            seed: public seed of the algorithm's own draws, >= 0.
+            name: for people.
+
+        Raises:
+            ConfigError: the aggregator cannot run this; the text says why.
+            Unreachable: the aggregator was restarted and may not have taken it.
+        """
+        algorithm, canonical = name_and_config(config)
+        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name)
+        return (await self.order(order)).task
+
+    async def order(self, order: Submit) -> TaskStatus:
+        """Start a task whose config is canonical JSON already; see `submit`."""
+        reply = await self._ask(order)
+        if not isinstance(reply, TaskStatus):
+            raise _surprise(reply)
+        return reply
+
+    async def watch(self, task: TaskId, after: int = 0) -> AsyncIterator[TaskReport]:
+        """Yield the reports of a task with numbers above `after`, until it ends."""
+        async for reply in self._stream(Watch(task, after)):
+            if not isinstance(reply, TaskReport):
+                raise _surprise(reply)
+            yield reply
+
+    async def list(self) -> tuple[TaskStatus, ...]:
+        """Return every task, oldest first."""
+        reply = await self._ask(ListTasks())
+        if not isinstance(reply, TaskList):
+            raise _surprise(reply)
+        return reply.tasks
+
+    async def cancel(self, task: TaskId) -> TaskStatus:
+        """End a task; an open round is given up."""
+        reply = await self._ask(Cancel(task))
+        if not isinstance(reply, TaskStatus):
+            raise _surprise(reply)
+        return reply
+
+    async def result(self, task: TaskId) -> Result:
+        """Return the public result of a task that is done; ConfigError where there is none."""
+        reply = await self._ask(FetchResult(task))
+        if not isinstance(reply, TaskResult):
+            raise _surprise(reply)
+        return Result(reply.status, read_archive(reply.archive), reply.metrics)
+
+    async def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return the devices that the aggregator has met since it was started."""
+        reply = await self._ask(ListDevices())
+        if not isinstance(reply, DeviceList):
+            raise _surprise(reply)
+        return reply.devices
+
+    # ---- how it gets there -----------------------------------------------------------------------
+
+    async def _ask(self, request: ControlRequest) -> ControlReply:
+        async for reply in self._stream(request):
+            return reply
+        raise PeerProtocolError(f"the aggregator gave no answer to {type(request).__name__}")
+
+    async def _stream(self, request: ControlRequest) -> AsyncIterator[ControlReply]:
+        if self._calling is None or self._calling.done():
+            raise LocalProtocolError("the client is not open; use it inside `async with`")
+        self._number += 1
+        number, asked = self._number, _Open(request)
+        self._open[number] = asked
+        self._send(number, request)
+        try:
+            while True:
+                reply = await asked.replies.get()
+                if isinstance(reply, Exception):
+                    raise reply
+                if isinstance(reply.reply, ControlError):
+                    raise ConfigError(reply.reply.text)
+                if isinstance(reply.reply, TaskReport):
+                    asked.request = Watch(reply.reply.status.task, reply.reply.number)
+                yield reply.reply
+                if reply.last:
+                    return
+        finally:
+            self._open.pop(number, None)
+
+    def _send(self, number: int, request: ControlRequest) -> None:
+        peering = self._caller.peering
+        if peering is not None:
+            self._birth = peering.peer_birth
+            peering.send(Address(NO_TASK), Request(number, request))
+
+    def _connected(self) -> None:
+        self._greeted.set()
+        peering = self._caller.peering
+        if peering is None or peering.peer_birth == self._birth:
+            return
+        for number, asked in self._open.items():
+            if isinstance(asked.request, Submit):
+                text = "the aggregator was restarted; list the tasks to see whether yours was taken"
+                asked.replies.put_nowait(Unreachable(text))
+            else:
+                self._send(number, asked.request)
+
+    def _arrived(self, arrival: Arrival) -> None:
+        peering = self._caller.peering
+        if peering is None:
+            return
+        with contextlib.suppress(PeerProtocolError):  # a frame that does not hold is no reply
+            message = peering.open(arrival).message
+            if isinstance(message, Reply) and message.number in self._open:
+                self._open[message.number].replies.put_nowait(message)
+        peering.acknowledge(arrival)
+
+    async def _call(self) -> None:
+        try:
+            await self._caller.call(self._connected, self._arrived)
+        except Exception as error:
+            for asked in self._open.values():
+                asked.replies.put_nowait(error)
+            raise
+
+    async def _stop(self) -> None:
+        await self._caller.hang_up()
+        if self._calling is not None:
+            self._calling.cancel()
+            await asyncio.gather(self._calling, return_exceptions=True)
+
+
+class _Open:
+    """A request whose last reply has not come."""
+
+    def __init__(self, request: ControlRequest) -> None:
+        self.request = request
+        self.replies: asyncio.Queue[Reply | Exception] = asyncio.Queue()
+
+
+class _Remembering:
+    """A link that remembers why it could not connect, for the error of the first attempt."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.failure: Unreachable | None = None
+
+    async def connect(self) -> Connection:
+        try:
+            return await self._link.connect()
+        except Unreachable as error:
+            self.failure = error
+            raise
+
+    def __str__(self) -> str:
+        return str(self._link)
+
+
+def _surprise(reply: ControlReply) -> PeerProtocolError:
+    return PeerProtocolError(f"the aggregator answered with {type(reply).__name__}")
