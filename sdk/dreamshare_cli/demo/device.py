@@ -1,0 +1,198 @@
+"""What an agent of the demo computes with, and what it would reach alone.
+
+The agent's settings name `dreamshare_cli.demo.device:make_equipment`. Beside the net that learns
+from shared dreams, two companions of the same architecture and the same first weights train on the
+device's own digits only: one plainly, one with balanced softmax. Whenever the net has taken its
+local steps, each companion takes as many.
+
+Rules:
+- companions' accuracies go to the notes file of the device and nowhere else: nothing here sends;
+- notes are JSON lines, flushed one by one, accuracies 0 to 1:
+    {"event": "equipped", "architecture": "VGG-like", "parameters": 1, "examples": 1, "tested": 1}
+    {"event": "alone", "kind": "independent", "cycle": 0, "accuracy": 0.5}   cycle 0 is the warm-up
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from dreamshare.algorithms.baselines import balanced, independent
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Batch, Data, Floats, InputGradient, Learner
+from dreamshare.learning.measures import measure
+from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.learning.torch import TorchLearner
+from dreamshare.settings import Scalar
+from dreamshare.updates import PublicArray
+from dreamshare_cli.demo import nets
+from dreamshare_cli.demo.digits import CLASSES, device_data
+from dreamshare_cli.demo.setting import codream_config, net_seed
+from dreamshare_edge.equipment import Equipment
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """The table `[learner.settings]` of a demo's agent.
+
+    Attributes:
+        device: 0-based number of the device.
+        devices: how many there are.
+        seed: of the split and the first weights.
+        cycles: CoDream cycles of the run, so that companions take as many steps.
+        notes: file for the companions' figures.
+    """
+
+    device: int
+    devices: int
+    seed: int
+    cycles: int
+    notes: Path
+
+    def as_table(self) -> Mapping[str, Scalar]:
+        """Return the table; `read` is the inverse."""
+        return {
+            "device": self.device,
+            "devices": self.devices,
+            "seed": self.seed,
+            "cycles": self.cycles,
+            "notes": str(self.notes),
+        }
+
+    @classmethod
+    def read(cls, table: Mapping[str, Scalar]) -> DeviceSettings:
+        """Return the settings; raises ConfigError where one is missing or of another type."""
+
+        def whole(name: str) -> int:
+            value = table.get(name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ConfigError(f"learner.settings.{name} is {value!r}; give a whole number")
+            return value
+
+        notes = table.get("notes")
+        if not isinstance(notes, str):
+            raise ConfigError(f"learner.settings.notes is {notes!r}; name a file")
+        return cls(whole("device"), whole("devices"), whole("seed"), whole("cycles"), Path(notes))
+
+
+def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
+    """Return net, digits and companions of one device; raises ConfigError on a wrong table."""
+    settings = DeviceSettings.read(table)
+    data = device_data(settings.device, settings.devices, settings.seed)
+    architecture = nets.architecture_of(settings.device)
+    config = codream_config(settings.seed, settings.cycles)
+
+    def learner() -> TorchLearner:
+        net = nets.build(architecture, net_seed(settings.seed, settings.device))
+        return TorchLearner(net, classes=CLASSES)
+
+    notes = Notes(open(settings.notes, "a", encoding="utf-8", buffering=1))  # noqa: SIM115
+    companions = []
+    for number, (kind, train) in enumerate(
+        (("independent", independent), ("balanced", balanced)), start=1
+    ):
+        alone = learner()
+        rng = np.random.default_rng([settings.seed, settings.device, number])
+        companions.append(Companion(kind, alone, train(config, alone, data, rng)))
+    net = nets.build(architecture, 0)
+    notes.write(
+        {
+            "event": "equipped",
+            "architecture": architecture,
+            "parameters": nets.parameter_count(net),
+            "examples": len(data),
+            "tested": len(data.held_out().x_NCHW),
+        }
+    )
+    return Equipment(Accompanied(learner(), companions, data, notes), data, architecture)
+
+
+class Notes:
+    """Writes JSON lines to an open file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: Mapping[str, str | int | float]) -> None:
+        """Write one line at once."""
+        self._stream.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A net of the device that never learns from dreams.
+
+    Attributes:
+        kind: "independent" or "balanced".
+        learner: its net.
+        phases: does the work of a phase for each item: the warm-up gives 0, then each cycle.
+    """
+
+    kind: str
+    learner: Learner
+    phases: Iterator[int]
+
+
+class Accompanied:
+    """A learner whose companions take their steps when it has taken its own.
+
+    Args:
+        learner: does everything that is asked.
+        companions: trained and measured on `data` after each `fit`.
+        notes: gets their accuracies.
+    """
+
+    def __init__(
+        self, learner: Learner, companions: Sequence[Companion], data: Data, notes: Notes
+    ) -> None:
+        self.classes = learner.classes
+        self._learner = learner
+        self._companions = tuple(companions)
+        self._data = data
+        self._notes = notes
+
+    def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
+        loss = self._learner.fit(steps, objective)
+        for companion in self._companions:
+            cycle = next(companion.phases, None)
+            if cycle is None:
+                continue
+            measured = measure(companion.learner, self._data.held_out())
+            self._notes.write(
+                {
+                    "event": "alone",
+                    "kind": companion.kind,
+                    "cycle": cycle,
+                    "accuracy": measured.accuracy,
+                }
+            )
+        return loss
+
+    def logits(self, x_NCHW: Floats) -> Floats:
+        return self._learner.logits(x_NCHW)
+
+    def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
+        return self._learner.input_gradient(x_NCHW, objective)
+
+    def snapshot(self) -> bytes:
+        return self._learner.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        self._learner.restore(snapshot)
+
+    def memory(self) -> Mapping[str, PublicArray]:
+        return self._learner.memory()
+
+    def remember(self, memory: Mapping[str, PublicArray]) -> None:
+        self._learner.remember(memory)
+
+    def parameters(self) -> Mapping[str, Floats]:
+        return self._learner.parameters()
+
+    def load_parameters(self, parameters: Mapping[str, Floats]) -> None:
+        self._learner.load_parameters(parameters)
