@@ -102,7 +102,7 @@ class AggregatorDriver:
         self._failed = asyncio.get_running_loop().create_future()
         for listener in self._listeners:
             self._spawn(self._listen(listener))
-        closed = asyncio.ensure_future(self._closed.wait())
+        closed = asyncio.ensure_future(self._until_closed())
         try:
             await asyncio.wait({closed, self._failed}, return_when=asyncio.FIRST_COMPLETED)
             if self._failed.done():
@@ -111,6 +111,9 @@ class AggregatorDriver:
             await stop(closed, *self._jobs)
             for listener in self._listeners:
                 await listener.close()
+
+    async def _until_closed(self) -> None:
+        await self._closed.wait()
 
     async def close(self) -> None:
         """Take no more connections, send what is queued, hang up and stop. Idempotent."""

@@ -60,7 +60,7 @@ class Party:
             await say_goodbye(older, AbortCode.UNEXPECTED, "the party came again")
 
     def detach(self, connection: Connection) -> bool:
-        """Note that a connection ended; True when it was the party's last word, not a former one."""
+        """Note that a connection ended; True when it was the present one, not a former one."""
         if connection is not self._connection:
             return False
         self._count(connection)
