@@ -78,11 +78,3 @@ SLOTS = Table(
     Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
-
-TELLS = Table(
-    "tells",
-    METADATA,
-    _task(),
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("body", LargeBinary, nullable=False),
-)

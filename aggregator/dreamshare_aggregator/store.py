@@ -46,7 +46,6 @@ from dreamshare_aggregator.schema import (
     RESULTS,
     SLOTS,
     TASKS,
-    TELLS,
     VERSION,
     VERSIONS,
 )
@@ -160,7 +159,7 @@ class Store:
     ) -> TaskReport:
         """Store a task's end and its result, if any; its journal and checkpoint are dropped."""
         async with self.transaction() as connection:
-            for table in (CHECKPOINTS, JOURNAL, SLOTS, TELLS):
+            for table in (CHECKPOINTS, JOURNAL, SLOTS):
                 await connection.execute(delete(table).where(table.c.task == status.task))
             if archive is not None:
                 await connection.execute(
@@ -200,21 +199,6 @@ class Store:
                 select(CHECKPOINTS.c.state).where(CHECKPOINTS.c.task == task)
             )
             return None if state is None else bytes(state)
-
-    async def keep_tell(self, task: TaskId, number: int, body: bytes) -> None:
-        """Store an encoded Tell durably, before it leaves; the same number again replaces it."""
-        mine = (TELLS.c.task == task) & (TELLS.c.number == number)
-        async with self.transaction() as connection:
-            await connection.execute(delete(TELLS).where(mine))
-            await connection.execute(insert(TELLS).values(task=task, number=number, body=body))
-
-    async def tells(self, task: TaskId) -> Sequence[bytes]:
-        """Return a task's encoded Tells, first to last."""
-        async with self.transaction() as connection:
-            rows = await connection.scalars(
-                select(TELLS.c.body).where(TELLS.c.task == task).order_by(TELLS.c.number)
-            )
-            return [bytes(body) for body in rows]
 
     async def result(self, status: TaskStatus) -> TaskResult | None:
         """Return the stored result of the task that `status` describes, or None."""

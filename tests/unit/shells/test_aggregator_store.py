@@ -47,7 +47,6 @@ async def test_a_finished_task_keeps_its_result_and_drops_the_rest() -> None:
     async with open_store("sqlite://") as store:
         await store.add(ORDER, STATUS)
         await store.advance(STATUS, "round", state=b"state")
-        await store.keep_tell(TASK, 1, b"tell")
         journal = store.journal(TASK)
         await asyncio.to_thread(journal.append, Record(RecordKind.SERVER_DONE, b"x"), True)
         await store.finish(done, "done", {"accuracy": 0.9}, b"archive")
@@ -55,18 +54,8 @@ async def test_a_finished_task_keeps_its_result_and_drops_the_rest() -> None:
         assert result is not None
         assert (result.archive, result.metrics) == (b"archive", {"accuracy": 0.9})
         assert await store.checkpoint(TASK) is None
-        assert await store.tells(TASK) == []
         assert await asyncio.to_thread(journal.records) == []
         assert (await store.reports(TASK))[-1].event == "done"
-
-
-async def test_tells_come_back_in_order_and_a_number_is_replaced() -> None:
-    async with open_store("sqlite://") as store:
-        await store.add(ORDER, STATUS)
-        await store.keep_tell(TASK, 2, b"two")
-        await store.keep_tell(TASK, 1, b"one")
-        await store.keep_tell(TASK, 2, b"two again")
-        assert await store.tells(TASK) == [b"one", b"two again"]
 
 
 async def test_a_record_without_sync_is_durable_with_the_next_one(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""The tasks of one aggregator: what is known of each, and who waits for news of it.
+
+Rules:
+- a step is on the disk before anybody hears of it;
+- watchers read numbered reports from the store, so a watcher that comes late, or comes back, misses
+  nothing and costs no memory while it is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId
+from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport, TaskResult, TaskStatus
+from dreamshare_aggregator.progress import Progress
+from dreamshare_aggregator.store import Store
+
+ENDED = (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
+"""Phases after which a task has no more reports."""
+
+
+class Entry:
+    """One task on the board."""
+
+    def __init__(self, order: Submit, progress: Progress) -> None:
+        self.order = order
+        self.progress = progress
+        self.news = asyncio.Event()
+
+    @property
+    def status(self) -> TaskStatus:
+        """What operators see."""
+        return self.progress.status
+
+    @property
+    def ended(self) -> bool:
+        """Whether the task is over."""
+        return self.status.phase in ENDED
+
+
+class Board:
+    """Every task, oldest first."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._entries: dict[TaskId, Entry] = {}
+
+    async def load(self) -> None:
+        """Read the tasks of earlier lives of the aggregator."""
+        for stored in await self._store.tasks():
+            self._entries[stored.status.task] = Entry(stored.order, Progress(stored.status))
+
+    async def add(self, order: Submit, status: TaskStatus) -> Entry:
+        """Put a new task on the board, durably."""
+        await self._store.add(order, status)
+        entry = self._entries[status.task] = Entry(order, Progress(status))
+        return entry
+
+    async def step(
+        self,
+        entry: Entry,
+        progress: Progress,
+        event: str,
+        metrics: Mapping[str, float] | None = None,
+        state: bytes | None = None,
+    ) -> None:
+        """Note a step of a task, durably, with its new state where it has one."""
+        await self._store.advance(progress.status, event, metrics, state)
+        _tell(entry, progress)
+
+    async def end(
+        self,
+        entry: Entry,
+        progress: Progress,
+        metrics: Mapping[str, float] | None = None,
+        archive: bytes | None = None,
+    ) -> None:
+        """Note a task's end, durably, with its result where it has one."""
+        await self._store.finish(progress.status, progress.status.phase.value, metrics, archive)
+        _tell(entry, progress)
+
+    def statuses(self) -> tuple[TaskStatus, ...]:
+        """Return every task's status, oldest first."""
+        return tuple(entry.status for entry in self._entries.values())
+
+    def unfinished(self) -> tuple[Entry, ...]:
+        """Return the tasks that are not over, oldest first."""
+        return tuple(entry for entry in self._entries.values() if not entry.ended)
+
+    def entry(self, task: TaskId) -> Entry:
+        """Return a task; raises ConfigError where there is none."""
+        try:
+            return self._entries[task]
+        except KeyError:
+            text = f"there is no task {task.hex()}; list the tasks to see which there are"
+            raise ConfigError(text) from None
+
+    async def reports(self, task: TaskId, after: int = 0) -> AsyncIterator[TaskReport]:
+        """Yield the reports of a task above `after` until it is over; raises ConfigError."""
+        entry = self.entry(task)
+        while True:
+            news, ended = entry.news, entry.ended
+            found = await self._store.reports(task, after)
+            for report in found:
+                after = report.number
+                yield report
+            if ended and not found:
+                return
+            if not found:
+                await news.wait()
+
+    async def until_ended(self, task: TaskId) -> TaskStatus:
+        """Return a task's status when it is over; raises ConfigError where there is none."""
+        entry = self.entry(task)
+        while not entry.ended:
+            await entry.news.wait()
+        return entry.status
+
+    async def result(self, task: TaskId) -> TaskResult:
+        """Return the result of a task that is done; raises ConfigError where there is none."""
+        status = self.entry(task).status
+        found = await self._store.result(status)
+        if found is None:
+            raise ConfigError(f"task {task.hex()} has no result: it is {status.phase.value}")
+        return found
+
+
+def _tell(entry: Entry, progress: Progress) -> None:
+    entry.progress = progress
+    entry.news.set()
+    entry.news = asyncio.Event()

@@ -1,0 +1,79 @@
+"""What operators ask the aggregator, answered.
+
+Rules:
+- the driver has checked who asks: an operator may change things, a viewer only look (5.1 of
+  docs/protocol.md); a request arrives here after that;
+- what cannot be done is a ControlError with the reason in words, never an exception on the wire;
+- answers hold public things only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId
+from dreamshare.protocol.messages import (
+    Cancel,
+    ControlError,
+    DeviceList,
+    DeviceStatus,
+    FetchResult,
+    ListDevices,
+    ListTasks,
+    Reply,
+    Request,
+    Submit,
+    TaskList,
+    TaskStatus,
+    Watch,
+)
+from dreamshare_aggregator.board import ENDED, Board
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The front desk's operator window.
+
+    Attributes:
+        board: the tasks.
+        submit: starts a task; raises ConfigError.
+        cancel: ends a task; raises ConfigError.
+        devices: who came.
+    """
+
+    board: Board
+    submit: Callable[[Submit], Awaitable[TaskStatus]]
+    cancel: Callable[[TaskId], Awaitable[TaskStatus]]
+    devices: Callable[[], tuple[DeviceStatus, ...]]
+
+    async def answer(self, request: Request) -> AsyncIterator[Reply]:
+        """Yield the replies to a request; the last one has `last` set."""
+        number = request.number
+        try:
+            match request.request:
+                case Submit() as order:
+                    yield Reply(number, await self.submit(order))
+                case ListTasks():
+                    yield Reply(number, TaskList(self.board.statuses()))
+                case Cancel(task):
+                    yield Reply(number, await self.cancel(task))
+                case FetchResult(task):
+                    yield Reply(number, await self.board.result(task))
+                case ListDevices():
+                    yield Reply(number, DeviceList(self.devices()))
+                case Watch(task, after):
+                    async for reply in self._watch(number, task, after):
+                        yield reply
+        except ConfigError as error:
+            yield Reply(number, ControlError(str(error)))
+
+    async def _watch(self, number: int, task: TaskId, after: int) -> AsyncIterator[Reply]:
+        seen = after
+        async for report in self.board.reports(task, after):
+            seen = report.number
+            yield Reply(number, report, last=report.status.phase in ENDED)
+            if report.status.phase in ENDED:
+                return
+        raise ConfigError(f"task {task.hex()} is over and has no report after number {seen}")

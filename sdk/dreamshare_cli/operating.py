@@ -1,0 +1,139 @@
+"""What the verbs of `dreamshare run` share: who the operator is, and how answers are shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dreamshare.client import Client
+from dreamshare.errors import ConfigError
+from dreamshare.ids import TaskId, parse_id
+from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskReport, TaskStatus
+from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.tls import TlsFiles
+from dreamshare_cli.exits import Exit
+from dreamshare_cli.federation import FederationFolder
+from dreamshare_cli.output import Output
+from dreamshare_crypto.identity import Identity
+
+T = TypeVar("T")
+Fields = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which aggregator, and as whom.
+
+    Attributes:
+        federation: a development federation's folder; gives what the others leave open.
+        link: grpcs://host:port, or None.
+        identity: an operator's or a viewer's identity file, or None.
+        patience_s: seconds until a first connection is given up.
+    """
+
+    federation: Path
+    link: str | None
+    identity: Path | None
+    patience_s: float
+
+    def client(self) -> Client:
+        """Return a client; raises ConfigError where a part is missing."""
+        folder = FederationFolder(self.federation)
+        if not folder.exists() and (self.link is None or self.identity is None):
+            raise ConfigError(
+                f"there is no federation in {self.federation}: give --federation, or both "
+                "--link and --identity"
+            )
+        identity = Identity.load(self.identity or folder.operator)
+        tls = TlsFiles(
+            identity.tls.chain_pem, identity.tls.key_pem.reveal(), identity.tls.roots_pem
+        )
+        link = GrpcLink(self.link or folder.link(), tls)
+        return Client(link, identity, patience_s=self.patience_s)
+
+
+def with_client(where: Where, work: Callable[[Client], Awaitable[T]]) -> T:
+    """Connect, do the work, hang up."""
+
+    async def connected() -> T:
+        async with where.client() as client:
+            return await work(client)
+
+    return asyncio.run(connected())
+
+
+async def find_task(client: Client, text: str) -> TaskId:
+    """Return the task whose id begins with `text`; raises ConfigError where that is not one."""
+    if len(text) == 32:
+        return TaskId(parse_id(text))
+    found = [status.task for status in await client.list() if status.task.hex().startswith(text)]
+    if len(found) != 1:
+        how_many = "no task begins" if not found else f"{len(found)} tasks begin"
+        raise ConfigError(f"{how_many} with {text!r}; see `dreamshare run list`")
+    return found[0]
+
+
+async def follow_task(client: Client, task: str, after: int, as_json: bool) -> Exit:
+    """Show a task's reports until it ends; return the exit code."""
+    code = Exit.FAILED
+    async for report in client.watch(await find_task(client, task), after):
+        Output(as_json).show(report_fields(report), report_line(report))
+        code = exit_of_status(report.status)
+    return code
+
+
+def exit_of_status(status: TaskStatus) -> Exit:
+    """Return the exit code of a verb that followed a task to its end."""
+    return Exit.OK if status.phase is TaskPhase.DONE else Exit.FAILED
+
+
+def status_fields(status: TaskStatus) -> Fields:
+    """Return a status as JSON fields."""
+    return {**asdict(status), "task": status.task.hex(), "phase": status.phase.value}
+
+
+def status_line(status: TaskStatus) -> str:
+    """Return a status as one line."""
+    masked = "masked" if status.secure_aggregation else "no sum yet"
+    return (
+        f"{status.task.hex()[:8]}  {status.phase.value:<10}  {status.algorithm:<12}  "
+        f"cycle {status.cycle}  sums {status.aggregations} ({masked})  "
+        f"devices {status.alive}/{status.roster}  {status.name or '-'}  {status.detail}"
+    )
+
+
+def report_fields(report: TaskReport) -> Fields:
+    """Return a report as JSON fields."""
+    return {
+        "number": report.number,
+        "event": report.event,
+        "metrics": dict(report.metrics),
+        "status": status_fields(report.status),
+    }
+
+
+def report_line(report: TaskReport) -> str:
+    """Return a report as one line."""
+    metrics = "".join(f"  {name} {value:.4g}" for name, value in report.metrics.items())
+    return f"{report.number:>5}  {report.event:<11}  {report.status.detail}{metrics}"
+
+
+def device_fields(device: DeviceStatus) -> Fields:
+    """Return a device as JSON fields."""
+    return {
+        **asdict(device),
+        "device": device.device.hex(),
+        "algorithms": list(device.algorithms),
+    }
+
+
+def device_line(device: DeviceStatus) -> str:
+    """Return a device as one line."""
+    here = "here" if device.connected else "away"
+    return (
+        f"{device.device.hex()}  {here}  up {device.bytes_up:>11,} B  "
+        f"down {device.bytes_down:>11,} B  {device.label}"
+    )

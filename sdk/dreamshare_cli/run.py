@@ -1,0 +1,204 @@
+"""`dreamshare run`: what an operator does: submit, watch, list, cancel, result, devices.
+
+Exit codes: 0 done, 1 the task failed or was cancelled, 2 an option or file is wrong, 3 nobody
+answers, 4 refused, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Start, watch and end tasks, as an operator.")
+
+Federation = Annotated[
+    Path, typer.Option("--federation", "-f", help="A development federation's folder.")
+]
+Link = Annotated[
+    str | None, typer.Option(envvar="DREAMSHARE_LINK", help="grpcs://host:port of the aggregator.")
+]
+Who = Annotated[
+    Path | None,
+    typer.Option("--identity", envvar="DREAMSHARE_IDENTITY", help="The operator's identity file."),
+]
+Patience = Annotated[
+    float, typer.Option("--patience", help="Seconds until connecting is given up.", min=0.1)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects, one a line.")]
+Task = Annotated[str, typer.Argument(help="The task's id, or the beginning of it.")]
+_FOLDER = Path("federation")
+_PATIENCE = 10.0
+
+
+@app.command()
+def submit(
+    algorithm: Annotated[str, typer.Argument(help="Registered name, e.g. codream/1.")],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="The algorithm's settings (TOML or JSON)."),
+    ] = None,
+    least: Annotated[int, typer.Option(help="Fewest devices of a roster, 3 or more.")] = 4,
+    most: Annotated[int, typer.Option(help="Most devices of a roster, up to 128.")] = 16,
+    survivors: Annotated[
+        int, typer.Option(help="Fewest devices in a sum; 0: the least that is allowed.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Public seed of the algorithm's draws.", min=0)] = 0,
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    setup_s: Annotated[float, typer.Option(help="Seconds for the set-up of an epoch.")] = 60.0,
+    collect_s: Annotated[float, typer.Option(help="Seconds to compute and answer.")] = 120.0,
+    reveal_s: Annotated[float, typer.Option(help="Seconds to open a sum.")] = 30.0,
+    follow: Annotated[bool, typer.Option("--watch", help="Follow the task to its end.")] = False,
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Start a task; prints its id."""
+    from dreamshare.client import Client
+    from dreamshare.protocol.messages import Cohort, Deadlines, TaskStatus
+    from dreamshare_cli.exits import Exit
+    from dreamshare_cli.operating import (
+        Where,
+        follow_task,
+        status_fields,
+        status_line,
+        with_client,
+    )
+    from dreamshare_cli.output import Output
+    from dreamshare_cli.submitting import read_order
+
+    order = read_order(
+        algorithm,
+        config,
+        Cohort(least, most, survivors),
+        Deadlines(setup_s, collect_s, reveal_s),
+        seed,
+        name,
+    )
+
+    async def work(client: Client) -> Exit:
+        status: TaskStatus = await client.order(order)
+        shown = f"task {status.task.hex()} is submitted" if not follow else status_line(status)
+        Output(as_json).show({"event": "submitted", **status_fields(status)}, shown)
+        if not follow:
+            return Exit.OK
+        return await follow_task(client, status.task.hex(), 0, as_json)
+
+    raise typer.Exit(with_client(Where(federation, link, identity, patience), work))
+
+
+@app.command()
+def watch(
+    task: Task,
+    after: Annotated[int, typer.Option(help="Begin after the report of this number.")] = 0,
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a task to its end; exit code 0 when it is done, 1 when it failed."""
+    from dreamshare_cli.operating import Where, follow_task, with_client
+
+    where = Where(federation, link, identity, patience)
+    raise typer.Exit(with_client(where, lambda client: follow_task(client, task, after, as_json)))
+
+
+@app.command(name="list")
+def list_(
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Show every task."""
+    from dreamshare_cli.operating import Where, status_fields, status_line, with_client
+    from dreamshare_cli.output import Output
+
+    where = Where(federation, link, identity, patience)
+    for status in with_client(where, lambda client: client.list()):
+        Output(as_json).show(status_fields(status), status_line(status))
+
+
+@app.command()
+def cancel(
+    task: Task,
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """End a task; an open round is given up."""
+    from dreamshare.client import Client
+    from dreamshare.protocol.messages import TaskStatus
+    from dreamshare_cli.operating import Where, find_task, status_fields, status_line, with_client
+    from dreamshare_cli.output import Output
+
+    async def work(client: Client) -> TaskStatus:
+        return await client.cancel(await find_task(client, task))
+
+    status = with_client(Where(federation, link, identity, patience), work)
+    Output(as_json).show(status_fields(status), status_line(status))
+
+
+@app.command()
+def result(
+    task: Task,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the arrays to this .npz file (no pickles).")
+    ] = None,
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the public result of a task that is done."""
+    import numpy as np
+
+    from dreamshare.client import Client, Result
+    from dreamshare_cli.operating import Where, find_task, status_fields, with_client
+    from dreamshare_cli.output import Output
+
+    async def work(client: Client) -> Result:
+        return await client.result(await find_task(client, task))
+
+    found = with_client(Where(federation, link, identity, patience), work)
+    shapes = {name: list(array.shape) for name, array in found.arrays.items()}
+    if out is not None:
+        with out.open("wb") as file:
+            np.savez(file, **dict(found.arrays))
+    lines = [f"{name} = {value:.6g}" for name, value in found.metrics.items()]
+    lines += [f"{name}: array of shape {tuple(shape)}" for name, shape in shapes.items()]
+    lines += [f"arrays are in {out}"] if out is not None else []
+    Output(as_json).show(
+        {
+            "status": status_fields(found.status),
+            "metrics": dict(found.metrics),
+            "arrays": shapes,
+            "out": None if out is None else str(out),
+        },
+        "\n".join(lines),
+    )
+
+
+@app.command()
+def devices(
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the devices that came since the aggregator was started."""
+    from dreamshare_cli.operating import Where, device_fields, device_line, with_client
+    from dreamshare_cli.output import Output
+
+    where = Where(federation, link, identity, patience)
+    for device in with_client(where, lambda client: client.devices()):
+        Output(as_json).show(device_fields(device), device_line(device))
