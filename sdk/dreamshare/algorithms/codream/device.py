@@ -107,6 +107,16 @@ def acquire(
     return Update()
 
 
+def acquire_alone(
+    config: CodreamConfig, learner: Learner, data: Data, rng: np.random.Generator
+) -> None:
+    """Take the local half of the steps of `acquire`: what the baselines do."""
+    learner.fit(
+        local_steps(data, rng, config.local_batch, config.fit_steps),
+        fit_objective(config, data, config.learning_rate),
+    )
+
+
 def shares(config: CodreamConfig, data: Data, totals_K: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weight, 0 to 1, of this device's gradient on a dream of each class."""
     if config.weighting == "class":

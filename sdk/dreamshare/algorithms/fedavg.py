@@ -1,0 +1,299 @@
+"""`fedavg/1`: the weighted mean of what equal models learnt (McMahan et al. 2017).
+
+    start -> train x rounds -> adopt (-> evaluate) -> done
+
+`start` is the mean of the devices' own parameters: devices that built their model from one public
+seed give back that model, and the aggregator needs no framework.
+
+Rules:
+- every floating-point entry of a model's state is one field with a bound of its own, BatchNorm
+  statistics included; whole-number counters stay on the device;
+- `train` answers with the difference to the public parameters, weighted by the number of examples;
+- models must be equal: a digest of names and shapes is part of the config.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
+from dreamshare.algorithms.bounds import CLIPPED, Bound, answer, clipped_field
+from dreamshare.algorithms.evaluate import EVALUATE, evaluated, evaluation, evaluation_fields
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Data, Floats, Learner
+from dreamshare.learning.objectives import FitObjective, Optimizer
+from dreamshare.updates import Array, Field, PublicArray, Update
+
+Weighting = Literal["examples", "uniform"]
+
+
+@dataclass(frozen=True, slots=True)
+class FedAvgConfig:
+    """A run of `fedavg/1`; `FedAvgConfig.of_model` fills in the first two.
+
+    Attributes:
+        shapes: shape of every parameter and floating-point buffer, in the model's order.
+        layout: hex digest of their names and shapes.
+        classes: K >= 2.
+        rounds: >= 1.
+        fit_steps: optimiser steps of a device in each round, >= 1.
+        batch: examples of a step, >= 2.
+        optimizer: "sgd" or "adam"; its state stays on the device between rounds.
+        learning_rate: > 0.
+        weight_decay: >= 0.
+        balanced: balanced softmax with the device's own label histogram.
+        weighting: "examples" or "uniform".
+        weight_cap: largest number of examples that counts for one device, > 0 (ignored by
+            "uniform").
+        server_rate: factor of the mean difference, > 0; 1 is plain averaging.
+        start_bound: largest clip of a parameter in `start`, > 0.
+        delta_bound: largest clip of a difference, > 0; the bounds in use follow the public sums.
+        bits: resolution of every parameter field, 8 to 20.
+        evaluate: ask for masked accuracy and loss at the end.
+        max_examples: largest number of held-out examples of one device, 1 to 2^24.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    layout: str
+    classes: int
+    rounds: int = 10
+    fit_steps: int = 30
+    batch: int = 64
+    optimizer: Optimizer = "sgd"
+    learning_rate: float = 0.05
+    weight_decay: float = 0.0001
+    balanced: bool = False
+    weighting: Weighting = "examples"
+    weight_cap: float = 65_535.0
+    server_rate: float = 1.0
+    start_bound: float = 64.0
+    delta_bound: float = 16.0
+    bits: int = 16
+    evaluate: bool = False
+    max_examples: int = 65_536
+
+    def __post_init__(self) -> None:
+        if not self.shapes or any(n < 1 for shape in self.shapes for n in shape):
+            raise ConfigError("shapes must name at least one array, every dimension >= 1")
+        if len(self.layout) != 64:
+            raise ConfigError("layout must be the 64 hex digits of `layout_of(parameters)`")
+        for name, least, most in _WHOLE:
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ConfigError(f"{name} is {value}; choose {least} to {most}")
+        for name in ("learning_rate", "weight_cap", "server_rate", "start_bound", "delta_bound"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{name} is {value}; it must be finite and > 0")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise ConfigError(f"weight_decay is {self.weight_decay}; it must be >= 0")
+        if self.optimizer not in get_args(Optimizer) or self.weighting not in get_args(Weighting):
+            raise ConfigError(f"optimizer {self.optimizer!r} or weighting {self.weighting!r}")
+
+    @classmethod
+    def of_model(cls, parameters: Mapping[str, Floats], classes: int) -> FedAvgConfig:
+        """Return the defaults for models with these parameters; change them with `replace`."""
+        shapes = tuple(array.shape for array in parameters.values())
+        return cls(shapes=shapes, layout=layout_of(parameters), classes=classes)
+
+
+_WHOLE = (
+    ("classes", 2, 10_000),
+    ("rounds", 1, 10_000),
+    ("fit_steps", 1, 1_000_000),
+    ("batch", 2, 65_536),
+    ("bits", 8, 20),
+    ("max_examples", 1, 2**24),
+)
+
+
+class Stage(StrEnum):
+    """What is wanted next; the names of the steps that travel."""
+
+    START = "start"
+    TRAIN = "train"
+    ADOPT = "adopt"
+    EVALUATE = EVALUATE
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class FedAvgState:
+    """Where a run stands.
+
+    Attributes:
+        stage: what comes next.
+        round: rounds of training merged so far.
+        parameters: the public model, in the order of `shapes`.
+        bounds: clip of each field of the next `train`.
+        clipped: largest share of clipped coordinates in a round so far.
+        accuracy: of the evaluation, 0 to 1.
+        loss: of the evaluation, nats.
+    """
+
+    stage: Stage
+    round: int
+    parameters: tuple[Floats, ...]
+    bounds: tuple[Bound, ...]
+    clipped: float = 0.0
+    accuracy: float = 0.0
+    loss: float = 0.0
+
+
+class FedAvg:
+    """See the module's docstring."""
+
+    name = "fedavg/1"
+
+    def __init__(self, config: FedAvgConfig) -> None:
+        self.config = config
+
+    def steps(self) -> Mapping[str, tuple[Field, ...]]:
+        c = self.config
+        steps = {
+            Stage.START.value: self._fields([c.start_bound] * len(c.shapes)),
+            Stage.TRAIN.value: self._fields([c.delta_bound] * len(c.shapes)),
+        }
+        if c.evaluate:
+            steps[Stage.EVALUATE.value] = evaluation_fields(c.max_examples)
+        return steps
+
+    def init(self, rng: np.random.Generator) -> FedAvgState:
+        c = self.config
+        bound = Bound(c.delta_bound, c.delta_bound)
+        nothing = tuple(np.zeros(shape, np.float32) for shape in c.shapes)
+        return FedAvgState(Stage.START, 0, nothing, (bound,) * len(c.shapes))
+
+    def plan(self, state: FedAvgState) -> Ask | Tell | Done:
+        c = self.config
+        cap = c.weight_cap if c.weighting == "examples" else 1.0
+        left = c.rounds - state.round + int(c.evaluate)
+        model: dict[str, PublicArray] = dict(zip(self._names, state.parameters, strict=True))
+        match state.stage:
+            case Stage.START:
+                return Ask(Stage.START, self.steps()[Stage.START], sums=left + 1)
+            case Stage.TRAIN:
+                fields = self._fields([bound.value for bound in state.bounds])
+                return Ask(Stage.TRAIN, fields, model, left, state.round, cap)
+            case Stage.ADOPT:
+                return Tell(Stage.ADOPT, model, int(c.evaluate), state.round)
+            case Stage.EVALUATE:
+                return Ask(Stage.EVALUATE, self.steps()[Stage.EVALUATE], cycle=state.round)
+            case Stage.DONE:
+                metrics = {"rounds": float(c.rounds), "clipped": state.clipped}
+                if c.evaluate:
+                    metrics |= {"accuracy": state.accuracy, "loss": state.loss}
+                return Done(model, metrics)
+
+    def local(
+        self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
+    ) -> Update:
+        match ask:
+            case Ask(step=Stage.START):
+                own = dict(zip(self._names, self._own(learner).values(), strict=True))
+                return answer(own, ask.fields, 1.0, ask.weight_cap)
+            case Ask(step=Stage.TRAIN):
+                return self._train(ask, learner, data, rng)
+            case Tell(step=Stage.ADOPT):
+                learner.load_parameters(self._received(ask.tensors, learner))
+                return Update()
+            case Ask(step=Stage.EVALUATE):
+                return evaluation(learner, data, self.config.max_examples)
+        raise ConfigError(f"fedavg/1 has no {type(ask).__name__} named {ask.step!r}")
+
+    def merge(self, state: FedAvgState, mean: Mapping[str, Array], crowd: Crowd) -> FedAvgState:
+        c = self.config
+        match state.stage:
+            case Stage.START:
+                parameters = tuple(mean[name].astype(np.float32) for name in self._names)
+                return replace(state, stage=Stage.TRAIN, parameters=parameters)
+            case Stage.TRAIN:
+                return self._step(state, mean)
+            case Stage.ADOPT:
+                return replace(state, stage=Stage.EVALUATE if c.evaluate else Stage.DONE)
+            case Stage.EVALUATE:
+                accuracy, loss = evaluated(mean)
+                return replace(state, stage=Stage.DONE, accuracy=accuracy, loss=loss)
+            case Stage.DONE:
+                raise ConfigError("this run is over; nothing is left to merge")
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(f"p{i}" for i in range(len(self.config.shapes)))
+
+    def _fields(self, bounds: Sequence[float]) -> tuple[Field, ...]:
+        c = self.config
+        triples = zip(self._names, c.shapes, bounds, strict=True)
+        fields = tuple(Field(name, shape, bound, c.bits) for name, shape, bound in triples)
+        return (*fields, clipped_field(fields))
+
+    def _own(self, learner: Learner) -> Mapping[str, Floats]:
+        own = learner.parameters()
+        if layout_of(own) != self.config.layout:
+            raise ConfigError(
+                "this device's model differs in names or shapes from the one that is averaged; "
+                "fedavg/1 needs equal models (codream/1 does not)"
+            )
+        return own
+
+    def _received(
+        self, tensors: Mapping[str, PublicArray], learner: Learner
+    ) -> dict[str, NDArray[np.float32]]:
+        missing = [name for name in self._names if name not in tensors]
+        if missing:
+            raise ConfigError(f"the public parameter {missing[0]} did not come with the plan")
+        pairs = zip(self._own(learner), self._names, strict=True)
+        return {own: tensors[name].astype(np.float32) for own, name in pairs}
+
+    def _train(self, ask: Ask, learner: Learner, data: Data, rng: np.random.Generator) -> Update:
+        c = self.config
+        before = self._received(ask.tensors, learner)
+        learner.load_parameters(before)
+        objective = FitObjective(
+            optimizer=c.optimizer, learning_rate=c.learning_rate, weight_decay=c.weight_decay
+        )
+        if c.balanced:
+            objective = objective.balanced(data.class_counts(c.classes))
+        batches = data.batches(rng, c.batch)
+        learner.fit(((next(batches),) for _ in range(c.fit_steps)), objective)
+        after = learner.parameters()
+        deltas = zip(self._names, before, strict=True)
+        arrays: dict[str, Array] = {name: after[own] - before[own] for name, own in deltas}
+        weight = min(float(len(data)), ask.weight_cap) if c.weighting == "examples" else 1.0
+        return answer(arrays, ask.fields, weight, ask.weight_cap)
+
+    def _step(self, state: FedAvgState, mean: Mapping[str, Array]) -> FedAvgState:
+        c = self.config
+        size = sum(array.size for array in state.parameters)
+        share = max(0.0, float(mean[CLIPPED])) / size
+        parameters = tuple(
+            (old + c.server_rate * mean[name]).astype(np.float32)
+            for old, name in zip(state.parameters, self._names, strict=True)
+        )
+        bounds = tuple(
+            bound.follow(mean[name], share)
+            for bound, name in zip(state.bounds, self._names, strict=True)
+        )
+        done = state.round + 1
+        return replace(
+            state,
+            stage=Stage.TRAIN if done < c.rounds else Stage.ADOPT,
+            round=done,
+            parameters=parameters,
+            bounds=bounds,
+            clipped=max(state.clipped, share),
+        )
+
+
+def layout_of(parameters: Mapping[str, Floats]) -> str:
+    """Return the hex SHA-256 of the names and shapes, in order."""
+    text = "\n".join(f"{name} {array.shape}" for name, array in parameters.items())
+    return hashlib.sha256(text.encode()).hexdigest()
