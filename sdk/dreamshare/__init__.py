@@ -1,7 +1,7 @@
 """Dreamshare: federated learning in which devices share dreams under secure aggregation.
 
 Rules:
-- this is the whole public surface of the library: names are added here by hand, and a test pins them;
+- this is the library's whole public surface: names are added here by hand, and a test pins them;
 - a name is imported when it is first used, so `import dreamshare` costs neither numpy nor torch,
   neither grpc nor a broker's client;
 - the two shells are packages of their own: `dreamshare_edge` and `dreamshare_aggregator`.
@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, Tell
+    from dreamshare.algorithms.codream.config import CodreamConfig
+    from dreamshare.algorithms.evaluate import EvaluateConfig
+    from dreamshare.algorithms.fedavg import FedAvgConfig
+    from dreamshare.client import Client, Result
     from dreamshare.clock import Clock, ManualClock, SystemClock
     from dreamshare.errors import (
         BudgetExhausted,
@@ -30,8 +34,21 @@ if TYPE_CHECKING:
         UnsafePlan,
     )
     from dreamshare.learning.base import Batch, Data, Learner
+    from dreamshare.learning.data import ArrayData
+    from dreamshare.learning.torch.learner import TorchLearner
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport, TaskStatus
+    from dreamshare.protocol.outcomes import (
+        RoundAborted,
+        RoundDeclined,
+        RoundDone,
+        TaskOver,
+        TellLearnt,
+    )
+    from dreamshare.transport.grpc import GrpcLink, GrpcListener
+    from dreamshare.transport.memory import MemoryNetwork
+    from dreamshare.transport.tls import TlsFiles
     from dreamshare.updates import Field, Update
+    from dreamshare_crypto.identity import Identity
 
 __version__ = "0.1.0"
 
@@ -44,22 +61,41 @@ __all__ = (
     # what leaves a device
     "Field",
     "Update",
-    # algorithms
+    # algorithms: the contract, and the configs of those that come along
     "Algorithm",
     "Ask",
     "Crowd",
     "Done",
     "Tell",
-    # learners
+    "CodreamConfig",
+    "EvaluateConfig",
+    "FedAvgConfig",
+    # learners and their data
     "Batch",
     "Data",
     "Learner",
-    # tasks
+    "ArrayData",
+    "TorchLearner",
+    # ways to the other end
+    "GrpcLink",
+    "GrpcListener",
+    "MemoryNetwork",
+    "TlsFiles",
+    # tasks, and an operator's way to them
+    "Client",
+    "Result",
+    "Identity",
     "Cohort",
     "Deadlines",
     "TaskPhase",
     "TaskReport",
     "TaskStatus",
+    # what becomes of a round, as a device sees it
+    "RoundAborted",
+    "RoundDeclined",
+    "RoundDone",
+    "TaskOver",
+    "TellLearnt",
     # errors
     "BudgetExhausted",
     "ConfigError",
@@ -76,42 +112,78 @@ __all__ = (
 
 _HOMES = MappingProxyType(
     {
-        "dreamshare.algorithms.base": ("Algorithm", "Ask", "Crowd", "Done", "Tell"),
-        "dreamshare.clock": ("Clock", "ManualClock", "SystemClock"),
-        "dreamshare.errors": (
-            "BudgetExhausted",
-            "ConfigError",
-            "DreamshareError",
-            "FrameTooLarge",
-            "LocalProtocolError",
-            "PeerProtocolError",
-            "PrivacyError",
-            "Rejected",
-            "TransportError",
-            "Unreachable",
-            "UnsafePlan",
-        ),
-        "dreamshare.learning.base": ("Batch", "Data", "Learner"),
-        "dreamshare.protocol.messages": (
-            "Cohort",
-            "Deadlines",
-            "TaskPhase",
-            "TaskReport",
-            "TaskStatus",
-        ),
-        "dreamshare.updates": ("Field", "Update"),
+        "Clock": "dreamshare.clock",
+        "ManualClock": "dreamshare.clock",
+        "SystemClock": "dreamshare.clock",
+        "Field": "dreamshare.updates",
+        "Update": "dreamshare.updates",
+        "Algorithm": "dreamshare.algorithms.base",
+        "Ask": "dreamshare.algorithms.base",
+        "Crowd": "dreamshare.algorithms.base",
+        "Done": "dreamshare.algorithms.base",
+        "Tell": "dreamshare.algorithms.base",
+        "CodreamConfig": "dreamshare.algorithms.codream.config",
+        "EvaluateConfig": "dreamshare.algorithms.evaluate",
+        "FedAvgConfig": "dreamshare.algorithms.fedavg",
+        "Batch": "dreamshare.learning.base",
+        "Data": "dreamshare.learning.base",
+        "Learner": "dreamshare.learning.base",
+        "ArrayData": "dreamshare.learning.data",
+        "TorchLearner": "dreamshare.learning.torch.learner",
+        "GrpcLink": "dreamshare.transport.grpc",
+        "GrpcListener": "dreamshare.transport.grpc",
+        "MemoryNetwork": "dreamshare.transport.memory",
+        "TlsFiles": "dreamshare.transport.tls",
+        "Client": "dreamshare.client",
+        "Result": "dreamshare.client",
+        "Identity": "dreamshare_crypto.identity",
+        "Cohort": "dreamshare.protocol.messages",
+        "Deadlines": "dreamshare.protocol.messages",
+        "TaskPhase": "dreamshare.protocol.messages",
+        "TaskReport": "dreamshare.protocol.messages",
+        "TaskStatus": "dreamshare.protocol.messages",
+        "RoundAborted": "dreamshare.protocol.outcomes",
+        "RoundDeclined": "dreamshare.protocol.outcomes",
+        "RoundDone": "dreamshare.protocol.outcomes",
+        "TaskOver": "dreamshare.protocol.outcomes",
+        "TellLearnt": "dreamshare.protocol.outcomes",
+        "BudgetExhausted": "dreamshare.errors",
+        "ConfigError": "dreamshare.errors",
+        "DreamshareError": "dreamshare.errors",
+        "FrameTooLarge": "dreamshare.errors",
+        "LocalProtocolError": "dreamshare.errors",
+        "PeerProtocolError": "dreamshare.errors",
+        "PrivacyError": "dreamshare.errors",
+        "Rejected": "dreamshare.errors",
+        "TransportError": "dreamshare.errors",
+        "Unreachable": "dreamshare.errors",
+        "UnsafePlan": "dreamshare.errors",
     }
 )
 
+_EXTRAS = MappingProxyType({"torch": "torch", "safetensors": "torch", "grpc": "grpc"})
+"""Foreign module -> the extra that brings it."""
+
 
 def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    for home, names in _HOMES.items():
-        if name in names:
-            value: object = getattr(import_module(home), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'dreamshare' has no attribute {name!r}")
+    """Import a public name at its first use (PEP 562).
+
+    Raises:
+        AttributeError: there is no such name.
+        ImportError: it needs an extra that is not installed; the text says which.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dreamshare' has no attribute {name!r}")
+    try:
+        value: object = getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        hint = f"dreamshare.{name} needs {error.name}: pip install 'dreamshare[{extra}]'"
+        raise ImportError(hint, name=error.name) from error
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -27,14 +27,31 @@ PUBLIC = {
     "Crowd",
     "Done",
     "Tell",
+    "CodreamConfig",
+    "EvaluateConfig",
+    "FedAvgConfig",
     "Batch",
     "Data",
     "Learner",
+    "ArrayData",
+    "TorchLearner",
+    "GrpcLink",
+    "GrpcListener",
+    "MemoryNetwork",
+    "TlsFiles",
+    "Client",
+    "Result",
+    "Identity",
     "Cohort",
     "Deadlines",
     "TaskPhase",
     "TaskReport",
     "TaskStatus",
+    "RoundAborted",
+    "RoundDeclined",
+    "RoundDone",
+    "TaskOver",
+    "TellLearnt",
     "BudgetExhausted",
     "ConfigError",
     "DreamshareError",
@@ -96,8 +113,24 @@ def test_importing_the_library_costs_the_standard_library_alone() -> None:
     assert not loaded & {*HEAVY, "numpy", "cryptography", "google"}
 
 
-def test_using_every_public_name_costs_no_framework_and_no_transport() -> None:
-    assert not loaded_by("from dreamshare import *") & set(HEAVY)
+def test_using_the_light_names_costs_no_framework_and_no_transport() -> None:
+    light = ", ".join(sorted(PUBLIC - {"GrpcLink", "GrpcListener", "TorchLearner"}))
+    assert not loaded_by(f"from dreamshare import {light}") & set(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "extra"),
+    [("TorchLearner", "torch", "torch"), ("GrpcLink", "grpc", "grpc")],
+)
+def test_a_missing_extra_is_named(name: str, missing: str, extra: str) -> None:
+    script = (
+        f"import sys\nsys.modules[{missing!r}] = None\nimport dreamshare\n"
+        f"try:\n    dreamshare.{name}\nexcept ImportError as error:\n    print(error)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert f"pip install 'dreamshare[{extra}]'" in answer.stdout
 
 
 @pytest.mark.parametrize("package", sorted(ROOMS))
