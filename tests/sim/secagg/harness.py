@@ -1,6 +1,5 @@
 """An in-memory cohort: real machines at both ends, messages moved by hand, a clock that waits.
 
-    federation = Federation()
     cohort = Cohort(n=4)            # four devices and an aggregator, set-up not begun
     cohort.set_up()                 # offer to Ready, by the honest machines
     total = cohort.run_round(0)     # a whole round; the sum as the aggregator decoded it
@@ -14,24 +13,19 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare_crypto.certificates import (
-    Certificate,
-    RevocationList,
     Role,
-    authority_key_id,
-    device_id,
 )
-from dreamshare_crypto.encoding import FieldParams, Params
+from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.graph import Floor
-from dreamshare_crypto.identity import Identity, TlsMaterial
-from dreamshare_crypto.kdf import hash_parts
-from dreamshare_crypto.keys import AgreementKey, IdentityKey
+from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.events import (
     Arrived,
@@ -55,70 +49,13 @@ from dreamshare_crypto.secagg.events import (
     ServerInput,
     Stage,
     Summed,
+    Ticked,
 )
 from dreamshare_crypto.secagg.memory import Memory
-from dreamshare_crypto.secagg.offer import Deadlines, TemplateStep
 from dreamshare_crypto.secagg.server import SecaggServer
 from dreamshare_crypto.secagg.terms import EpochTerms
 from dreamshare_crypto.secret import Secret
-
-FEDERATION = b"federation-00001"
-TASK = b"task-00000000001"
-NOW = 1_800_000_000.0
-YEAR_S = 365 * 86_400
-
-
-class Federation:
-    """An authority that certifies whomever a test wants."""
-
-    def __init__(self, seed: bytes = b"federation", federation: bytes = FEDERATION) -> None:
-        self.id = federation
-        self.entropy = SeededEntropy(seed)
-        self.authority = IdentityKey.generate(self.entropy)
-        self.serial = 0
-        self.revocations = self.revoke(1, ())
-
-    def revoke(self, number: int, serials: Iterable[int], now: float = NOW) -> RevocationList:
-        """Sign a revocation list."""
-        day = int(now)
-        return RevocationList.issue(self.authority, self.id, number, day, day + YEAR_S, serials)
-
-    def certify(
-        self,
-        role: Role,
-        signing: IdentityKey,
-        kem: AgreementKey,
-        *,
-        id_: bytes | None = None,
-        not_after: int = int(NOW) + YEAR_S,
-    ) -> Certificate:
-        """Sign a certificate."""
-        self.serial += 1
-        return Certificate(
-            federation=self.id,
-            role=role,
-            id=device_id(self.id, signing.public) if id_ is None else id_,
-            ik=signing.public,
-            kem=kem.public,
-            serial=self.serial,
-            not_before=int(NOW) - YEAR_S,
-            not_after=not_after,
-            issuer_key_id=authority_key_id(self.authority.public),
-        ).sign(self.authority)
-
-    def issue(self, role: Role, label: str) -> Identity:
-        """Make a party."""
-        entropy = self.entropy.fork(label)
-        signing, kem = IdentityKey.generate(entropy), AgreementKey.generate(entropy)
-        return Identity(
-            signing=signing,
-            kem=kem,
-            certificate=self.certify(role, signing, kem),
-            authority_key=self.authority.public,
-            aggregators=(),
-            revocations=self.revocations,
-            tls=TlsMaterial(b"", Secret(b""), b""),
-        )
+from tests.sim.secagg.federation import NOW, TASK, Federation, make_terms, payload_of
 
 
 @dataclass
@@ -137,6 +74,7 @@ class Party:
     """One device: its machine, its disk, and everything that it ever did."""
 
     identity: Identity
+    task: bytes
     client: SecaggClient
     memory: Memory
     floor: Floor
@@ -173,7 +111,7 @@ class Party:
         self.memory = Memory()
         self.client = SecaggClient.restore(
             self.identity,
-            TASK,
+            self.task,
             self.floor,
             self.entropy,
             self.journal.records,
@@ -181,9 +119,18 @@ class Party:
             self.memory,
         )
 
-    def said(self, kind: type) -> list[ClientEffect]:
-        """Return every effect of one type so far."""
-        return [effect for effect in self.effects if isinstance(effect, kind)]
+    def fork(self) -> Party:
+        """Return the same device as it would start again from a copy of its disk."""
+        twin = replace(self, journal=self.journal.copy(), effects=[], vectors={})
+        twin.entropy = SeededEntropy(self.entropy.draw(32))
+        twin.restart()
+        twin.client.handle(Ticked(), NOW)  # what the restart would send again
+        return twin
+
+    def sent(self, stage: Stage) -> list[bytes]:
+        """Return the body of every message of one stage so far."""
+        sends = [effect for effect in self.effects if isinstance(effect, Send)]
+        return [send.body for send in sends if send.stage is stage]
 
     def refusals(self) -> list[str]:
         """Return the codes of every refusal so far."""
@@ -191,57 +138,6 @@ class Party:
 
     def evidence(self) -> list[KeepEvidence]:
         return [effect for effect in self.effects if isinstance(effect, KeepEvidence)]
-
-
-def make_params(dims: Sequence[int] = (5,), n_max: int = 16, clip: float = 1.0) -> Params:
-    """Return an encoding as it stands in a template."""
-    return Params(
-        mode=1,
-        fields=tuple(FieldParams.create(d, 16, clip, n_max) for d in dims),
-        n_max=n_max,
-        a_min=0,
-        u_min=0,
-        d=0,
-        l2_clip=0.0,
-        weight_cap=1.0,
-        noise_variance=0.0,
-        noise_scale=0.0,
-        tail=0,
-        round_nonce=bytes(16),
-    )
-
-
-def make_terms(
-    *,
-    rounds: int = 4,
-    dims: Sequence[int] = (5,),
-    n_max: int = 16,
-    least_cohort: int = 3,
-    a_min_ppm: int = 0,
-    **changes: int,
-) -> EpochTerms:
-    terms = EpochTerms(
-        template=(TemplateStep("test/1", "sum", make_params(dims, n_max)),),
-        rounds=rounds,
-        least_cohort=least_cohort,
-        a_min_ppm=a_min_ppm,
-        n_max=n_max,
-        deadlines=Deadlines(setup_s=60, collect_s=120, reveal_s=30),
-    )
-    return replace(terms, **changes)
-
-
-def spec_terms(**changes: int) -> EpochTerms:
-    """Return terms that give n = 10 the numbers of section 16: A_min = 9, u_min = 8."""
-    return make_terms(least_cohort=8, a_min_ppm=900_000, **changes)
-
-
-def payload_of(name: str, draw: int = 0) -> Payload:
-    """Return what a plan called `name` hashes to."""
-    base = hash_parts("sa2/v1/payload", name.encode())
-    return Payload(
-        hash=hash_parts("sa2/v1/payload", name.encode(), bytes([draw])), base_hash=base, draw=draw
-    )
 
 
 Keeps = Callable[[int, Stage], bool]
@@ -257,7 +153,9 @@ class Cohort:
         terms: EpochTerms | None = None,
         floor: Floor | None = None,
         federation: Federation | None = None,
+        task: bytes = TASK,
     ) -> None:
+        self.task = task
         self.federation = Federation() if federation is None else federation
         self.terms = make_terms() if terms is None else terms
         self.now = NOW
@@ -276,19 +174,26 @@ class Cohort:
     def _party(self, identity: Identity) -> Party:
         entropy = self.federation.entropy.fork(f"epoch secrets of {identity.id.hex()}")
         memory = Memory()
-        client = SecaggClient(identity, TASK, self.floor, entropy, memory)
-        return Party(identity, client, memory, self.floor, entropy)
+        client = SecaggClient(identity, self.task, self.floor, entropy, memory)
+        return Party(identity, self.task, client, memory, self.floor, entropy)
 
     def new_server(self, epoch: int, candidates: Sequence[bytes] | None = None) -> SecaggServer:
         return SecaggServer(
             self.aggregator,
-            TASK,
+            self.task,
             epoch,
             self.terms,
             self.federation.entropy.fork(f"server {epoch}"),
             [party.id for party in self.parties] if candidates is None else candidates,
             self.now,
         )
+
+    def fork(self) -> Cohort:
+        """Return the cohort's devices once more, with an aggregator that only a test plays."""
+        twin = copy(self)
+        twin.parties = [party.fork() for party in self.parties]
+        twin.down, twin.up, twin.server_effects = [], [], []
+        return twin
 
     # ---- moving messages -------------------------------------------------------------------------
 
@@ -362,8 +267,6 @@ class Cohort:
 
     def pass_deadline(self, keeps: Keeps = lambda number, stage: True) -> None:
         """Let the aggregator's deadline come."""
-        from dreamshare_crypto.secagg.events import Ticked
-
         self.now = max(self.now, self.server.deadline or self.now)
         self.serve(Ticked())
         self.pump(keeps)
