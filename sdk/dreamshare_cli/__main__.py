@@ -1,75 +1,24 @@
-"""The `dreamshare` command.
+"""Entry point of the `dreamshare` script and of `python -m dreamshare_cli`.
 
-Rules:
-- one file per verb; a verb's libraries are imported when it runs, so that `--help` is quick;
-- errors that were raised on purpose end as one line and an exit code (`exits`), never a traceback.
+The command's own libraries are an extra, so that a device installs none of them; where they are
+missing, one line says how to get them.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
 
-import typer
-
-from dreamshare.errors import DreamshareError
-from dreamshare_cli import agent, enrol, run, up
-from dreamshare_cli.exits import Exit, UsageMistake, exit_of
-from dreamshare_cli.output import complain
-from dreamshare_crypto.errors import CryptoError
-
-
-def build() -> typer.Typer:
-    """Return the command with all its verbs."""
-    app = typer.Typer(
-        name="dreamshare",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        help="Federated learning that shares dreams under secure aggregation.",
-    )
-    app.callback()(_top)
-    app.command(name="up")(up.up)
-    app.add_typer(agent.app, name="agent")
-    app.add_typer(run.app, name="run")
-    app.add_typer(enrol.app, name="enrol")
-    return app
-
-
-def _top(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
-    ] = False,
-) -> None:
-    if version:
-        from dreamshare import __version__
-
-        print(f"dreamshare {__version__}")
-        raise typer.Exit
-
-
-def execute(arguments: Sequence[str]) -> int:
-    """Run the command with these arguments and return its exit code."""
-    try:
-        code = build()(list(arguments), standalone_mode=False)
-    except (DreamshareError, CryptoError) as error:
-        complain(str(error))
-        return exit_of(error)
-    except typer.Abort:
-        return Exit.INTERRUPTED
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    except Exception as error:
-        if not isinstance(error, UsageMistake):
-            raise
-        complain(f"{error.format_message()} See `dreamshare --help`.")
-        return Exit.USAGE
-    return code if isinstance(code, int) else Exit.OK
+_EXTRA = ("typer", "rich", "click")
 
 
 def main() -> None:
-    """Entry point of the `dreamshare` script."""
+    """Run the command with the process's arguments, and end the process with its exit code."""
+    try:
+        from dreamshare_cli.command import execute
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        sys.exit(f"dreamshare: the command needs {error.name}: pip install 'dreamshare[cli]'")
     sys.exit(execute(sys.argv[1:]))
 
 
