@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
@@ -28,6 +28,7 @@ class Entry:
         self.order = order
         self.progress = progress
         self.news = asyncio.Event()
+        self.cancelled = False  # an operator wants it ended
 
     @property
     def status(self) -> TaskStatus:
@@ -41,10 +42,16 @@ class Entry:
 
 
 class Board:
-    """Every task, oldest first."""
+    """Every task, oldest first.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: where everything is durable.
+        watch: called with every report, when it is durable.
+    """
+
+    def __init__(self, store: Store, watch: Callable[[TaskReport], None] | None = None) -> None:
         self._store = store
+        self._watch = watch or _nobody
         self._entries: dict[TaskId, Entry] = {}
 
     async def load(self) -> None:
@@ -54,8 +61,9 @@ class Board:
 
     async def add(self, order: Submit, status: TaskStatus) -> Entry:
         """Put a new task on the board, durably."""
-        await self._store.add(order, status)
+        report = await self._store.add(order, status)
         entry = self._entries[status.task] = Entry(order, Progress(status))
+        self._watch(report)
         return entry
 
     async def step(
@@ -67,8 +75,8 @@ class Board:
         state: bytes | None = None,
     ) -> None:
         """Note a step of a task, durably, with its new state where it has one."""
-        await self._store.advance(progress.status, event, metrics, state)
-        _tell(entry, progress)
+        report = await self._store.advance(progress.status, event, metrics, state)
+        self._tell(entry, progress, report)
 
     async def end(
         self,
@@ -78,8 +86,9 @@ class Board:
         archive: bytes | None = None,
     ) -> None:
         """Note a task's end, durably, with its result where it has one."""
-        await self._store.finish(progress.status, progress.status.phase.value, metrics, archive)
-        _tell(entry, progress)
+        event = progress.status.phase.value
+        report = await self._store.finish(progress.status, event, metrics, archive)
+        self._tell(entry, progress, report)
 
     def statuses(self) -> tuple[TaskStatus, ...]:
         """Return every task's status, oldest first."""
@@ -126,8 +135,12 @@ class Board:
             raise ConfigError(f"task {task.hex()} has no result: it is {status.phase.value}")
         return found
 
+    def _tell(self, entry: Entry, progress: Progress, report: TaskReport) -> None:
+        entry.progress = progress
+        entry.news.set()
+        entry.news = asyncio.Event()
+        self._watch(report)
 
-def _tell(entry: Entry, progress: Progress) -> None:
-    entry.progress = progress
-    entry.news.set()
-    entry.news = asyncio.Event()
+
+def _nobody(report: TaskReport) -> None:
+    """Watch without looking."""

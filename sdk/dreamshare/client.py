@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from dreamshare.algorithms.catalog import AlgorithmConfig, name_and_config
-from dreamshare.algorithms.checkpoint import read_archive
+from dreamshare.algorithms.catalog import config_json_of
+from dreamshare.algorithms.checkpoint import decode_arrays
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.caller import Caller
 from dreamshare.errors import ConfigError, LocalProtocolError, PeerProtocolError, Unreachable
@@ -145,7 +145,7 @@ class Client:
 
     async def submit(
         self,
-        config: AlgorithmConfig,
+        config: object,
         cohort: Cohort,
         deadlines: Deadlines | None = None,
         seed: int = 0,
@@ -161,10 +161,11 @@ class Client:
             name: for people.
 
         Raises:
-            ConfigError: the aggregator cannot run this; the text says why.
+            ConfigError: the config is of no registered algorithm, or the aggregator cannot run
+                it; the text says why.
             Unreachable: the aggregator was restarted and may not have taken it.
         """
-        algorithm, canonical = name_and_config(config)
+        algorithm, canonical = config_json_of(config)
         order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name)
         return (await self.order(order)).task
 
@@ -201,7 +202,7 @@ class Client:
         reply = await self._ask(FetchResult(task))
         if not isinstance(reply, TaskResult):
             raise _surprise(reply)
-        return Result(reply.status, read_archive(reply.archive), reply.metrics)
+        return Result(reply.status, decode_arrays(reply.archive), reply.metrics)
 
     async def devices(self) -> tuple[DeviceStatus, ...]:
         """Return the devices that the aggregator has met since it was started."""

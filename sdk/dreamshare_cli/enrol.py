@@ -160,7 +160,7 @@ def list_(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
         )
 
 
-def _issue(role: object, name: str, out: Path, folder: Path, as_json: bool) -> None:
+def _issue(role: int, name: str, out: Path, folder: Path, as_json: bool) -> None:
     from dreamshare.clock import SystemClock
     from dreamshare_cli.federation import FederationFolder
     from dreamshare_cli.output import Output

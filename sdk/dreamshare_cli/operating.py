@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from dreamshare.algorithms.checkpoint import encode_arrays
 from dreamshare.client import Client
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId, parse_id
 from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskReport, TaskStatus
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
+from dreamshare.updates import PublicArray
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_cli.output import Output
@@ -119,6 +121,14 @@ def report_line(report: TaskReport) -> str:
     """Return a report as one line."""
     metrics = "".join(f"  {name} {value:.4g}" for name, value in report.metrics.items())
     return f"{report.number:>5}  {report.event:<11}  {report.status.detail}{metrics}"
+
+
+def write_npz(path: Path, arrays: Mapping[str, PublicArray]) -> None:
+    """Write arrays to a .npz file without pickles; raises ConfigError where it cannot be written."""
+    try:
+        path.write_bytes(encode_arrays(arrays))
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
 
 
 def device_fields(device: DeviceStatus) -> Fields:

@@ -159,10 +159,8 @@ def result(
     as_json: AsJson = False,
 ) -> None:
     """Show the public result of a task that is done."""
-    import numpy as np
-
     from dreamshare.client import Client, Result
-    from dreamshare_cli.operating import Where, find_task, status_fields, with_client
+    from dreamshare_cli.operating import Where, find_task, status_fields, with_client, write_npz
     from dreamshare_cli.output import Output
 
     async def work(client: Client) -> Result:
@@ -171,8 +169,7 @@ def result(
     found = with_client(Where(federation, link, identity, patience), work)
     shapes = {name: list(array.shape) for name, array in found.arrays.items()}
     if out is not None:
-        with out.open("wb") as file:
-            np.savez(file, **dict(found.arrays))
+        write_npz(out, found.arrays)
     lines = [f"{name} = {value:.6g}" for name, value in found.metrics.items()]
     lines += [f"{name}: array of shape {tuple(shape)}" for name, shape in shapes.items()]
     lines += [f"arrays are in {out}"] if out is not None else []

@@ -1,0 +1,355 @@
+"""The aggregator as an object: what `dreamshare up` runs and what an application embeds.
+
+    async with Aggregator(
+        listeners=[GrpcListener("0.0.0.0:7443", tls=tls)],
+        store=open_store("sqlite:///rounds.db"),
+        identity=Identity.load("aggregator.key"),
+    ) as aggregator:
+        task = await aggregator.submit(CodreamConfig(...), cohort=Cohort(least=8, most=64))
+        result = await task.result()
+
+Rules:
+- tasks run one after the other, in the order in which they were submitted;
+- leaving the block stops between two steps: unfinished tasks go on at the next start, from their
+  last stored state;
+- the aggregator learns one sum per round and who is in it; it has no way to ask for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dreamshare.algorithms.catalog import algorithm_from, config_json_of
+from dreamshare.algorithms.checkpoint import decode_arrays
+from dreamshare.clock import Clock, SystemClock
+from dreamshare.driver.aggregator import AggregatorDriver
+from dreamshare.errors import ConfigError, LocalProtocolError
+from dreamshare.ids import PartyId, TaskId, short
+from dreamshare.protocol.events import KeepEvidence
+from dreamshare.protocol.messages import (
+    Cohort,
+    Deadlines,
+    DeviceStatus,
+    Reply,
+    Request,
+    Submit,
+    TaskPhase,
+    TaskReport,
+    TaskStatus,
+)
+from dreamshare.transport.base import Listener
+from dreamshare.transport.tap import TappedListener
+from dreamshare.updates import PublicArray
+from dreamshare_aggregator.board import Board, Entry
+from dreamshare_aggregator.capture import Capture
+from dreamshare_aggregator.control import Control
+from dreamshare_aggregator.store import Store
+from dreamshare_aggregator.tasks import LiveTask, Lookup, prepare
+from dreamshare_crypto.entropy import Entropy, SystemEntropy
+from dreamshare_crypto.identity import Identity
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an aggregator finds around it; the defaults suit a service.
+
+    Attributes:
+        capture: new file for everything that is received, for debugging; None writes none.
+        lookup: where algorithms come from; the catalogue of this release by default.
+        clock: what time it is.
+        entropy: of task ids, nonces and session keys.
+    """
+
+    capture: Path | None = None
+    lookup: Lookup = algorithm_from
+    clock: Clock = field(default_factory=SystemClock)
+    entropy: Entropy = field(default_factory=SystemEntropy)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The public result of a finished task.
+
+    Attributes:
+        status: how it ended.
+        arrays: what the algorithm gives out, by name.
+        metrics: named scalars.
+    """
+
+    status: TaskStatus
+    arrays: Mapping[str, PublicArray]
+    metrics: Mapping[str, float]
+
+
+class TaskFailedError(ConfigError):
+    """A task ended without a result; the text says why and what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of an embedded aggregator."""
+
+    id: TaskId
+    _board: Board
+    _cancel: Callable[[TaskId], None]
+
+    @property
+    def status(self) -> TaskStatus:
+        """Where it stands."""
+        return self._board.entry(self.id).status
+
+    def reports(self, after: int = 0) -> AsyncIterator[TaskReport]:
+        """Yield its reports with numbers above `after`, until it is over."""
+        return self._board.reports(self.id, after)
+
+    async def result(self) -> Result:
+        """Wait for its end.
+
+        Raises:
+            TaskFailedError: it failed or was cancelled.
+        """
+        status = await self._board.until_ended(self.id)
+        if status.phase is not TaskPhase.DONE:
+            raise TaskFailedError(f"task {short(self.id)} {status.phase.value}: {status.detail}")
+        found = await self._board.result(self.id)
+        return Result(status, decode_arrays(found.archive), found.metrics)
+
+    def cancel(self) -> None:
+        """End it; an open round is given up."""
+        self._cancel(self.id)
+
+
+class Aggregator:
+    """The service; open it with `async with`, once.
+
+    Args:
+        listeners: where devices and operators come in.
+        store: its database; opened and closed here.
+        identity: the aggregator's own.
+        surroundings: capture, catalogue, clock, entropy.
+        watch: called with every report of every task, on the event loop; must be quick.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[Listener],
+        store: Store,
+        identity: Identity,
+        surroundings: Surroundings | None = None,
+        watch: Callable[[TaskReport], None] | None = None,
+    ) -> None:
+        self._around = surroundings or Surroundings()
+        self._identity = identity
+        self._store = store
+        self._board = Board(store, watch)
+        self._capture: Capture | None = None
+        self._listeners = tuple(listeners)
+        self._driver: AggregatorDriver | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._live: dict[TaskId, LiveTask] = {}
+        self._queued = asyncio.Event()
+        self._control = Control(self._board, self._submit, self._cancel, self.devices)
+
+    async def __aenter__(self) -> Self:
+        """Open the database, bind the listeners, take up unfinished tasks.
+
+        Raises:
+            ConfigError: the database, an address, a certificate or the capture file is unusable.
+        """
+        if self._driver is not None:
+            raise LocalProtocolError("an Aggregator is opened once; make another one")
+        listeners = self._listeners
+        if self._around.capture is not None:
+            self._capture = capture = Capture(self._around.capture, self._around.clock)
+            listeners = tuple(TappedListener(listener, capture) for listener in listeners)
+        self._driver = AggregatorDriver(
+            listeners, self._identity, self._around.clock, _Front(self._control)
+        )
+        await self._store.__aenter__()
+        try:
+            await self._board.load()
+            await self._driver.start()
+        except BaseException:
+            await self._close_files()
+            raise
+        self._serving = asyncio.create_task(self._serve(self._driver), name="dreamshare-aggregator")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._driver is not None and self._serving is not None:
+            await self._driver.close()
+            with contextlib.suppress(Exception):  # told by `wait` where somebody listens
+                await self._serving
+        await self._close_files()
+
+    async def wait(self) -> None:
+        """Return when the service has stopped; raises what stopped it."""
+        if self._serving is not None:
+            await asyncio.shield(self._serving)
+
+    # ---- tasks -----------------------------------------------------------------------------------
+
+    async def submit(
+        self,
+        config: object,
+        cohort: Cohort,
+        deadlines: Deadlines | None = None,
+        seed: int = 0,
+        name: str = "",
+    ) -> Task:
+        """Queue a task.
+
+        Args:
+            config: of a registered algorithm, e.g. CodreamConfig(...).
+            cohort: who takes part.
+            deadlines: of each stage.
+            seed: public seed of the algorithm's own draws, >= 0.
+            name: for people.
+
+        Raises:
+            ConfigError: this cannot be run; the text says why.
+        """
+        algorithm, canonical = config_json_of(config)
+        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name)
+        return await self.order(order)
+
+    async def order(self, order: Submit) -> Task:
+        """Queue a task whose config is canonical JSON already; see `submit`."""
+        return self.task((await self._submit(order)).task)
+
+    def task(self, task: TaskId) -> Task:
+        """Return a task; raises ConfigError where there is none."""
+        self._board.entry(task)
+        return Task(task, self._board, self._end)
+
+    def tasks(self) -> tuple[TaskStatus, ...]:
+        """Return every task's status, oldest first."""
+        return self._board.statuses()
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Return the devices that came since the start."""
+        return () if self._driver is None else self._driver.devices()
+
+    async def _submit(self, order: Submit) -> TaskStatus:
+        prepare(order, self._around.lookup)
+        status = TaskStatus(
+            task=TaskId(self._around.entropy.draw(16)),
+            name=order.name,
+            algorithm=order.algorithm,
+            phase=TaskPhase.WAITING,
+            detail="queued",
+            cycle=0,
+            aggregations=0,
+            abandoned=0,
+            roster=0,
+            alive=0,
+            dropped=0,
+            submitted=self._around.clock.now(),
+            secure_aggregation=False,
+        )
+        await self._board.add(order, status)
+        self._queued.set()
+        return status
+
+    async def _cancel(self, task: TaskId) -> TaskStatus:
+        if self._board.entry(task).ended:
+            raise ConfigError(f"task {task.hex()} is over already")
+        self._end(task)
+        return await self._board.until_ended(task)
+
+    def _end(self, task: TaskId) -> None:
+        self._board.entry(task).cancelled = True
+        if task in self._live:
+            self._live[task].cancel()
+        self._queued.set()
+
+    # ---- serving ---------------------------------------------------------------------------------
+
+    async def _serve(self, driver: AggregatorDriver) -> None:
+        running = asyncio.create_task(driver.run())
+        working = asyncio.create_task(self._work(driver))  # after it: tasks need a driver that runs
+        try:
+            await asyncio.wait({working, running}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            await running
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    async def _work(self, driver: AggregatorDriver) -> None:
+        """Run one task after the other; drop those that were cancelled in the queue."""
+        while True:
+            self._queued.clear()
+            waiting = self._board.unfinished()
+            for entry in waiting:
+                if entry.cancelled:
+                    progress = entry.progress.now(TaskPhase.CANCELLED, "cancelled in the queue")
+                    await self._board.end(entry, progress)
+            waiting = tuple(entry for entry in waiting if not entry.ended)
+            if waiting:
+                await self._run(waiting[0], driver)
+            else:
+                await self._queued.wait()
+
+    async def _run(self, entry: Entry, driver: AggregatorDriver) -> None:
+        task = entry.status.task
+        try:
+            prepared = prepare(entry.order, self._around.lookup)
+        except ConfigError as error:  # taken by another release, or with another catalogue
+            failed = entry.progress.now(TaskPhase.FAILED, str(error))
+            await self._board.end(entry, failed)
+            return
+        live = LiveTask(
+            entry, prepared, self._board, self._store, self._identity, self._around.entropy
+        )
+        self._live[task] = live
+        try:
+            await live.work(driver.add)
+        finally:
+            del self._live[task]
+
+    async def _close_files(self) -> None:
+        await self._store.__aexit__(None, None, None)
+        if self._capture is not None:
+            self._capture.close()
+
+
+class _Front:
+    """See `dreamshare.driver.front.FrontDesk`."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
+        return self._control.answer(request)
+
+    def device_came(self, device: PartyId) -> None:
+        _LOG.info("device %s checked in", short(device))
+
+    def device_went(self, device: PartyId) -> None:
+        _LOG.info("device %s departed", short(device))
+
+    def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
+        _LOG.warning(
+            "device %s signed two contradicting messages in task %s (%s): %s | %s",
+            short(evidence.device),
+            short(task),
+            evidence.code,
+            evidence.first.hex(),
+            evidence.second.hex(),
+        )

@@ -1,0 +1,153 @@
+"""One task at work: an algorithm's loop above, a coordinator below, the board beside.
+
+Rules:
+- a sum is merged, stored as a checkpoint, and only then is the next one asked for; a service that
+  is killed goes on from the last stored state, with a new epoch (docs/protocol.md 9.8);
+- how a task ends is stored before anybody hears of it;
+- algorithms see the mean and the size of the crowd, never who is in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dreamshare.algorithms.base import Algorithm, Done
+from dreamshare.algorithms.checkpoint import encode_arrays
+from dreamshare.binding import TaskLoop, terms_of
+from dreamshare.driver.task import TaskRun, stored_tells
+from dreamshare.errors import ConfigError
+from dreamshare.protocol.coordinator import Coordinator
+from dreamshare.protocol.events import Finished
+from dreamshare.protocol.journal import Journal
+from dreamshare.protocol.messages import Submit, TaskPhase
+from dreamshare.protocol.outcomes import SumDone, TaskFailed, TaskOutcome, TellSpread
+from dreamshare.protocol.terms import TaskTerms
+from dreamshare_aggregator.board import Board, Entry
+from dreamshare_aggregator.store import Store
+from dreamshare_crypto.entropy import Entropy
+from dreamshare_crypto.identity import Identity
+
+Lookup = Callable[[str, bytes], Algorithm[object]]
+"""(name, canonical JSON of the config) -> algorithm; raises ConfigError where it is unknown."""
+
+Add = Callable[[Coordinator, Journal], TaskRun]
+"""Hands a coordinator to the driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An order that can be run."""
+
+    algorithm: Algorithm[object]
+    terms: TaskTerms
+
+
+def prepare(order: Submit, lookup: Lookup) -> Prepared:
+    """Check an order before it is taken.
+
+    Raises:
+        ConfigError: unknown algorithm, a config, cohort or deadlines out of range, or fields that
+            do not fit the encoding.
+    """
+    if order.seed < 0:
+        raise ConfigError(f"seed {order.seed} must be 0 or more")
+    algorithm = lookup(order.algorithm, order.config)
+    return Prepared(algorithm, terms_of(algorithm, order.cohort, order.deadlines))
+
+
+class LiveTask:
+    """A task that is being run.
+
+    Args:
+        entry: its place on the board.
+        prepared: what is run.
+        identity: the aggregator's.
+        entropy: of nonces and session keys.
+    """
+
+    def __init__(
+        self,
+        entry: Entry,
+        prepared: Prepared,
+        board: Board,
+        store: Store,
+        identity: Identity,
+        entropy: Entropy,
+    ) -> None:
+        self._entry = entry
+        self._prepared = prepared
+        self._board = board
+        self._store = store
+        self._identity = identity
+        self._entropy = entropy
+        self._run: TaskRun | None = None
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """End the task; an open round is given up."""
+        self._cancelled = True
+        if self._run is not None:
+            self._run.give(Finished("cancelled"))
+
+    async def work(self, add: Add) -> None:
+        """Run the task to its end; what was stored of it is taken up first."""
+        entry = self._entry
+        task, order = entry.status.task, entry.order
+        journal = self._store.journal(task)
+        tells = await asyncio.to_thread(stored_tells, journal)
+        checkpoint = await self._store.checkpoint(task)
+        loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
+        await self._wait_for_devices()
+        if self._cancelled:
+            await self._end(TaskPhase.CANCELLED, "cancelled before it began")
+            return
+        coordinator = Coordinator(self._identity, task, self._prepared.terms, self._entropy, tells)
+        self._run = run = add(coordinator, journal)
+        run.give(loop.order())
+        failure = ""
+        async for outcome in run.reports():
+            if isinstance(outcome, TaskFailed):
+                failure = outcome.reason
+            else:
+                await self._follow(loop, run, outcome)
+        if loop.done is not None:
+            await self._finish(loop.done)
+        elif failure:
+            await self._end(TaskPhase.FAILED, failure)
+        else:
+            await self._end(TaskPhase.CANCELLED, "cancelled by an operator")
+
+    async def _wait_for_devices(self) -> None:
+        cohort = self._entry.order.cohort
+        detail = f"waits for {cohort.least} devices that compute {self._entry.order.algorithm}"
+        progress = self._entry.progress.now(TaskPhase.WAITING, detail)
+        await self._board.step(self._entry, progress, "waiting")
+
+    async def _follow(self, loop: TaskLoop, run: TaskRun, outcome: TaskOutcome) -> None:
+        """Note what was reported; where it ends an order, give the next one."""
+        progress, event = self._entry.progress.after(outcome)
+        following = loop.react(outcome)
+        state = None if following is None else loop.checkpoint()
+        await self._board.step(self._entry, progress, event, _metrics(outcome), state)
+        if following is not None:
+            run.give(following)
+
+    async def _finish(self, done: Done) -> None:
+        progress = self._entry.progress.now(TaskPhase.DONE, "done")
+        await self._board.end(self._entry, progress, dict(done.metrics), encode_arrays(done.result))
+
+    async def _end(self, phase: TaskPhase, detail: str) -> None:
+        await self._board.end(self._entry, self._entry.progress.now(phase, detail))
+
+
+def _metrics(outcome: TaskOutcome) -> Mapping[str, float]:
+    """Return what is public about an outcome, as numbers for people."""
+    match outcome:
+        case SumDone():
+            survivors = float(len(outcome.survivors))
+            return {"survivors": survivors, "weight_sum": float(outcome.weight_sum)}
+        case TellSpread():
+            return {"sent_to": float(outcome.sent_to), "learnt": float(outcome.learnt)}
+    return {}

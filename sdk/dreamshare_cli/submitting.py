@@ -1,0 +1,49 @@
+"""From a settings file that a person wrote to the order that travels."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+from dreamshare.algorithms.catalog import config_from, config_json_of
+from dreamshare.algorithms.trees import Tree
+from dreamshare.errors import ConfigError
+from dreamshare.protocol.messages import Cohort, Deadlines, Submit
+
+
+def read_order(
+    algorithm: str,
+    path: Path | None,
+    cohort: Cohort,
+    deadlines: Deadlines,
+    seed: int,
+    name: str,
+) -> Submit:
+    """Return the order; fields that the file leaves out take the algorithm's defaults.
+
+    Raises:
+        ConfigError: unknown algorithm, or a file that is not what it should be.
+    """
+    values = {} if path is None else _read(path)
+    try:
+        config = config_from(algorithm, values)
+    except ConfigError as error:
+        raise ConfigError(f"{algorithm if path is None else path}: {error}") from None
+    registered, canonical = config_json_of(config)
+    return Submit(registered, canonical, cohort, deadlines, seed, name)
+
+
+def _read(path: Path) -> dict[str, Tree]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"cannot read {path}: {reason}") from None
+    try:
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} is neither TOML nor JSON as its name says: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no table of settings")
+    return values

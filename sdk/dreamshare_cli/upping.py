@@ -1,0 +1,152 @@
+"""What `dreamshare up` does: settings, a development federation where there is none, the service.
+
+Events with `--json`, one object a line on standard output:
+    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "store": "sqlite:///…"}
+    {"event": "report", "number": 1, "name": "round", "status": {…}, "metrics": {…}}
+    {"event": "stopped"}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dreamshare.clock import SystemClock
+from dreamshare.errors import ConfigError
+from dreamshare.protocol.messages import TaskReport
+from dreamshare.settings import default_text
+from dreamshare.transport.grpc import GrpcListener
+from dreamshare.transport.tls import TlsFiles
+from dreamshare_aggregator.config import AggregatorConfig, load_config
+from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.store import open_store
+from dreamshare_cli.exits import Exit
+from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder
+from dreamshare_cli.operating import report_fields, report_line
+from dreamshare_cli.output import Output
+from dreamshare_crypto.entropy import SystemEntropy
+from dreamshare_crypto.identity import Identity
+
+_SCHEME = "grpcs"
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What the command line says; None leaves it to the settings file."""
+
+    config: Path | None
+    federation: Path
+    listen: str | None
+    store: str | None
+    capture: Path | None
+    as_json: bool
+
+
+def print_default() -> None:
+    """Print the commented default settings."""
+    sys.stdout.write(default_text(AggregatorConfig))
+
+
+def run_up(options: UpOptions) -> Exit:
+    """Run the aggregator until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigError: settings, identity, address or database are unusable.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    output = Output(options.as_json)
+    config = _settle(options, output)
+    return asyncio.run(_serve(config, options, output))
+
+
+def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
+    """Return the settings that count: the file's or a development federation's, then options."""
+    if options.config is not None:
+        config = load_config(options.config)
+    else:
+        folder = FederationFolder(options.federation)
+        if not folder.exists():
+            folder.create(options.listen or DEFAULT_LINK, SystemEntropy(), SystemClock().now())
+            output.show(
+                {"event": "created", "federation": str(folder.folder)},
+                f"made a development federation in {folder.folder}",
+            )
+        config = AggregatorConfig(listen=(folder.link(),), identity=folder.aggregator)
+        config = dataclasses.replace(config, store=f"sqlite:///{folder.folder / 'rounds.db'}")
+    if options.listen is not None:
+        config = dataclasses.replace(config, listen=(options.listen,))
+    if options.store is not None:
+        config = dataclasses.replace(config, store=options.store)
+    if options.capture is not None:
+        config = dataclasses.replace(config, capture=options.capture)
+    return config
+
+
+async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -> Exit:
+    identity = Identity.load(config.identity)
+    tls = TlsFiles(identity.tls.chain_pem, identity.tls.key_pem.reveal(), identity.tls.roots_pem)
+    listeners = [GrpcListener(_address(url), tls) for url in config.listen]
+    aggregator = Aggregator(
+        listeners,
+        open_store(config.store),
+        identity,
+        Surroundings(capture=config.capture),
+        lambda report: _show(output, report),
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with aggregator:
+        links = [
+            f"{_SCHEME}://{_address(url).rpartition(':')[0]}:{listener.port}"
+            for url, listener in zip(config.listen, listeners, strict=True)
+        ]
+        _greet(options, config, links, output)
+        stopping = asyncio.create_task(stop.wait())
+        serving = asyncio.create_task(aggregator.wait())
+        await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if serving.done():
+            serving.result()
+        serving.cancel()
+    output.show({"event": "stopped"}, "stopped; unfinished tasks go on at the next start")
+    return Exit.OK
+
+
+def _greet(options: UpOptions, config: AggregatorConfig, links: list[str], output: Output) -> None:
+    joined = ", ".join(links)
+    lines = [f"listening on {joined}; Ctrl-C stops it"]
+    if options.config is None:
+        lines += [
+            f"a device joins:  dreamshare enrol device NAME --federation {options.federation}",
+            f"a task starts:   dreamshare run submit ALGORITHM --federation {options.federation}",
+        ]
+    if config.capture is not None:
+        lines.append(f"everything that is received is written to {config.capture}")
+    output.show({"event": "listening", "links": links, "store": config.store}, "\n".join(lines))
+
+
+def _show(output: Output, report: TaskReport) -> None:
+    fields = report_fields(report)
+    fields["name"] = fields.pop("event")
+    task = report.status.task.hex()[:8]
+    output.show({"event": "report", **fields}, f"{task} {report_line(report)}")
+
+
+def _address(url: str) -> str:
+    """Return host:port of a grpcs URL; raises ConfigError on another one."""
+    try:
+        parts = urlsplit(url if "://" in url else f"{_SCHEME}://{url}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{url!r} is not an address: {error}") from None
+    if parts.scheme != _SCHEME or host is None or port is None:
+        raise ConfigError(f"{url!r} is not an address like grpcs://0.0.0.0:7443")
+    return parts.netloc
