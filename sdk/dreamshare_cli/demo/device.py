@@ -17,13 +17,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from dreamshare.algorithms.baselines import balanced, independent
-from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Floats, InputGradient, Learner
 from dreamshare.learning.measures import measure
 from dreamshare.learning.objectives import DreamObjective, FitObjective
@@ -31,53 +29,10 @@ from dreamshare.learning.torch import TorchLearner
 from dreamshare.settings import Scalar
 from dreamshare.updates import PublicArray
 from dreamshare_cli.demo import nets
+from dreamshare_cli.demo.device_settings import DeviceSettings
 from dreamshare_cli.demo.digits import CLASSES, device_data
 from dreamshare_cli.demo.setting import codream_config, net_seed
 from dreamshare_edge.equipment import Equipment
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceSettings:
-    """The table `[learner.settings]` of a demo's agent.
-
-    Attributes:
-        device: 0-based number of the device.
-        devices: how many there are.
-        seed: of the split and the first weights.
-        cycles: CoDream cycles of the run, so that companions take as many steps.
-        notes: file for the companions' figures.
-    """
-
-    device: int
-    devices: int
-    seed: int
-    cycles: int
-    notes: Path
-
-    def as_table(self) -> Mapping[str, Scalar]:
-        """Return the table; `read` is the inverse."""
-        return {
-            "device": self.device,
-            "devices": self.devices,
-            "seed": self.seed,
-            "cycles": self.cycles,
-            "notes": str(self.notes),
-        }
-
-    @classmethod
-    def read(cls, table: Mapping[str, Scalar]) -> DeviceSettings:
-        """Return the settings; raises ConfigError where one is missing or of another type."""
-
-        def whole(name: str) -> int:
-            value = table.get(name)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise ConfigError(f"learner.settings.{name} is {value!r}; give a whole number")
-            return value
-
-        notes = table.get("notes")
-        if not isinstance(notes, str):
-            raise ConfigError(f"learner.settings.notes is {notes!r}; name a file")
-        return cls(whole("device"), whole("devices"), whole("seed"), whole("cycles"), Path(notes))
 
 
 def make_equipment(table: Mapping[str, Scalar]) -> Equipment:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
@@ -47,6 +46,8 @@ class Digits:
 
 def load() -> Digits:
     """Return the digits in the fixed division: 1,000 to train, 297 to choose, 500 to test."""
+    from sklearn.datasets import load_digits  # takes a second: not where constants alone are read
+
     raw = load_digits()
     x_NCHW = (raw.images.astype(np.float32) / 8.0 - 1.0)[:, None]
     y_N = raw.target.astype(np.int64)

@@ -25,7 +25,7 @@ class ClientResult:
         id: the device's id, 32 hex digits.
         name: what people call it, e.g. "device-1".
         architecture: of its net, e.g. "VGG-like".
-        examples: its training digits.
+        examples, tested: its training digits, and the test digits it was measured on.
         parameters: of its net.
         before: accuracy after local warm-up, when the sharing began.
         independent: of a copy that trained on with local data alone, as many steps.
@@ -42,6 +42,7 @@ class ClientResult:
     name: str
     architecture: str
     examples: int
+    tested: int
     parameters: int
     before: float | None
     independent: float | None
@@ -68,7 +69,6 @@ class DemoResult:
         seconds: wall time from the command to the last report.
         secure_aggregation: see `confirm`.
         seed: of everything.
-        test_examples: held-out digits that each accuracy was measured on.
         out: the folder.
     """
 
@@ -80,7 +80,6 @@ class DemoResult:
     seconds: float
     secure_aggregation: bool
     seed: int
-    test_examples: int
     out: str
 
     def __post_init__(self) -> None:
@@ -121,6 +120,11 @@ class DemoResult:
     def bytes_down_per_client(self) -> int:
         """Mean over the survivors."""
         return round(sum(c.bytes_down for c in self.survivors) / len(self.survivors))
+
+    @property
+    def test_examples(self) -> int:
+        """Held-out digits that each accuracy was measured on, the fewest of any survivor."""
+        return min(c.tested for c in self.survivors)
 
     def to_json(self, indent: int | None = None) -> str:
         """Return one JSON object; accuracies with two decimals."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dreamshare_cli.demo.pictures import Gallery
+from dreamshare_cli.demo.gallery import Gallery
 from dreamshare_cli.demo.result import ClientResult, DemoResult
 
 KINDS = ("VGG-like", "ResNet-like", "WideResNet-like", "MobileNet-like")
@@ -20,6 +20,7 @@ def client(
         name=f"device-{number}",
         architecture=KINDS[(number - 1) % len(KINDS)],
         examples=300 + number,
+        tested=500,
         parameters=11_000 * number,
         before=start,
         independent=start + cycles if alive else None,
@@ -54,7 +55,6 @@ def result(devices: int = 4, *, lost: int = 0, cycles: int = 5) -> DemoResult:
         seconds=61.25,
         secure_aggregation=True,
         seed=0,
-        test_examples=500,
         out="demo-made-up",
     )
 

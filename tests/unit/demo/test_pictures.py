@@ -7,11 +7,12 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from tests.unit.demo import made_up
 
 from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.gallery import Gallery
 from dreamshare_cli.demo.palette import DARK, LIGHT, Palette
-from dreamshare_cli.demo.pictures import Gallery, accuracy_png, dreams_png
+from dreamshare_cli.demo.pictures import accuracy_png, dreams_png
+from tests.unit.demo import made_up
 
 
 def picture(png: bytes) -> Image.Image:

@@ -8,12 +8,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from tests.unit.demo import made_up
 
 from dreamshare_cli.demo.disclosure import disclose
 from dreamshare_cli.demo.palette import DARK, LIGHT
 from dreamshare_cli.demo.report import Pictures, gain_text, megabytes, report_html
 from dreamshare_cli.demo.result import DemoResult
+from tests.unit.demo import made_up
 
 PICTURES = Pictures(*(f"picture {n}".encode() for n in range(8)))
 VOID = {"meta", "img", "source", "br"}

@@ -6,10 +6,10 @@ import dataclasses
 import json
 
 import pytest
-from tests.unit.demo import made_up
 
 from dreamshare.errors import ConfigError
 from dreamshare_cli.demo.result import confirm
+from tests.unit.demo import made_up
 
 
 def test_means_are_over_the_devices_that_were_alive_at_the_end() -> None:

@@ -1,0 +1,1 @@
+"""`dreamshare demo`: a federation of processes on one machine, on real handwritten digits."""

@@ -1,0 +1,57 @@
+"""The table `[learner.settings]` of a demo's agent: written by the demo, read by the agent.
+
+Rules: nothing heavy is imported here, because the demo's own process computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamshare.errors import ConfigError
+from dreamshare.settings import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What one device is told about itself.
+
+    Attributes:
+        device: 0-based number of the device.
+        devices: how many there are.
+        seed: of the split and the first weights.
+        cycles: CoDream cycles of the run, so that companions take as many steps.
+        notes: file for the companions' figures.
+    """
+
+    device: int
+    devices: int
+    seed: int
+    cycles: int
+    notes: Path
+
+    def as_table(self) -> Mapping[str, Scalar]:
+        """Return the table; `read` is the inverse."""
+        return {
+            "device": self.device,
+            "devices": self.devices,
+            "seed": self.seed,
+            "cycles": self.cycles,
+            "notes": str(self.notes),
+        }
+
+    @classmethod
+    def read(cls, table: Mapping[str, Scalar]) -> DeviceSettings:
+        """Return the settings; raises ConfigError where one is missing or of another type."""
+
+        def whole(name: str) -> int:
+            value = table.get(name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise ConfigError(f"learner.settings.{name} is {value!r}; give a whole number")
+            return value
+
+        notes = table.get("notes")
+        if not isinstance(notes, str):
+            raise ConfigError(f"learner.settings.notes is {notes!r}; name a file")
+        return cls(whole("device"), whole("devices"), whole("seed"), whole("cycles"), Path(notes))

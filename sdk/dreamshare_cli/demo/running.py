@@ -1,0 +1,63 @@
+"""Runs a demo in this process's event loop: display, signals, files, closing words."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from rich.console import Console
+
+from dreamshare.clock import SystemClock
+from dreamshare_cli.demo.course import Course, DemoFailed, Finished
+from dreamshare_cli.demo.live import Display, LiveTable, PlainLines
+from dreamshare_cli.demo.options import DemoOptions
+from dreamshare_cli.demo.processes import ChildDied
+from dreamshare_cli.exits import Exit
+from dreamshare_crypto.entropy import SystemEntropy
+
+
+def run_demo(options: DemoOptions, *, as_json: bool, began: float) -> int:
+    """Run a demo to its end and print what came of it; return the exit code."""
+    display: Display
+    display = LiveTable(Console(stderr=True)) if sys.stderr.isatty() else PlainLines(sys.stderr)
+    course = Course(options, display, SystemClock(), SystemEntropy(), began)
+    try:
+        with display:
+            finished = asyncio.run(_until_stopped(course))
+    except (ChildDied, DemoFailed) as error:
+        print(f"dreamshare: {error}", file=sys.stderr)
+        return Exit.FAILED
+    if finished is None:
+        told = f"stopped; {course.so_far()}; what there is lies in {options.out}"
+        print(told, file=sys.stderr)
+        return Exit.INTERRUPTED
+
+    from dreamshare_cli.demo.ending import ending
+    from dreamshare_cli.demo.publish import publish
+
+    published = publish(options.out, finished.result, finished.gallery, _command(options))
+    print(ending(finished.result, published), file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(finished.result.to_json(), flush=True)
+    return Exit.OK
+
+
+async def _until_stopped(course: Course) -> Finished | None:
+    """Return what the course gives, or None where a signal stopped it."""
+    running = asyncio.create_task(course.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        return None
+
+
+def _command(options: DemoOptions) -> str:
+    parts = [f"dreamshare demo --devices {options.devices} --seed {options.seed}"]
+    parts.append(f"--cycles {options.cycles}")
+    if options.drop:
+        parts.append("--drop")
+    return " ".join(parts)
