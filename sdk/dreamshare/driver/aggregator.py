@@ -21,7 +21,7 @@ from dreamshare.driver.reception import receive
 from dreamshare.driver.stream import converse
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.waiting import at_most, stop
-from dreamshare.errors import DreamshareError, PeerProtocolError, TransportError
+from dreamshare.errors import DreamshareError, LocalProtocolError, PeerProtocolError, TransportError
 from dreamshare.ids import NO_TASK, PartyId, TaskId
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
@@ -88,7 +88,8 @@ class AggregatorDriver:
         self._closed = asyncio.Event()
 
     async def start(self) -> None:
-        """Bind every listener; raises ConfigError where one cannot."""
+        """Bind every listener, for `run` and `add`; raises ConfigError where one cannot."""
+        self._failed = asyncio.get_running_loop().create_future()
         for listener in self._listeners:
             await listener.start()
 
@@ -99,14 +100,16 @@ class AggregatorDriver:
             OSError: a journal cannot be written.
             DreamshareError: a task's owner gave it an order that has no place.
         """
-        self._failed = asyncio.get_running_loop().create_future()
+        failed = self._failed
+        if failed is None:
+            raise LocalProtocolError("an aggregator's driver is started before it runs")
         for listener in self._listeners:
             self._spawn(self._listen(listener))
         closed = asyncio.ensure_future(self._until_closed())
         try:
-            await asyncio.wait({closed, self._failed}, return_when=asyncio.FIRST_COMPLETED)
-            if self._failed.done():
-                self._failed.result()
+            await asyncio.wait({closed, failed}, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                failed.result()
         finally:
             await stop(closed, *self._jobs)
             for listener in self._listeners:
@@ -130,7 +133,7 @@ class AggregatorDriver:
     # ---- tasks -----------------------------------------------------------------------------------
 
     def add(self, coordinator: Coordinator, journal: Journal) -> TaskRun:
-        """Begin a task; devices that are here are introduced to it at once. While `run` runs."""
+        """Begin a task; devices that are here are introduced to it at once. After `start`."""
         run = TaskRun(coordinator, journal, self._clock, self._post, self._front.evidence)
         self._tasks[run.task] = run
         self._spawn(self._serve(run))

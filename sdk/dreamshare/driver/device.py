@@ -116,6 +116,8 @@ class DeviceDriver:
         finally:
             self._timer.cancel()
             await stop(serving, calling, closing, *self._work.values())
+            self._idle.set()
+            self._closed.set()
             self._outcomes.put_nowait(None)
 
     async def outcomes(self) -> AsyncIterator[DeviceOutcome]:

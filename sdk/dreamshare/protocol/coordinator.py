@@ -19,24 +19,10 @@ from dataclasses import replace
 
 from dreamshare.errors import LocalProtocolError
 from dreamshare.ids import PartyId, SessionId, TaskId
-from dreamshare.protocol import messages, outcomes
+from dreamshare.protocol import events, messages, outcomes
 from dreamshare.protocol.attendance import Attendance
-from dreamshare.protocol.border import crypto_border
-from dreamshare.protocol.epochs import must_renew
-from dreamshare.protocol.events import (
-    Asked,
-    Close,
-    CoordinatorEffect,
-    CoordinatorInput,
-    Departed,
-    Finished,
-    HeardFrom,
-    Joined,
-    KeepTell,
-    Report,
-    SendTo,
-    Told,
-)
+from dreamshare.protocol.epochs import Epochs
+from dreamshare.protocol.events import CoordinatorEffect, CoordinatorInput, Report, SendTo
 from dreamshare.protocol.orders import OpenSum, OpenTell, Order
 from dreamshare.protocol.phases import (
     COORDINATOR_LEGAL,
@@ -85,16 +71,11 @@ class Coordinator:
         terms.epoch(1)
         self.task = task
         self.phase: CoordinatorPhase = Gathering()
-        self._identity = identity
         self._terms = terms
-        self._entropy = entropy
+        self._epochs = Epochs(identity, task, terms, entropy)
         self._devices = Attendance(terms.algorithm)
         self._tells = Tells(tells)
         self._order: Order | None = None
-        self._failed_setups = 0
-        self._epoch = 0
-        self._rounds = 0  # of the running epoch, when it began
-        self._roster: tuple[PartyId, ...] = ()  # likewise
 
     @property
     def deadline(self) -> float | None:
@@ -132,9 +113,9 @@ class Coordinator:
             ConfigError: the order is not one that the terms declare.
         """
         check_legal(COORDINATOR_LEGAL, self.phase, event)
-        if isinstance(event, Asked | Told) and self._order is not None:
+        if isinstance(event, events.Asked | events.Told) and self._order is not None:
             raise LocalProtocolError("an order is open; wait for its report")
-        if isinstance(event, Asked):
+        if isinstance(event, events.Asked):
             self._terms.check(event)
         if isinstance(self.phase, Over):
             return ()
@@ -142,34 +123,34 @@ class Coordinator:
 
     def _react(self, event: CoordinatorInput, now: float) -> Effects:
         match event:
-            case Joined(device, algorithms, fresh):
+            case events.Joined(device, algorithms, fresh):
                 back = fresh or not self._devices.is_here(device)
                 self._devices.joined(device, algorithms, fresh)
                 if back:
                     yield from self._forward(sa2.Returned(device), now)
-            case Departed(device):
+            case events.Departed(device):
                 self._devices.departed(device)
                 if device in self.members:
                     yield Report(outcomes.DeviceDropped(device))
                 yield from self._without(device, now)
-            case HeardFrom(device, messages.Sa2(stage, body)):
+            case events.HeardFrom(device, messages.Sa2(stage, body)):
                 yield from self._forward(sa2.Arrived(device, stage, body), now)
-            case HeardFrom(device, messages.Declined(code, round_)):
+            case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield Report(outcomes.DeviceDeclined(device, code, round_))
                 if round_ is None and code is not RefusalCode.J1:
                     self._devices.refused(device)
                 if round_ in (None, self.round):
                     yield from self._without(device, now)
-            case HeardFrom(device, messages.TellDone(number)):
+            case events.HeardFrom(device, messages.TellDone(number)):
                 yield from self._heard_position(device, number, now)
-            case Asked():
+            case events.Asked():
                 self._order = OpenSum(event)
-            case Told(plan):
+            case events.Told(plan):
                 chained = self._tells.add(plan)
                 self._order = OpenTell(plan)
                 if chained is not None:
-                    yield KeepTell(self._tells.count, chained)
-            case Finished(outcome):
+                    yield events.KeepTell(self._tells.count, chained)
+            case events.Finished(outcome):
                 if isinstance(self.phase, Summing):
                     yield from self._last_words(sa2.Cancelled(), now)
                 yield from self._close(outcome, now)
@@ -206,12 +187,7 @@ class Coordinator:
         if isinstance(self._order, OpenTell):
             yield from self._tell(None, willing, now)
             return
-        self._epoch = max(self._epoch + 1, int(now * 1000))
-        terms = self._terms.epoch(self._order.asked.sums)
-        with crypto_border():
-            server = SecaggServer(
-                self._identity, self.task, self._epoch, terms, self._entropy, willing, now
-            )
+        server = self._epochs.begin(willing, self._order.asked.sums, now)
         self.phase = SettingUp(server)
         yield from self._translate(server.start(now), now)
 
@@ -222,7 +198,7 @@ class Coordinator:
             yield from self._tell(server, here, now)
             return
         waiting = sum(d not in here for d in self._devices.willing())
-        if must_renew(server, self._terms, len(self._roster), len(here), waiting, now):
+        if self._epochs.must_renew(server, len(here), waiting, now):
             yield from self._last_words(sa2.Abandoned(), now)
             yield Report(outcomes.EpochEnded("renewed"))
             self.phase = Gathering()
@@ -231,10 +207,10 @@ class Coordinator:
             yield from self._tell(server, tuple(filter(self._is_behind, here)), now)
             return
         plan = order.plan(self._tells.last_hash)
-        encoding = self._terms.encoding(order.asked.fields, order.asked.weight_cap)
+        encoding = self._terms.encoding(order.asked.fields)
         times = self._terms.deadlines
         opened = sa2.Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
-        self.phase = Summing(server, plan, self._rounds - server.rounds_left)
+        self.phase = Summing(server, plan, self._epochs.next_round(server))
         yield from self._forward(opened, now)
 
     # ---- tells -----------------------------------------------------------------------------------
@@ -330,10 +306,9 @@ class Coordinator:
     def _session_ready(self, session: SessionId, members: tuple[PartyId, ...]) -> Effects:
         if isinstance(self.phase, SettingUp):
             server = self.phase.server
-            self._failed_setups = 0
-            self._rounds, self._roster = server.rounds_left, members
             self.phase = Ready(server)
-            yield Report(outcomes.EpochStarted(session, members, self._rounds))
+            rounds = self._epochs.ready(server, members)
+            yield Report(outcomes.EpochStarted(session, members, rounds))
 
     def _summed(self, summed: sa2.Summed, now: float) -> Effects:
         order, phase = self._order, self.phase
@@ -341,7 +316,7 @@ class Coordinator:
             return
         self.phase = Ready(phase.server)
         self._order = None
-        done = order.done(summed, len(self._roster))
+        done = order.done(summed, len(self._epochs.roster))
         if done is None:
             yield from self._fail("every device answered with weight 0: nothing is shared", now)
         else:
@@ -369,10 +344,10 @@ class Coordinator:
         yield Report(outcomes.EpochEnded(reason))
         self.phase = replace(phase, server=None) if isinstance(phase, Telling) else Gathering()
         if isinstance(phase, SettingUp):
-            self._failed_setups += 1
-            if self._failed_setups > self._terms.retries:
+            failures = self._epochs.failed()
+            if failures > self._terms.retries:
                 yield from self._fail(
-                    f"{self._failed_setups} epoch set-ups in a row failed, the last one because "
+                    f"{failures} epoch set-ups in a row failed, the last one because "
                     f"of {reason}: see which devices declined, and why",
                     now,
                 )
@@ -387,7 +362,7 @@ class Coordinator:
         yield from self._last_words(sa2.Abandoned(), now)
         yield SendTo(self._devices.here(), messages.TaskClosed(outcome))
         self.phase = Over(outcome)
-        yield Close()
+        yield events.Close()
 
 
 def _ids(devices: Iterable[bytes]) -> tuple[PartyId, ...]:

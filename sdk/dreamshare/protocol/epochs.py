@@ -1,47 +1,98 @@
-"""When an epoch begins and when the next one must follow (docs/protocol.md, 4.11, 13.1)."""
+"""A task's epochs, one after the other: when one begins, and when the next must follow.
+
+Rules:
+- an epoch's number grows with the clock, so that a coordinator that lost its memory never offers
+  one that devices have seen (docs/protocol.md, 10, O2);
+- an epoch is renewed between rounds only (13.1), before a round could outlive it, or when a batch
+  of devices waits (4.11).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.terms import TaskTerms
+from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.graph import derive_parameters
+from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.server import SecaggServer
 
 
-def least_active(terms: TaskTerms, members: int) -> int:
-    """Return A_min for a roster of this size (4.4)."""
-    epoch = terms.epoch(1)
-    with crypto_border():
-        derived = derive_parameters(
-            n=members,
-            gamma_ppm=epoch.gamma_ppm,
-            delta_ppm=epoch.delta_ppm,
-            sigma=epoch.sigma,
-            eta=epoch.eta,
-            a_min_ppm=epoch.a_min_ppm,
-            least_cohort=epoch.least_cohort,
-        )
-    return derived.a_min
+class Epochs:
+    """Begins epochs and knows what the running one began with.
 
-
-def must_renew(
-    server: SecaggServer, terms: TaskTerms, members: int, here: int, waiting: int, now: float
-) -> bool:
-    """Say whether the next round needs another epoch.
-
-    Args:
-        server: the running epoch, no round open.
-        terms: the task's.
-        members: how many devices the epoch began with.
-        here: how many of the devices that the next round is open to are connected.
-        waiting: how many willing devices are connected and not among those.
-        now: Unix seconds.
+    Attributes:
+        roster: who was in the running epoch when it was ready.
     """
-    longest = terms.deadlines.collect_s + terms.deadlines.reveal_s
-    if server.rounds_left == 0 or server.deadline is None or server.deadline - now < longest:
-        return True
-    if here < least_active(terms, members):
-        return True
-    batch = max(1, -(-members // 10))
-    room = terms.cohort.most - here
-    return min(waiting, room) >= batch and here + waiting >= terms.cohort.least
+
+    def __init__(
+        self, identity: Identity, task: TaskId, terms: TaskTerms, entropy: Entropy
+    ) -> None:
+        self.roster: tuple[PartyId, ...] = ()
+        self._identity = identity
+        self._task = task
+        self._terms = terms
+        self._entropy = entropy
+        self._number = 0
+        self._rounds = 0
+        self._failures = 0
+
+    def begin(self, candidates: Sequence[PartyId], sums: int, now: float) -> SecaggServer:
+        """Return the machine of a new epoch for a task that still needs `sums` sums."""
+        self._number = max(self._number + 1, int(now * 1000))
+        terms = self._terms.epoch(sums)
+        with crypto_border():
+            return SecaggServer(
+                self._identity, self._task, self._number, terms, self._entropy, candidates, now
+            )
+
+    def ready(self, server: SecaggServer, members: tuple[PartyId, ...]) -> int:
+        """The set-up went well; return how many rounds the epoch has."""
+        self.roster = members
+        self._rounds = server.rounds_left
+        self._failures = 0
+        return self._rounds
+
+    def failed(self) -> int:
+        """The set-up failed; return how many in a row did."""
+        self._failures += 1
+        return self._failures
+
+    def next_round(self, server: SecaggServer) -> int:
+        """Return the number that the next round of the running epoch has."""
+        return self._rounds - server.rounds_left
+
+    def must_renew(self, server: SecaggServer, here: int, waiting: int, now: float) -> bool:
+        """Say whether the next round needs another epoch.
+
+        Args:
+            server: the running epoch, no round open.
+            here: how many of the devices that the next round is open to are connected.
+            waiting: how many willing devices are connected and not among those.
+            now: Unix seconds.
+        """
+        times, cohort = self._terms.deadlines, self._terms.cohort
+        longest = times.collect_s + times.reveal_s
+        if server.rounds_left == 0 or server.deadline is None or server.deadline - now < longest:
+            return True
+        if here < self._least_active():
+            return True
+        batch = max(1, -(-len(self.roster) // 10))
+        return min(waiting, cohort.most - here) >= batch and here + waiting >= cohort.least
+
+    def _least_active(self) -> int:
+        """A_min of the running epoch (4.4)."""
+        terms = self._terms.epoch(1)
+        with crypto_border():
+            derived = derive_parameters(
+                n=len(self.roster),
+                gamma_ppm=terms.gamma_ppm,
+                delta_ppm=terms.delta_ppm,
+                sigma=terms.sigma,
+                eta=terms.eta,
+                a_min_ppm=terms.a_min_ppm,
+                least_cohort=terms.least_cohort,
+            )
+        return derived.a_min

@@ -19,39 +19,9 @@ from dataclasses import replace
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
-from dreamshare.protocol.events import (
-    Close,
-    Compute,
-    Computed,
-    ComputeFailed,
-    Connected,
-    Emit,
-    Heard,
-    Interrupted,
-    Learn,
-    LearnFailed,
-    Learnt,
-    ParticipantEffect,
-    ParticipantInput,
-    Persist,
-    Send,
-    Stop,
-)
-from dreamshare.protocol.messages import (
-    Declined,
-    RoundOpening,
-    Sa2,
-    TaskClosed,
-    TellDone,
-    TellOrder,
-)
-from dreamshare.protocol.outcomes import (
-    RoundAborted,
-    RoundDeclined,
-    RoundDone,
-    TaskOver,
-    TellLearnt,
-)
+from dreamshare.protocol import events, messages, outcomes
+from dreamshare.protocol.events import Emit, ParticipantEffect, ParticipantInput, Send
+from dreamshare.protocol.messages import Declined, TellDone
 from dreamshare.protocol.permits import Permits, refusal_of
 from dreamshare.protocol.phases import (
     PARTICIPANT_LEGAL,
@@ -65,10 +35,8 @@ from dreamshare.protocol.phases import (
     Resting,
     check_legal,
 )
-from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.plan import RoundPlan, signed_fields
 from dreamshare.protocol.position import TellPosition
-from dreamshare.updates import Field
-from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.graph import Floor
@@ -158,37 +126,37 @@ class Participant:
 
     def _react(self, event: ParticipantInput, now: float) -> Effects:
         match event:
-            case Heard(Sa2(stage, body)):
+            case events.Heard(messages.Sa2(stage, body)):
                 if stage in (sa2.Stage.ROUND_ABORT, sa2.Stage.ROUND_RESULT):
                     self._drop_held()
                 yield from self._forward(sa2.Received(stage, body), now)
-            case Heard(RoundOpening() as opening):
+            case events.Heard(messages.RoundOpening() as opening):
                 yield from self._open(opening, now)
-            case Heard(TellOrder() as order):
+            case events.Heard(messages.TellOrder() as order):
                 yield from self._tell(order, now)
-            case Heard(TaskClosed(outcome)):
+            case events.Heard(messages.TaskClosed(outcome)):
                 yield from self._leave(now)
-                yield Emit(TaskOver(self.task, outcome))
-                yield Close()
-            case Connected():
+                yield Emit(outcomes.TaskOver(self.task, outcome))
+                yield events.Close()
+            case events.Connected():
                 yield Send(TellDone(self._position.learnt))
-            case Computed() as done:
+            case events.Computed() as done:
                 yield from self._computed(done, now)
-            case ComputeFailed() as failed:
+            case events.ComputeFailed() as failed:
                 yield from self._compute_failed(failed, now)
-            case Learnt() | LearnFailed():
+            case events.Learnt() | events.LearnFailed():
                 yield from self._learning_ended(event, now)
-            case Interrupted(text):
+            case events.Interrupted(text):
                 yield from self._interrupt(text, now)
             case sa2.Ticked():
                 yield from self._forward(event, now)
             case sa2.Abandoned():
                 yield from self._leave(now)
-                yield Close()
+                yield events.Close()
 
     # ---- rounds ----------------------------------------------------------------------------------
 
-    def _open(self, opening: RoundOpening, now: float) -> Effects:
+    def _open(self, opening: messages.RoundOpening, now: float) -> Effects:
         if isinstance(self.phase, Learning):
             self.phase = replace(self.phase, held=opening)
             return
@@ -212,7 +180,7 @@ class Participant:
     def _compute(self, order: sa2.Compute, now: float) -> Effects:
         """SA-2 committed to the round: use the slot, join a running computation, or order one."""
         plan = self._asked
-        fields = None if plan is None else _fields(plan, order.params)
+        fields = None if plan is None else signed_fields(plan, order.params)
         if plan is None or fields is None:
             text = "the plan's fields are not those of the signed parameters"
             failed = sa2.ComputeFailed(order.round, RefusalCode.E1)
@@ -223,13 +191,13 @@ class Participant:
         self.phase = Computing(order.round, order.payload_hash, fields)
         match slot:
             case Prepared(payload_hash, update) if payload_hash == order.payload_hash:
-                yield from self._computed(Computed(payload_hash, update), now)
+                yield from self._computed(events.Computed(payload_hash, update), now)
             case Pending(payload_hash) if payload_hash == order.payload_hash:
                 return
             case _:
-                yield Compute(order.payload_hash, plan, fields, order.params.weight_cap)
+                yield events.Compute(order.payload_hash, plan, fields, order.params.weight_cap)
 
-    def _computed(self, done: Computed, now: float) -> Effects:
+    def _computed(self, done: events.Computed, now: float) -> Effects:
         match self.phase:
             case Computing(round_, payload_hash, fields) if payload_hash == done.payload_hash:
                 try:
@@ -244,7 +212,7 @@ class Participant:
             case Resting(Pending(payload_hash)) if payload_hash == done.payload_hash:
                 self.phase = Resting(Prepared(payload_hash, done.update))
 
-    def _compute_failed(self, failed: ComputeFailed, now: float) -> Effects:
+    def _compute_failed(self, failed: events.ComputeFailed, now: float) -> Effects:
         match self.phase:
             case Computing(round_, payload_hash, _) if payload_hash == failed.payload_hash:
                 self.phase = Resting()
@@ -256,15 +224,15 @@ class Participant:
         match self.phase:
             case Computing(round_, _, _):
                 self.phase = Resting()
-                yield Stop()
+                yield events.Stop()
                 yield from self._forward(sa2.ComputeFailed(round_, RefusalCode.S6), now, text)
             case Learning() | Resting(Pending()):
                 self.phase = Resting()
-                yield Stop()
+                yield events.Stop()
 
     # ---- tells -----------------------------------------------------------------------------------
 
-    def _tell(self, order: TellOrder, now: float) -> Effects:
+    def _tell(self, order: messages.TellOrder, now: float) -> Effects:
         if isinstance(self.phase, Learning):
             return  # the acknowledgement that follows brings whatever comes next
         if not self._position.follows(order):
@@ -273,7 +241,7 @@ class Participant:
         refused = refusal_of(self._permits, order.plan)
         if refused is not None:
             yield Send(Declined(refused[0], None))
-            yield Emit(RoundDeclined(self.task, None, *refused))
+            yield Emit(outcomes.RoundDeclined(self.task, None, *refused))
             return
         if isinstance(self.phase, Computing):  # the coordinator has moved on
             failed = sa2.ComputeFailed(self.phase.round, RefusalCode.S6)
@@ -281,23 +249,23 @@ class Participant:
         tell_hash = order.plan.payload().hash
         if tell_hash != self._position.heard_hash:
             self._position = self._position.hear(tell_hash)
-            yield Persist(self._position.heard_record())
+            yield events.Persist(self._position.heard_record())
         self.phase = Learning(order.number, tell_hash, order.plan.step)
-        yield Learn(order.number, order.plan)
+        yield events.Learn(order.number, order.plan)
 
-    def _learning_ended(self, event: Learnt | LearnFailed, now: float) -> Effects:
+    def _learning_ended(self, event: events.Learnt | events.LearnFailed, now: float) -> Effects:
         phase = self.phase
         if not isinstance(phase, Learning) or phase.number != event.number:
             return
         self.phase = Resting()
-        if isinstance(event, LearnFailed):
+        if isinstance(event, events.LearnFailed):
             yield Send(Declined(RefusalCode.S6, None))
-            yield Emit(RoundDeclined(self.task, None, RefusalCode.S6, event.text))
+            yield Emit(outcomes.RoundDeclined(self.task, None, RefusalCode.S6, event.text))
             return
         self._position = self._position.learn()
-        yield Persist(self._position.learnt_record())
+        yield events.Persist(self._position.learnt_record())
         yield Send(TellDone(event.number))
-        yield Emit(TellLearnt(self.task, event.number, phase.step))
+        yield Emit(outcomes.TellLearnt(self.task, event.number, phase.step))
         if phase.held is not None:
             yield from self._open(phase.held, now)
 
@@ -312,7 +280,7 @@ class Participant:
         for effect in self._core.handle(event, now):
             match effect:
                 case sa2.Send(stage, body):
-                    yield Send(Sa2(stage, body))
+                    yield Send(messages.Sa2(stage, body))
                 case sa2.Compute():
                     yield from self._compute(effect, now)
                 case sa2.Refuse(code, round_, why):
@@ -332,7 +300,7 @@ class Participant:
             case Computing(mine, _, _) | Answering(mine, _) if round_ == mine:
                 yield from self._rest()
         yield Send(Declined(code, round_))
-        yield Emit(RoundDeclined(self.task, round_, code, text))
+        yield Emit(outcomes.RoundDeclined(self.task, round_, code, text))
 
     def _closed(self, round_: int, reason: sa2.AbortReason | None) -> Effects:
         plan = self._asked
@@ -342,9 +310,9 @@ class Participant:
             case Answering(mine, slot) if mine == round_:
                 self.phase = Resting(None if reason is None else slot)
         if reason is not None:
-            yield Emit(RoundAborted(self.task, round_, reason))
+            yield Emit(outcomes.RoundAborted(self.task, round_, reason))
         elif plan is not None:
-            yield Emit(RoundDone(self.task, round_, plan.algorithm, plan.step, plan.cycle))
+            yield Emit(outcomes.RoundDone(self.task, round_, plan.algorithm, plan.step, plan.cycle))
 
     # ---- leaving ---------------------------------------------------------------------------------
 
@@ -360,12 +328,12 @@ class Participant:
         """Say that an open round ends here, because another one or no session came after it."""
         match self.phase:
             case Computing(round_, _, _) | Answering(round_, _):
-                yield Emit(RoundAborted(self.task, round_, sa2.AbortReason.RESTARTED))
+                yield Emit(outcomes.RoundAborted(self.task, round_, sa2.AbortReason.RESTARTED))
 
     def _rest(self) -> Effects:
         """Leave the open round; stop what it computes. Learning goes on."""
         if isinstance(self._slot(), Pending):
-            yield Stop()
+            yield events.Stop()
         if not isinstance(self.phase, Learning):
             self.phase = Resting()
 
@@ -373,21 +341,7 @@ class Participant:
         busy = isinstance(self.phase, Learning) or isinstance(self._slot(), Pending)
         self.phase = Gone()
         if busy:
-            yield Stop()
+            yield events.Stop()
         for effect in self._core.handle(sa2.Abandoned(), now):
             if isinstance(effect, sa2.Persist | sa2.Keep | sa2.Forget):
                 yield effect
-
-
-def _fields(plan: RoundPlan, params: Params) -> tuple[Field, ...] | None:
-    """Return the plan's fields with the signed bounds and bits, or None where they disagree."""
-    if len(plan.field_names) != len(params.fields):
-        return None
-    fields = tuple(
-        Field(name, shape, bound=signed.clip, bits=signed.bits)
-        for name, shape, signed in zip(
-            plan.field_names, plan.field_shapes, params.fields, strict=True
-        )
-    )
-    agree = all(f.size == signed.dims for f, signed in zip(fields, params.fields, strict=True))
-    return fields if agree else None

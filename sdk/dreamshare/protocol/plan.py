@@ -16,7 +16,8 @@ from dataclasses import field as dataclass_field
 import numpy as np
 
 from dreamshare.errors import ConfigError
-from dreamshare.updates import PublicArray
+from dreamshare.updates import Field, PublicArray
+from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.secagg.events import Payload
 
@@ -81,3 +82,17 @@ class RoundPlan:
                 little.tobytes(),
             ]
         return hash_parts("sa2/v1/payload", *parts)
+
+
+def signed_fields(plan: RoundPlan, params: Params) -> tuple[Field, ...] | None:
+    """Return the plan's fields with the signed bounds and bits, or None where they disagree."""
+    if len(plan.field_names) != len(params.fields):
+        return None
+    fields = tuple(
+        Field(name, shape, bound=signed.clip, bits=signed.bits)
+        for name, shape, signed in zip(
+            plan.field_names, plan.field_shapes, params.fields, strict=True
+        )
+    )
+    agree = all(f.size == signed.dims for f, signed in zip(fields, params.fields, strict=True))
+    return fields if agree else None

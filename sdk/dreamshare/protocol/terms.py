@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.events import Asked
@@ -34,7 +34,7 @@ class TaskTerms:
         steps: fields of each step that is summed, by step name, with greatest bounds.
         cohort: least and most members of a roster, least survivors of a sum.
         deadlines: seconds for set-up, collecting and revealing.
-        weight_caps: W of each step; 1.0 where a step is not named.
+        weight_cap: W of every step, > 0.
         grace_s: seconds to wait for more devices once the least are here; 0 starts at once.
         life_s: seconds that an epoch lives, 1..86,400.
         gamma_ppm: colluding fraction that the roster withstands, millionths.
@@ -46,7 +46,7 @@ class TaskTerms:
     steps: Mapping[str, tuple[Field, ...]]
     cohort: Cohort
     deadlines: Deadlines = Deadlines()
-    weight_caps: Mapping[str, float] = field(default_factory=dict)
+    weight_cap: float = 1.0
     grace_s: float = 2.0
     life_s: int = 86_400
     gamma_ppm: int = 50_000
@@ -76,10 +76,6 @@ class TaskTerms:
             if not holds:
                 raise ConfigError(f"task terms: {text}")
 
-    def weight_cap(self, step: str) -> float:
-        """W of a step."""
-        return self.weight_caps.get(step, 1.0)
-
     def epoch(self, sums: int) -> EpochTerms:
         """Return the terms of an epoch for a task that still needs `sums` sums (4.11).
 
@@ -108,7 +104,7 @@ class TaskTerms:
         except ParameterError as error:
             raise ConfigError(f"task terms: {error}") from error
 
-    def encoding(self, fields: tuple[Field, ...], weight_cap: float) -> Params:
+    def encoding(self, fields: tuple[Field, ...]) -> Params:
         """Return how a round encodes these fields, but for what its session adds (12.1).
 
         Raises:
@@ -124,7 +120,7 @@ class TaskTerms:
                 u_min=0,
                 d=0,
                 l2_clip=0.0,
-                weight_cap=weight_cap,
+                weight_cap=self.weight_cap,
                 noise_variance=0.0,
                 noise_scale=0.0,
                 tail=0,
@@ -147,13 +143,13 @@ class TaskTerms:
                 raise ConfigError(
                     f"step {step!r}: bound {f.bound} of {f.name} is above the declared {most.bound}"
                 )
-        if asked.weight_cap != self.weight_cap(step):
+        if asked.weight_cap != self.weight_cap:
             raise ConfigError(
-                f"step {step!r}: weight cap {asked.weight_cap}, declared {self.weight_cap(step)}"
+                f"step {step!r}: weight cap {asked.weight_cap}, declared {self.weight_cap}"
             )
 
     def _template(self) -> tuple[TemplateStep, ...]:
         return tuple(
-            TemplateStep(self.algorithm, step, self.encoding(fields, self.weight_cap(step)))
+            TemplateStep(self.algorithm, step, self.encoding(fields))
             for step, fields in sorted(self.steps.items())
         )

@@ -1,0 +1,191 @@
+"""Between what is learnt and what is agreed: the one module that knows both Ask and RoundPlan.
+
+Rules:
+- on the aggregator a `TaskLoop` turns an algorithm's state into orders for the coordinator, and the
+  coordinator's reports into the next state; it is pure, and its checkpoint is bytes;
+- on a device `CatalogWork` turns a plan back into an Ask and runs the registered algorithm on it:
+  code never travels, a plan names what is run;
+- a plan says everything that a computation depends on but the device's own data and weights; bounds
+  and bits come from the signed parameters, never from the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, Tell
+from dreamshare.algorithms.catalog import algorithm_from, entry_of
+from dreamshare.algorithms.checkpoint import decode_state, encode_state
+from dreamshare.errors import ConfigError, LocalProtocolError
+from dreamshare.learning.base import Data, Learner
+from dreamshare.protocol.events import Asked, Compute, Finished, Learn, Told
+from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.protocol.outcomes import SumDone, TaskOutcome, TellSpread
+from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.terms import TaskTerms
+from dreamshare.updates import Field, Update
+
+Order = Asked | Told | Finished
+"""What a task's owner tells the coordinator."""
+
+Lookup = Callable[[str, bytes], Algorithm[object]]
+"""(name, canonical JSON of the config) -> algorithm; raises ConfigError where it is unknown."""
+
+
+def plan_of(algorithm: str, config: bytes, wanted: Ask | Tell) -> RoundPlan:
+    """Return the plan that asks devices for this; draw and last Tell are the coordinator's."""
+    fields = wanted.fields if isinstance(wanted, Ask) else ()
+    return RoundPlan(
+        algorithm=algorithm,
+        step=wanted.step,
+        config=config,
+        cycle=wanted.cycle,
+        tensors=wanted.tensors,
+        field_names=tuple(f.name for f in fields),
+        field_shapes=tuple(f.shape for f in fields),
+    )
+
+
+def ask_of(plan: RoundPlan, fields: tuple[Field, ...], weight_cap: float) -> Ask:
+    """Return what a plan asks a device for; `sums`, the aggregator's affair, is 1 here."""
+    return Ask(plan.step, fields, plan.tensors, 1, plan.cycle, weight_cap)
+
+
+def tell_of(plan: RoundPlan) -> Tell:
+    """Return what a Tell's plan tells a device."""
+    return Tell(plan.step, plan.tensors, 0, plan.cycle)
+
+
+def order_of(algorithm: str, config: bytes, wanted: Ask | Tell | Done) -> Order:
+    """Return what the coordinator is told when an algorithm wants this."""
+    match wanted:
+        case Ask():
+            plan = plan_of(algorithm, config, wanted)
+            return Asked(plan, wanted.fields, wanted.weight_cap, wanted.sums)
+        case Tell():
+            return Told(plan_of(algorithm, config, wanted))
+        case Done():
+            return Finished("done")
+
+
+def terms_of(algorithm: Algorithm[object], cohort: Cohort, deadlines: Deadlines) -> TaskTerms:
+    """Return the terms of a task that runs this algorithm.
+
+    Raises:
+        ConfigError: cohort or deadlines are out of range.
+    """
+    first = algorithm.plan(algorithm.init(np.random.default_rng(0)))
+    cap = first.weight_cap if isinstance(first, Ask) else 1.0
+    return TaskTerms(algorithm.name, algorithm.steps(), cohort, deadlines, cap)
+
+
+class TaskLoop:
+    """An algorithm at work on the aggregator: report in, next order out.
+
+        loop = TaskLoop(algorithm, config, seed)
+        order = loop.order()                        # for the coordinator
+        while (order := loop.react(report)) ...     # None: this report changes nothing
+
+    Args:
+        algorithm: what is run.
+        config: canonical JSON of its config, as it goes into every plan.
+        seed: of the first state's randomness, public, >= 0.
+        checkpoint: a stored state to go on from.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm[object],
+        config: bytes,
+        seed: int = 0,
+        checkpoint: bytes | None = None,
+    ) -> None:
+        """Begin, or go on.
+
+        Raises:
+            ConfigError: the checkpoint is not one of this algorithm.
+        """
+        self._algorithm = algorithm
+        self._config = config
+        self._state = algorithm.init(np.random.default_rng(seed))
+        if checkpoint is not None:
+            self._state = decode_state(checkpoint, type(self._state))
+        self._wanted = algorithm.plan(self._state)
+
+    @property
+    def done(self) -> Done | None:
+        """The public result, once the algorithm is done."""
+        return self._wanted if isinstance(self._wanted, Done) else None
+
+    @property
+    def cycle(self) -> int:
+        """The algorithm's outer counter, as of what it wants now; -1 once it is done."""
+        return -1 if isinstance(self._wanted, Done) else self._wanted.cycle
+
+    def order(self) -> Order:
+        """Return what is wanted now; the same until a report has changed it."""
+        return order_of(self._algorithm.name, self._config, self._wanted)
+
+    def react(self, outcome: TaskOutcome) -> Order | None:
+        """Merge a coordinator's report; return the next order, or None where it ends no order.
+
+        Raises:
+            LocalProtocolError: the report answers something else than what was ordered.
+        """
+        match outcome, self._wanted:
+            case SumDone(mean=mean), Ask():
+                crowd = Crowd(outcome.roster, len(outcome.survivors))
+            case TellSpread(), Tell():
+                mean, crowd = {}, Crowd(outcome.sent_to, outcome.learnt)
+            case ((SumDone() | TellSpread()), _):
+                raise LocalProtocolError("a report that answers no order of this task")
+            case _:
+                return None
+        self._state = self._algorithm.merge(self._state, mean, crowd)
+        self._wanted = self._algorithm.plan(self._state)
+        return self.order()
+
+    def checkpoint(self) -> bytes:
+        """Return the state as bytes; whoever starts from it is told the same orders."""
+        return encode_state(self._state)
+
+
+class CatalogWork:
+    """What a device computes: the registered algorithm that a plan names, and nothing else.
+
+    Args:
+        algorithms: names that may run here.
+        lookup: where algorithms come from.
+
+    Raises:
+        ConfigError: a name is not registered.
+    """
+
+    def __init__(self, algorithms: Sequence[str], lookup: Lookup | None = None) -> None:
+        if lookup is None:
+            for name in algorithms:
+                entry_of(name)
+        self._names = frozenset(algorithms)
+        self._lookup = lookup or algorithm_from
+
+    def compute(
+        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
+    ) -> Update:
+        """Return the answer to a round.
+
+        Raises:
+            ConfigError: algorithm, config or step are not known here.
+        """
+        ask = ask_of(order.plan, order.fields, order.weight_cap)
+        return self._algorithm(order.plan).local(ask, learner, data, rng)
+
+    def learn(self, order: Learn, learner: Learner, data: Data, rng: np.random.Generator) -> None:
+        """Learn from a Tell; ConfigError as above."""
+        self._algorithm(order.plan).local(tell_of(order.plan), learner, data, rng)
+
+    def _algorithm(self, plan: RoundPlan) -> Algorithm[object]:
+        if plan.algorithm not in self._names:
+            raise ConfigError(f"this device does not compute {plan.algorithm}")
+        return self._lookup(plan.algorithm, plan.config)

@@ -1,0 +1,34 @@
+"""Many devices in one process: the real machines and drivers, a memory network, a manual clock.
+
+    result = simulate(
+        CodreamConfig(...),
+        [SimulatedDevice(learner, data) for learner, data in ...],
+        cohort=Cohort(least=4, most=4),
+    )
+    print(result.metrics, result.reports)
+
+Rules:
+- there is no second path: what runs here runs over a network too, masks and signatures included;
+- devices compute one after the other in the calling thread, so a run repeats exactly under one seed
+  (as far as the learners do);
+- time stands still while anything is done and jumps to the next deadline when nothing is: an hour
+  of waiting takes no time, and a run that can go no further is an error, not a hang.
+"""
+
+from dreamshare.simulate.jumping import SimulationStalled
+from dreamshare.simulate.run import simulate
+from dreamshare.simulate.values import (
+    Kill,
+    SimulatedDevice,
+    SimulationOptions,
+    SimulationResult,
+)
+
+__all__ = (
+    "Kill",
+    "SimulatedDevice",
+    "SimulationOptions",
+    "SimulationResult",
+    "SimulationStalled",
+    "simulate",
+)

@@ -1,0 +1,163 @@
+"""One simulated run: an authority, an aggregator, devices, a task, until the task is over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from dreamshare.algorithms.base import Done
+from dreamshare.algorithms.catalog import config_json_of
+from dreamshare.binding import CatalogWork, TaskLoop, terms_of
+from dreamshare.clock import ManualClock
+from dreamshare.driver.aggregator import AggregatorDriver
+from dreamshare.driver.waiting import first_of
+from dreamshare.errors import ConfigError, DreamshareError
+from dreamshare.ids import PartyId, TaskId
+from dreamshare.protocol.coordinator import Coordinator
+from dreamshare.protocol.events import KeepEvidence
+from dreamshare.protocol.journal import MemoryJournal
+from dreamshare.protocol.messages import Cohort, ControlError, Reply, Request
+from dreamshare.protocol.outcomes import SumDone, TaskFailed, TaskOutcome
+from dreamshare.simulate.device import VirtualDevice
+from dreamshare.simulate.jumping import JumpingSelector
+from dreamshare.simulate.values import SimulatedDevice, SimulationOptions, SimulationResult
+from dreamshare.transport.memory import MemoryNetwork
+from dreamshare_crypto.authority import Authority
+from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.entropy import SeededEntropy
+
+
+def simulate(
+    config: object,
+    devices: Sequence[SimulatedDevice],
+    *,
+    cohort: Cohort,
+    seed: int = 0,
+    options: SimulationOptions | None = None,
+) -> SimulationResult:
+    """Run one task to its end. It blocks; call it from a thread where an event loop is running.
+
+    Args:
+        config: of a registered algorithm, or a pair (name, canonical JSON) for `options.lookup`.
+        devices: who takes part.
+        cohort: as in a submitted task.
+        seed: of keys, jitter and the algorithm's first state; the same seed, the same run.
+        options: see `SimulationOptions`.
+
+    Raises:
+        ConfigError: config, cohort or devices do not fit together.
+        SimulationStalled: the run could not go on.
+        DreamshareError: the task failed; the text is the coordinator's.
+    """
+    chosen = options or SimulationOptions()
+    if len(devices) < cohort.least:
+        raise ConfigError(f"{len(devices)} devices; the cohort needs at least {cohort.least}")
+    name, config_json = config if isinstance(config, tuple) else config_json_of(config)
+    algorithm = chosen.lookup(name, config_json)
+    terms = terms_of(algorithm, cohort, chosen.deadlines)
+    clock = ManualClock()
+    entropy = SeededEntropy(f"dreamshare simulation {seed}".encode())
+    authority = Authority.create(
+        entropy.fork("federation").draw(16), entropy.fork("authority"), clock.now()
+    )
+    keys = entropy.fork("parties")
+    identity = authority.issue(Role.AGGREGATOR, "aggregator", keys, clock.now())
+    work = CatalogWork((name,), chosen.lookup)
+    deaths = {kill.device: kill.at_answer for kill in chosen.kills}
+    virtual = tuple(
+        VirtualDevice(
+            authority.issue(Role.DEVICE, f"device {i}", keys, clock.now()),
+            device,
+            work,
+            name,
+            chosen.floor,
+            entropy.fork(f"device {i}"),
+            deaths.get(i),
+        )
+        for i, device in enumerate(devices)
+    )
+    task = TaskId(entropy.fork("task").draw(16))
+    coordinator = Coordinator(identity, task, terms, entropy.fork("coordinator"))
+    network = MemoryNetwork(clock)
+    aggregator = AggregatorDriver([network.listener()], identity, clock, _Front(), chosen.observer)
+    run = _Run(clock, network, aggregator, virtual, chosen)
+    loop = TaskLoop(algorithm, config_json, seed)
+    with asyncio.Runner(loop_factory=run.new_event_loop) as runner:
+        return runner.run(run.run(loop, coordinator))
+
+
+class _Run:
+    """A simulation while it lasts."""
+
+    def __init__(
+        self,
+        clock: ManualClock,
+        network: MemoryNetwork,
+        aggregator: AggregatorDriver,
+        devices: tuple[VirtualDevice, ...],
+        options: SimulationOptions,
+    ) -> None:
+        self._clock = clock
+        self._started = clock.now()
+        self._network = network
+        self._aggregator = aggregator
+        self._devices = devices
+        self._options = options
+        self._selector = JumpingSelector(clock)
+        self._reports: list[TaskOutcome] = []
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(self._selector)
+
+    async def run(self, loop: TaskLoop, coordinator: Coordinator) -> SimulationResult:
+        await self._aggregator.start()
+        serving = asyncio.ensure_future(self._aggregator.run())
+        for device in self._devices:
+            device.start(self._network, self._clock)
+        try:
+            await first_of(self._follow(loop, coordinator), self._selector.until_stalled())
+        finally:
+            await self._aggregator.close()
+            await serving
+            outcomes = [await device.stop() for device in self._devices]
+        done = loop.done or Done()
+        by_id = {status.device: status for status in self._aggregator.devices()}
+        return SimulationResult(
+            arrays=done.result,
+            metrics=done.metrics,
+            reports=tuple(self._reports),
+            outcomes=tuple(outcomes),
+            statuses=tuple(by_id[device.id] for device in self._devices if device.id in by_id),
+            aggregations=sum(isinstance(report, SumDone) for report in self._reports),
+            simulated_s=self._clock.now() - self._started,
+        )
+
+    async def _follow(self, loop: TaskLoop, coordinator: Coordinator) -> None:
+        run = self._aggregator.add(coordinator, MemoryJournal())
+        run.give(loop.order())
+        async for report in run.reports():
+            self._selector.progress()
+            self._reports.append(report)
+            if self._options.on_report is not None:
+                self._options.on_report(report)
+            if isinstance(report, TaskFailed):
+                raise DreamshareError(f"the task failed: {report.reason}")
+            order = loop.react(report)
+            if order is not None:
+                run.give(order)
+
+
+class _Front:
+    """The front desk of a simulation: nobody asks, nothing is shown."""
+
+    async def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
+        yield Reply(request.number, ControlError("a simulation takes no requests"))
+
+    def device_came(self, device: PartyId) -> None:
+        """Nobody looks."""
+
+    def device_went(self, device: PartyId) -> None:
+        """Nobody looks."""
+
+    def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
+        raise ConfigError(f"a simulated device contradicts itself: {evidence.code}")

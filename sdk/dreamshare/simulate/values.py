@@ -1,0 +1,91 @@
+"""What a simulation is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dreamshare.algorithms.catalog import algorithm_from
+from dreamshare.binding import Lookup
+from dreamshare.driver.front import Observer
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Data, Learner
+from dreamshare.protocol.messages import Deadlines, DeviceStatus
+from dreamshare.protocol.outcomes import DeviceOutcome, TaskOutcome
+from dreamshare.updates import PublicArray
+from dreamshare_crypto.graph import Floor
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedDevice:
+    """One virtual device.
+
+    Attributes:
+        learner: its own; its weights change when it learns.
+        data: its own examples.
+        seed: of its sampling, >= 0; with its place in the list it makes the device's randomness.
+    """
+
+    learner: Learner
+    data: Data
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A device whose process dies for good.
+
+    Attributes:
+        device: its place in the list.
+        at_answer: it dies when it is asked for this answer, counted from 0, in mid-round.
+    """
+
+    device: int
+    at_answer: int
+
+    def __post_init__(self) -> None:
+        if self.device < 0 or self.at_answer < 0:
+            raise ConfigError("a kill counts devices and answers from 0")
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    """What a run may change.
+
+    Attributes:
+        deadlines: of the task's stages.
+        floor: what every device insists on.
+        kills: devices that die on the way.
+        lookup: where algorithms come from; the catalogue by default.
+        observer: sees every frame that the aggregator received.
+        on_report: called with each report of the coordinator, at once.
+    """
+
+    deadlines: Deadlines = Deadlines()
+    floor: Floor = field(default_factory=Floor)
+    kills: Sequence[Kill] = ()
+    lookup: Lookup = algorithm_from
+    observer: Observer | None = None
+    on_report: Callable[[TaskOutcome], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationResult:
+    """What came of a run.
+
+    Attributes:
+        arrays, metrics: of the algorithm's Done.
+        reports: the coordinator's, in order.
+        outcomes: of each device, in order; those of a killed device end early.
+        statuses: of each device, as the aggregator sees it, byte counts included.
+        aggregations: closed masked sums.
+        simulated_s: how far the clock went.
+    """
+
+    arrays: Mapping[str, PublicArray]
+    metrics: Mapping[str, float]
+    reports: tuple[TaskOutcome, ...]
+    outcomes: tuple[tuple[DeviceOutcome, ...], ...]
+    statuses: tuple[DeviceStatus, ...]
+    aggregations: int
+    simulated_s: float
