@@ -168,6 +168,7 @@ class GrpcListener:
         try:
             self._port = self._bind(server)
         except RuntimeError as error:
+            await server.stop(None)
             raise ConfigError(
                 f"cannot listen on {self._address}: is the port taken, or a certificate unusable? "
                 f"({error})"
@@ -200,7 +201,7 @@ class GrpcListener:
 
     async def _serve(self, _requests: object, context: grpc.aio.ServicerContext) -> None:
         names = context.auth_context().get("x509_common_name", [])
-        peer = names[0].decode(errors="replace") if names else None
+        peer = (names[0].decode(errors="replace") if names else "") or None
         if peer is None and self._tls is not None:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the certificate has no name")
         if self._closed:

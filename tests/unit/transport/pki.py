@@ -38,14 +38,14 @@ class Root:
         return cls(key, builder.sign(key, hashes.SHA256()))
 
     def issue(self, common_name: str, *, ends: dt.datetime = ENDS) -> TlsFiles:
-        """Return the files of a party with this CN, good for 127.0.0.1 and localhost."""
+        """Return the files of a party with this CN (or no name at all), good for 127.0.0.1 and localhost."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [
             x509.DNSName("localhost"),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        builder = _builder(subject, self.certificate.subject, key, ends).add_extension(
+        cn = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)] if common_name else []
+        builder = _builder(x509.Name(cn), self.certificate.subject, key, ends).add_extension(
             x509.SubjectAlternativeName(names), critical=False
         )
         return TlsFiles(
