@@ -36,7 +36,7 @@ PLANTS = [
     ("sdk/dreamshare_cli/__init__.py", "import torch", "torch stays"),
     ("sdk/dreamshare/transport/base.py", "import grpc.aio", "gRPC stays"),
     ("edge_agent/dreamshare_edge/log.py", "import rich.console", "terminals, plots"),
-    ("edge_agent/dreamshare_edge/store.py", "import sqlalchemy", "databases and uvloop"),
+    ("edge_agent/dreamshare_edge/store.py", "import sqlalchemy", "databases"),
 ]
 
 

@@ -117,8 +117,8 @@ def _value(tree: Tree, hint: object, load: Load | None, defaults: bool, at: str)
 
 
 def _plain(tree: Tree, hint: object, load: Load | None, defaults: bool, at: str) -> object:
-    if hint is float and type(tree) in (int, float):
-        number = float(typing.cast("float", tree))
+    if hint is float and isinstance(tree, int | float) and not isinstance(tree, bool):
+        number = float(tree)
         if math.isfinite(number):
             return number
     elif hint in (bool, int, str):
