@@ -19,7 +19,7 @@ from dreamshare.binding import TaskLoop, terms_of
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.events import Finished
+from dreamshare.protocol.events import Asked, Finished
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import Submit, TaskPhase
 from dreamshare.protocol.outcomes import SumDone, TaskFailed, TaskOutcome, TellSpread
@@ -84,6 +84,7 @@ class LiveTask:
         self._entropy = entropy
         self._run: TaskRun | None = None
         self._cancelled = False
+        self._failure = ""
 
     def cancel(self) -> None:
         """End the task; an open round is given up."""
@@ -105,19 +106,33 @@ class LiveTask:
             return
         coordinator = Coordinator(self._identity, task, self._prepared.terms, self._entropy, tells)
         self._run = run = add(coordinator, journal)
-        run.give(loop.order())
-        failure = ""
+        self._order(run, loop)
         async for outcome in run.reports():
             if isinstance(outcome, TaskFailed):
-                failure = outcome.reason
+                self._failure = outcome.reason
             else:
                 await self._follow(loop, run, outcome)
-        if loop.done is not None:
+        if self._failure:
+            await self._end(TaskPhase.FAILED, self._failure)
+        elif loop.done is not None:
             await self._finish(loop.done)
-        elif failure:
-            await self._end(TaskPhase.FAILED, failure)
         else:
             await self._end(TaskPhase.CANCELLED, "cancelled by an operator")
+
+    def _order(self, run: TaskRun, loop: TaskLoop) -> None:
+        """Tell the coordinator what is wanted now; what has no place there ends the task."""
+        order = loop.order()
+        try:
+            if isinstance(order, Asked):
+                self._prepared.terms.check(order)
+        except ConfigError as error:
+            self._give_up(run, str(error))
+        else:
+            run.give(order)
+
+    def _give_up(self, run: TaskRun, reason: str) -> None:
+        self._failure = reason
+        run.give(Finished("failed"))
 
     async def _wait_for_devices(self) -> None:
         cohort = self._entry.order.cohort
@@ -128,11 +143,15 @@ class LiveTask:
     async def _follow(self, loop: TaskLoop, run: TaskRun, outcome: TaskOutcome) -> None:
         """Note what was reported; where it ends an order, give the next one."""
         progress, event = self._entry.progress.after(outcome)
-        following = loop.react(outcome)
-        state = None if following is None else loop.checkpoint()
+        state = None
+        try:
+            if loop.react(outcome) is not None:
+                state = loop.checkpoint()
+        except ConfigError as error:  # the algorithm cannot go on from this
+            self._give_up(run, str(error))
         await self._board.step(self._entry, progress, event, _metrics(outcome), state)
-        if following is not None:
-            run.give(following)
+        if state is not None:
+            self._order(run, loop)
 
     async def _finish(self, done: Done) -> None:
         progress = self._entry.progress.now(TaskPhase.DONE, "done")

@@ -66,7 +66,9 @@ class Policy:
     )
     min_bits: int = setting("Coarsest fixed-point resolution in bits, 8 to 20.", default=8)
     max_clip: float = setting(
-        "Largest bound of a coordinate that a round may declare, above 0.", default=1e6
+        "Largest bound of a coordinate that a round may declare, above 0. Counts of examples and "
+        "sums of losses need large ones.",
+        default=1e9,
     )
     max_vector_words: int = setting(
         "Longest masked vector in 64-bit words, 1 or more (4,000,000 words are 32 MB).",
