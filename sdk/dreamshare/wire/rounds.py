@@ -103,7 +103,9 @@ def tell_to_wire(message: TellOrder) -> pb.TellOrder:
 def tell_from_wire(wire: pb.TellOrder) -> TellOrder:
     """Return the message; Tells count from 1."""
     present(wire, "plan")
-    return TellOrder(_number(wire.number), plan_from_wire(wire.plan))
+    if not wire.number:
+        raise refuse("a Tell without its number")
+    return TellOrder(wire.number, plan_from_wire(wire.plan))
 
 
 def closed_to_wire(message: TaskClosed) -> pb.TaskClosed:
@@ -156,11 +158,5 @@ def tell_done_to_wire(message: TellDone) -> pb.TellDone:
 
 
 def tell_done_from_wire(wire: pb.TellDone) -> TellDone:
-    """Return the message."""
-    return TellDone(_number(wire.number))
-
-
-def _number(number: int) -> int:
-    if number == 0:
-        raise refuse("a Tell without its number")
-    return number
+    """Return the message; 0 says that there was no Tell yet."""
+    return TellDone(wire.number)
