@@ -174,9 +174,7 @@ class Hostile:
         """Return what a colluder knows of a round, before its machine forgets it."""
         return self.cohort.parties[number].client.phase.member.vault.open(r)  # type: ignore[union-attr]
 
-    def shares_in(
-        self, number: int, start: RoundStart, survivors: frozenset[int]
-    ) -> Mapping[int, bytes]:
+    def shares_in(self, number: int, start: RoundStart) -> Mapping[int, bytes]:
         """Return the shares by dealer in a device's last answer."""
         body = self.cohort.parties[number].sent(Stage.UNMASK_RESPONSE)[-1]
         response = UnmaskResponse.decode(body, len(start.active))

@@ -1,0 +1,140 @@
+"""All strategies of a hostile aggregator on small cohorts: test 28 of docs/protocol.md section 16.
+
+For each honest device the aggregator chooses the active set it is shown. One (A, U) may collect a
+quorum: devices of that context that were shown U, and the colluders, who sign anything. What then
+opens follows from 7.6: with t answers, s of every device in U and p of every device in A minus U;
+colluders open all of their own. A set of honest devices is *bare* when all masks on the sum of
+their vectors are known or cancel. The strategy's worth is the size of the smallest bare set.
+
+What a device accepts is not modelled here: the product's own checks say it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, combinations, product
+
+import pytest
+
+from dreamshare_crypto.graph import Derived, derive_parameters
+from dreamshare_crypto.secagg import round_checks
+from dreamshare_crypto.secagg.refusals import RoundRefused
+from dreamshare_crypto.secagg.round_messages import RoundStart
+from dreamshare_crypto.secagg.survivor_messages import Survivors
+from tests.sim.secagg.federation import make_params, payload_of
+
+Set = frozenset[int]
+
+
+def subsets(of: Set) -> Iterator[Set]:
+    return (
+        frozenset(c) for c in chain.from_iterable(combinations(of, k) for k in range(len(of) + 1))
+    )
+
+
+def start_of(n: int, active: Set) -> RoundStart:
+    return RoundStart(bytes(32), 0, n, active, payload_of("x").hash, make_params(), 0)
+
+
+def accepts_start(n: int, device: int, active: Set, derived: Derived) -> bool:
+    start = start_of(n, active)
+    try:
+        round_checks.check_start_own(start, device)
+        round_checks.check_start_active(start, derived)
+    except RoundRefused:
+        return False
+    return True
+
+
+def accepts_survivors(n: int, device: int, active: Set, chosen: Set, derived: Derived) -> bool:
+    start = start_of(n, active)
+    shown = Survivors(bytes(32), 0, start.context(), n, chosen)
+    try:
+        round_checks.check_survivors_within(shown, start, device)
+        round_checks.check_survivors_enough(shown, derived)
+    except RoundRefused:
+        return False
+    return True
+
+
+def least_bare(
+    shown: dict[int, Set], context: Set, chosen: Set, revealing: Set, colluders: Set, t: int
+) -> int | None:
+    """Return the size of the smallest bare set of honest devices, None when there is none.
+
+    `shown` is each honest device's active set; equal sets are one round context.
+    """
+    enough = len(revealing | colluders) >= t
+    s_open = chosen if enough else frozenset()
+    p_open = colluders | (context - chosen if enough else frozenset())
+    component: dict[int, Set] = {}
+    for device in shown:
+        # Everything that must be in a sum with `device` for its unopened pair masks to cancel.
+        together, fringe, bare = {device}, [device], True
+        while fringe and bare:
+            j = fringe.pop()
+            bare = j in s_open
+            for other in shown[j] - {j}:
+                if other in p_open or j in p_open or other in together:
+                    continue
+                if shown.get(other) != shown[j]:
+                    bare = False
+                    break
+                together.add(other)
+                fringe.append(other)
+        if bare:
+            component[device] = frozenset(together)
+    return min((len(c) for c in component.values()), default=None)
+
+
+def least_crowd(n: int, colluders: Set, derived: Derived) -> int | None:
+    """Return the least honest crowd over all strategies, None when nothing ever opens."""
+    everyone = frozenset(range(n))
+    honest = everyone - colluders
+    choices = {i: [a for a in subsets(everyone) if accepts_start(n, i, a, derived)] for i in honest}
+    least: int | None = None
+    for shown_sets in product(*(choices[i] for i in sorted(honest))):
+        shown = dict(zip(sorted(honest), shown_sets, strict=True))
+        for context in set(shown_sets):
+            members = [i for i in honest if shown[i] == context]
+            for chosen in subsets(context):
+                revealing = frozenset(
+                    i for i in members if accepts_survivors(n, i, context, chosen, derived)
+                )
+                if len(revealing) + len(colluders & chosen) < derived.q:
+                    continue  # nobody reveals without a quorum (Q1)
+                crowd = least_bare(shown, context, chosen, revealing, colluders, derived.t)
+                if crowd is not None:
+                    least = crowd if least is None else min(least, crowd)
+    return least
+
+
+def derived_for(n: int, least_cohort: int = 3, a_min_ppm: int = 0) -> Derived:
+    return derive_parameters(n, 50_000, 100_000, 64, 20, a_min_ppm, least_cohort)
+
+
+@pytest.mark.parametrize(("n", "crowd"), [(3, 3), (4, 2), (5, 3)])
+def test_exhaustive_small(n: int, crowd: int) -> None:
+    """n = 3: u_min - a = 3 - 0. n = 4: 3 - 1. n = 5: 4 - 1. By symmetry one colluder suffices."""
+    derived = derived_for(n)
+    assert derived.u_min - derived.a == crowd
+    colluders = frozenset(range(n - derived.a, n))
+    assert least_crowd(n, colluders, derived) == crowd
+
+
+def test_exhaustive_small_without_colluders() -> None:
+    assert least_crowd(4, frozenset(), derived_for(4)) == 3
+
+
+def test_exhaustive_small_needs_s4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without S4 one device opens alone: the search would notice that the check is gone."""
+    monkeypatch.setattr(round_checks, "check_start_active", lambda start, derived: None)
+    assert least_crowd(4, frozenset({3}), derived_for(4)) == 1
+
+
+def test_exhaustive_small_needs_u3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cohort of 5 asked of n = 5: 4 honest ones, and without U3 a quorum's q - a = 3."""
+    derived = derived_for(5, least_cohort=5, a_min_ppm=1_000_000)
+    assert least_crowd(5, frozenset({4}), derived) == 4
+    monkeypatch.setattr(round_checks, "check_survivors_enough", lambda shown, derived: None)
+    assert least_crowd(5, frozenset({4}), derived) == 3

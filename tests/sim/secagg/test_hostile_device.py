@@ -1,0 +1,335 @@
+"""What the aggregator makes of hostile devices: tests 48 and 51 to 55 of section 16.
+
+n = 5, a = 1, t = q = 4. Device 4 misbehaves. A bad share gives the round up and names nobody:
+decoding and blame are not in this release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dreamshare_crypto.encoding import words_from_bytes, words_to_bytes
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.keys import verify_signature
+from dreamshare_crypto.secagg.epoch_messages import Advertise, Ready, Shares
+from dreamshare_crypto.secagg.events import (
+    AbortReason,
+    Arrived,
+    KeepEvidence,
+    RoundAbandoned,
+    Stage,
+    Summed,
+)
+from dreamshare_crypto.secagg.round_messages import InputReceipt, MaskedInput
+from dreamshare_crypto.secagg.server_phases import ServerPhase
+from dreamshare_crypto.secagg.survivor_messages import UnmaskResponse
+from dreamshare_crypto.shamir import P
+from tests.sim.secagg.harness import Cohort
+
+WORDS = 3  # five 16-bit coordinates over 16 devices make two words, and one for the weight
+
+
+@pytest.fixture
+def cohort() -> Cohort:
+    cohort = Cohort(5)
+    cohort.set_up()
+    return cohort
+
+
+def until(cohort: Cohort, stage: Stage) -> dict[int, bytes]:
+    """Run a round until every device has made its message of `stage`; return them, undelivered."""
+    if cohort.server.phase is ServerPhase.READY:
+        cohort.open()
+    made: dict[int, bytes] = {}
+    while not made or cohort.down:
+        while cohort.down:
+            cohort.give(*cohort.down.pop(0))
+        made |= {number: body for number, s, body in cohort.up if s is stage}
+        moving, cohort.up = [m for m in cohort.up if m[1] is not stage], []
+        for number, s, body in moving:
+            cohort.serve(Arrived(cohort.parties[number].id, s, body))
+    return made
+
+
+def arrive(cohort: Cohort, number: int, stage: Stage, body: bytes) -> tuple[object, ...]:
+    return cohort.serve(Arrived(cohort.parties[number].id, stage, body))
+
+
+def change_words(cohort: Cohort, body: bytes, change: dict[int, int]) -> bytes:
+    """Add to words of device 4's masked vector and sign it anew."""
+    message = MaskedInput.decode(body, 8 * WORDS)
+    words = words_from_bytes(message.vector)
+    added = np.zeros_like(words)
+    for place, value in change.items():
+        added[place] = value
+    words += added  # modulo 2^64, like everything that is masked
+    changed = replace(message, vector=words_to_bytes(words))
+    return changed.sign(cohort.parties[4].identity.signing).encode()
+
+
+# ---- 51, 52: range -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("lane_overflow", {0: 1 << 20}),  # lanes have 21 bits; five devices make 327,675 at most
+        ("lane_overflow_by_little", {0: 5 * 65_535}),
+        ("padding_nonzero", {1: 1 << 42}),  # coordinate 5 of five
+        ("spare_bit", {1: 1 << 63}),
+        ("weight_above_cap", {2: 65_536}),
+    ],
+)
+def test_range(cohort: Cohort, name: str, change: dict[int, int]) -> None:
+    made = until(cohort, Stage.MASKED_INPUT)
+    made[4] = change_words(cohort, made[4], change)
+    for number, body in made.items():
+        arrive(cohort, number, Stage.MASKED_INPUT, body)
+    cohort.pump()
+    assert cohort.outcome() == RoundAbandoned(0, AbortReason.RANGE, answered=True)
+    assert not any(isinstance(effect, Summed) for effect in cohort.server_effects)
+
+
+def test_lane_carry_is_no_extra_power(cohort: Cohort) -> None:
+    """2^b - 1 in lane 0 is -1 there and +1 in lane 1: what an honest-looking vector could say too.
+
+    A step is 2/65,535 of the clip 1.0 (12.3, 12.5).
+    """
+    made = until(cohort, Stage.MASKED_INPUT)
+    made[4] = change_words(cohort, made[4], {0: 2**21 - 1})
+    for number, body in made.items():
+        arrive(cohort, number, Stage.MASKED_INPUT, body)
+    cohort.pump()
+    ended = cohort.outcome()
+    assert isinstance(ended, Summed)
+    moved = ended.sums[0] - cohort.expected_sum(0, range(5))
+    np.testing.assert_allclose(moved, np.array([-2, 2, 0, 0, 0]) / 65_535, atol=1e-9)
+
+
+# ---- 53, 54: vectors -----------------------------------------------------------------------------
+
+
+def test_two_vectors_one_round(cohort: Cohort) -> None:
+    """The first counts; both signed receipts are evidence against the device."""
+    made = until(cohort, Stage.MASKED_INPUT)
+    arrive(cohort, 4, Stage.MASKED_INPUT, made[4])
+    second = change_words(cohort, made[4], {0: 1})
+    (evidence,) = arrive(cohort, 4, Stage.MASKED_INPUT, second)
+    assert isinstance(evidence, KeepEvidence)
+    assert evidence.device == cohort.parties[4].id
+    assert evidence.first != evidence.second
+    ik = cohort.parties[4].identity.signing.public
+    for proof in (evidence.first, evidence.second):
+        verify_signature(ik, InputReceipt.LABEL, proof[:-64], proof[-64:])
+        assert proof[:68] == evidence.first[:68]  # the same session, round and context
+    for number in range(4):
+        arrive(cohort, number, Stage.MASKED_INPUT, made[number])
+    cohort.pump()
+    ended = cohort.outcome()
+    assert isinstance(ended, Summed)
+    np.testing.assert_allclose(ended.sums[0], cohort.expected_sum(0, range(5)), atol=1e-9)
+
+
+def test_vector_twice_is_counted_once(cohort: Cohort) -> None:
+    made = until(cohort, Stage.MASKED_INPUT)
+    for number, body in made.items():
+        assert not any(
+            isinstance(e, KeepEvidence) for e in arrive(cohort, number, Stage.MASKED_INPUT, body)
+        )
+        if number < 4:
+            assert arrive(cohort, number, Stage.MASKED_INPUT, body) == ()
+    cohort.pump()
+    ended = cohort.outcome()
+    assert isinstance(ended, Summed)
+    np.testing.assert_allclose(ended.sums[0], cohort.expected_sum(0, range(5)), atol=1e-9)
+
+
+def test_vector_after_fixed(cohort: Cohort) -> None:
+    """Late vectors are not even read: no evidence, no count, and the sum is without them."""
+    made = until(cohort, Stage.MASKED_INPUT)
+    for number in range(4):
+        arrive(cohort, number, Stage.MASKED_INPUT, made[number])
+    cohort.pass_deadline(lambda number, stage: stage is not Stage.AGREE)
+    assert cohort.server.phase is ServerPhase.AGREEING
+    assert arrive(cohort, 4, Stage.MASKED_INPUT, made[4]) == ()
+    assert arrive(cohort, 4, Stage.MASKED_INPUT, change_words(cohort, made[4], {0: 1})) == ()
+    assert cohort.server.counts == {}
+
+
+@pytest.mark.parametrize("fault", ["length", "context", "session", "round", "signature", "other"])
+def test_vector_refused(cohort: Cohort, fault: str) -> None:
+    made = until(cohort, Stage.MASKED_INPUT)
+    signing = cohort.parties[4].identity.signing
+    message = MaskedInput.decode(made[4], 8 * WORDS)
+    match fault:
+        case "length":
+            message = replace(message, vector=message.vector + bytes(8)).sign(signing)
+        case "context":
+            message = replace(message, context=bytes(32)).sign(signing)
+        case "session":
+            message = replace(message, session=bytes(32)).sign(signing)
+        case "round":
+            message = replace(message, round=1).sign(signing)
+        case "signature":
+            message = message.sign(cohort.parties[3].identity.signing)
+        case "other":
+            message = MaskedInput.decode(made[3], 8 * WORDS)  # another device's, taken over
+    assert arrive(cohort, 4, Stage.MASKED_INPUT, message.encode()) == ()
+    codes = {"length": RefusalCode.M1, "context": RefusalCode.U1}
+    assert cohort.server.counts == {codes.get(fault, RefusalCode.M2): 1}
+
+
+# ---- 47 to 49, 55: answers -----------------------------------------------------------------------
+
+
+def changed_response(cohort: Cohort, body: bytes, **changes: object) -> bytes:
+    response = replace(UnmaskResponse.decode(body, 5), **changes)  # type: ignore[arg-type]
+    return response.sign(cohort.parties[4].identity.signing).encode()
+
+
+def answer_with(cohort: Cohort, made: dict[int, bytes], body: bytes) -> object:
+    """Deliver device 4's answer first, then those of 0 to 2: t = 4 in all."""
+    arrive(cohort, 4, Stage.UNMASK_RESPONSE, body)
+    for number in range(3):
+        arrive(cohort, number, Stage.UNMASK_RESPONSE, made[number])
+    return cohort.outcome()
+
+
+def test_bad_share_gives_the_round_up(cohort: Cohort) -> None:
+    made = until(cohort, Stage.UNMASK_RESPONSE)
+    shares = list(UnmaskResponse.decode(made[4], 5).shares)
+    shares[0] = (1).to_bytes(32, "little")
+    lie = changed_response(cohort, made[4], shares=tuple(shares))
+    ended = answer_with(cohort, made, lie)
+    assert ended == RoundAbandoned(0, AbortReason.BAD_SHARES, answered=True)
+    assert not any(isinstance(effect, KeepEvidence) for effect in cohort.server_effects)
+    assert len(cohort.server.members) == 5
+
+
+def test_share_ge_P(cohort: Cohort) -> None:
+    """P itself is no field element: the answer is refused, and a right one is taken."""
+    made = until(cohort, Stage.UNMASK_RESPONSE)
+    shares = list(UnmaskResponse.decode(made[4], 5).shares)
+    shares[0] = P.to_bytes(32, "little")
+    lie = changed_response(cohort, made[4], shares=tuple(shares))
+    assert arrive(cohort, 4, Stage.UNMASK_RESPONSE, lie) == ()
+    assert cohort.server.counts == {RefusalCode.M1: 1}
+    assert isinstance(answer_with(cohort, made, made[4]), Summed)
+
+
+def test_response_for_other_U(cohort: Cohort) -> None:
+    made = until(cohort, Stage.UNMASK_RESPONSE)
+    lie = changed_response(cohort, made[4], survivors_hash=bytes(32))
+    assert arrive(cohort, 4, Stage.UNMASK_RESPONSE, lie) == ()
+    assert cohort.server.counts == {RefusalCode.U4: 1}
+
+
+def test_two_answers_one_round(cohort: Cohort) -> None:
+    """The first answer counts, the second is evidence (10.2)."""
+    made = until(cohort, Stage.UNMASK_RESPONSE)
+    arrive(cohort, 4, Stage.UNMASK_RESPONSE, made[4])
+    shares = list(UnmaskResponse.decode(made[4], 5).shares)
+    shares[0] = (1).to_bytes(32, "little")
+    lie = changed_response(cohort, made[4], shares=tuple(shares))
+    (evidence,) = arrive(cohort, 4, Stage.UNMASK_RESPONSE, lie)
+    assert isinstance(evidence, KeepEvidence)
+    assert (evidence.first, evidence.second) == (made[4], lie)
+    assert isinstance(answer_with(cohort, made, made[4]), Summed)
+
+
+def test_share_for_a_bad_box() -> None:
+    """Device 4 says that dealer 0's box was bad, and later answers for it all the same."""
+    cohort = Cohort(5)
+    cohort.start()
+    while not any(stage is Stage.READY for _, stage, _ in cohort.up):
+        while cohort.down:
+            cohort.give(*cohort.down.pop(0))
+        if not any(stage is Stage.READY for _, stage, _ in cohort.up):
+            while cohort.up:
+                number, stage, body = cohort.up.pop(0)
+                arrive(cohort, number, stage, body)
+    while cohort.up:
+        number, stage, body = cohort.up.pop(0)
+        if number == 4:
+            ready = Ready.decode(body, 5)
+            claimed = replace(ready, good=ready.good - {1})
+            body = claimed.sign(cohort.parties[4].identity.signing).encode()
+        arrive(cohort, number, stage, body)
+    # t = 4, so min(4 + 1, 4) = 4 other holders: dealer 1 has three and is left out (6.7).
+    assert len(cohort.server.members) == 4
+    assert cohort.parties[1].id not in cohort.server.members
+    assert isinstance(cohort.run_round(), Summed)
+
+
+def test_wrong_commitment_gives_the_round_up() -> None:
+    """48: device 4 commits to other secrets than it deals; the round ends and nobody is named."""
+    cohort = Cohort(5)
+    cohort.start()
+    while cohort.down:
+        cohort.give(*cohort.down.pop(0))
+    bodies = {number: body for number, _, body in cohort.up}
+    cohort.up.clear()
+    signing = cohort.parties[4].identity.signing
+    honest = Advertise.decode(bodies[4], 4)
+    lie = replace(honest, commitments=honest.commitments[::-1]).sign(signing).encode()
+    # The device itself stands by its lie, so that its own roster entry is as it advertised.
+    phase = cohort.parties[4].client.phase
+    cohort.parties[4].client._phase = replace(phase, advertise=lie)
+    for number, body in (bodies | {4: lie}).items():
+        arrive(cohort, number, Stage.ADVERTISE, body)
+    cohort.pump()
+    assert cohort.run_round() == RoundAbandoned(0, AbortReason.BAD_SHARES, answered=True)
+
+
+# ---- set-up --------------------------------------------------------------------------------------
+
+
+def test_two_advertisements(cohort: Cohort) -> None:
+    """The first counts and both are kept (10.2)."""
+    cohort.server = cohort.new_server(epoch=2)
+    cohort.start()
+    while cohort.down:
+        cohort.give(*cohort.down.pop(0))
+    body = next(body for number, _, body in cohort.up if number == 4)
+    arrive(cohort, 4, Stage.ADVERTISE, body)
+    honest = Advertise.decode(body, 4)
+    signing = cohort.parties[4].identity.signing
+    second = replace(honest, nonce_commitment=bytes(32)).sign(signing).encode()
+    (evidence,) = arrive(cohort, 4, Stage.ADVERTISE, second)
+    assert (evidence.first, evidence.second) == (body, second)
+    cohort.pump()
+    assert len(cohort.server.members) == 5
+
+
+def test_advertisement_of_another_device(cohort: Cohort) -> None:
+    cohort.server = cohort.new_server(epoch=2)
+    cohort.start()
+    while cohort.down:
+        cohort.give(*cohort.down.pop(0))
+    body = next(body for number, _, body in cohort.up if number == 3)
+    assert arrive(cohort, 4, Stage.ADVERTISE, body) == ()
+    assert cohort.server.counts == {RefusalCode.M2: 1}
+
+
+def test_shares_not_for_everybody(cohort: Cohort) -> None:
+    """Boxes for too few, twice the same, or oneself are dropped whole; the device is then late."""
+    cohort.server = cohort.new_server(epoch=2)
+    cohort.start()
+    made: dict[int, bytes] = {}
+    while not made:
+        while cohort.down:
+            cohort.give(*cohort.down.pop(0))
+        made = {number: body for number, stage, body in cohort.up if stage is Stage.SHARES}
+        while cohort.up and not made:
+            number, stage, body = cohort.up.pop(0)
+            arrive(cohort, number, stage, body)
+    honest = Shares.decode(made[4], 4)
+    signing = cohort.parties[4].identity.signing
+    boxes = honest.boxes
+    for wrong in (boxes[1:], (boxes[0], boxes[0], *boxes[2:]), ((4, boxes[0][1]), *boxes[1:])):
+        lie = replace(honest, boxes=wrong).sign(signing).encode()
+        assert arrive(cohort, 4, Stage.SHARES, lie) == ()
+    assert cohort.server.counts == {RefusalCode.D1: 3}

@@ -1,0 +1,215 @@
+"""A hostile aggregator against a whole cohort: tests 21 and 25 to 27 of section 16.
+
+Each attack is driven against honest machines, once as they are and once with a single check taken
+out: the second run recovers the target's vector, which shows that the attack is a real one and that
+the check is what stops it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from dreamshare_crypto.errors import RangeError, RefusalCode
+from dreamshare_crypto.secagg import round_checks
+from dreamshare_crypto.secagg.events import Stage
+from dreamshare_crypto.secagg.round_messages import RoundStart
+from dreamshare_crypto.secagg.survivor_messages import Survivors
+from dreamshare_crypto.secret import Secret
+from tests.sim.secagg.federation import make_terms, payload_of, spec_terms
+from tests.sim.secagg.hostile import Hostile, ready_cohort
+
+Shares = dict[tuple[int, int], bytes]
+"""(dealer, holder) -> share of one kind."""
+
+
+def collect(
+    hostile: Hostile, start: RoundStart, shown: Mapping[int, Survivors]
+) -> tuple[Shares, Shares]:
+    """Sort every share that honest devices sent: of p where their set lacks the dealer, else s."""
+    p_shares: Shares = {}
+    s_shares: Shares = {}
+    for holder, survivors in shown.items():
+        if not hostile.cohort.parties[holder].sent(Stage.UNMASK_RESPONSE):
+            continue
+        for dealer, share in hostile.shares_in(holder, start).items():
+            kind = s_shares if dealer in survivors.survivors else p_shares
+            kind[dealer, holder] = share
+    return p_shares, s_shares
+
+
+def opened(hostile: Hostile, shares: Shares, dealer: int) -> Secret | None:
+    """Return a dealer's secret where the shares of it suffice."""
+    return hostile.reconstruct({holder: s for (d, holder), s in shares.items() if d == dealer})
+
+
+# ---- 21 ------------------------------------------------------------------------------------------
+
+
+def isolate_by_bitmaps(hostile: Hostile) -> tuple[RoundStart, RoundStart, dict[int, Survivors]]:
+    """Show device 0 the active set {0} and D, |D| = t - 1, and everybody else all devices.
+
+    The others get bitmaps that keep device 0 and themselves and rotate the exclusion of D, as many
+    as u_min allows. If they answered, s of device 0 and p of every member of D would be open, and
+    with them every mask on device 0's vector.
+    """
+    n, derived = hostile.session.n, hostile.session.derived
+    d_set = list(range(1, derived.t))
+    lonely = hostile.start(active=[0, *d_set])
+    common = hostile.start(payload=payload_of("for everybody else"))
+    hostile.give_start(0, lonely)
+    shown: dict[int, Survivors] = {}
+    turn = 0
+    for number in range(1, n):
+        hostile.give_start(number, common, payload_of("for everybody else"))
+        others = [d for d in d_set if d != number]
+        excluded: set[int] = set()
+        while len(excluded) < min(n - derived.u_min, len(others)):
+            excluded.add(others[turn % len(others)])
+            turn += 1
+        shown[number] = hostile.survivors(common, hostile.everyone - excluded)
+        hostile.give(number, shown[number])
+    return lonely, common, shown
+
+
+@pytest.mark.parametrize("n", [10, 20, 30, 50, 100])
+def test_isolate_by_bitmaps(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No colluders. As it is: no quorum and no share. Without Q1: the target's vector, bare."""
+    hostile = ready_cohort(n, make_terms(rounds=1, n_max=100))
+    q = hostile.session.derived.q
+    lonely, common, shown = isolate_by_bitmaps(hostile)
+    agreed = {number: hostile.agreements(number, s) for number, s in shown.items()}
+    assert None not in agreed.values()  # each signed what it was shown, and nothing else
+
+    def ask() -> None:
+        for number, survivors in shown.items():
+            # Signatures that exist: one's own and others', each under its own signer's set.
+            signers = sorted(survivors.survivors & agreed.keys())[:q]
+            signatures = tuple((signer, agreed[signer]) for signer in signers)
+            request = hostile.agree_set(survivors, ())
+            hostile.give(number, type(request)(request.session, request.round, signatures))
+
+    ask()
+    assert hostile.shares_sent() == 0
+    assert all(p.client.counts.get(RefusalCode.Q1) == 1 for p in hostile.cohort.parties[1:])
+
+    with monkeypatch.context() as without:
+        without.setattr(round_checks, "check_quorum", lambda agree_set, own, session: None)
+        ask()
+    assert hostile.shares_sent() == n - 1
+    p_shares, s_shares = collect(hostile, common, shown)
+    s = opened(hostile, s_shares, 0)
+    pairs = {d: opened(hostile, p_shares, d) for d in sorted(lonely.active - {0})}
+    assert s is not None
+    assert None not in pairs.values()
+    bare = hostile.unmask_one(0, lonely, s, pairs)
+    truth = hostile.cohort.parties[0].vectors[0][0]
+    np.testing.assert_allclose(bare, truth, atol=1e-9)
+
+
+# ---- 25 ------------------------------------------------------------------------------------------
+
+
+def outsider_rctx(hostile: Hostile, lonely_set: list[int]) -> tuple[RoundStart, RoundStart]:
+    """n = 6, a = 1, q = 4, device 5 colludes. Device 0 is shown `lonely_set`, the others all."""
+    lonely = hostile.start(active=lonely_set)
+    common = hostile.start()
+    hostile.give_start(0, lonely)
+    shown = hostile.survivors(common, [0, 2, 3, 4, 5])
+    for number in (2, 3, 4):
+        hostile.give_start(number, common)
+        hostile.give(number, shown)
+        assert hostile.agreements(number, shown) is not None
+    for number in (2, 3, 4):
+        hostile.give(number, hostile.agree_set(shown, [2, 3, 4, 5]))
+    return lonely, common
+
+
+def bare_vector_of_0(hostile: Hostile, lonely: RoundStart, common: RoundStart) -> np.ndarray:
+    """Do what the aggregator and device 5 can do with the answers of 2, 3 and 4."""
+    shown = hostile.survivors(common, [0, 2, 3, 4, 5])
+    p_shares, s_shares = collect(hostile, common, dict.fromkeys((2, 3, 4), shown))
+    known = hostile.secrets_of(5, 0)
+    for dealer, (p_share, s_share) in known.shares.items():
+        p_shares[dealer, 5], s_shares[dealer, 5] = p_share, s_share
+    s, p_1 = opened(hostile, s_shares, 0), opened(hostile, p_shares, 1)
+    assert s is not None
+    assert p_1 is not None
+    assert opened(hostile, p_shares, 2) is None  # device 2 survived
+    pairs = {1: p_1, 5: known.p}
+    return hostile.unmask_one(0, lonely, s, pairs)
+
+
+@pytest.fixture
+def six() -> Hostile:
+    hostile = ready_cohort(6, make_terms())
+    derived = hostile.session.derived
+    assert (derived.a, derived.q, derived.t, derived.a_min) == (1, 4, 4, 4)
+    return hostile
+
+
+def test_outsider_rctx(six: Hostile) -> None:
+    outsider_rctx(six, [0, 1, 5])
+    assert six.cohort.parties[0].refusals() == ["S4"]
+    assert six.cohort.parties[0].sent(Stage.MASKED_INPUT) == []
+
+
+def test_outsider_rctx_without_s4(six: Hostile, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        without.setattr(round_checks, "check_start_active", lambda start, derived: None)
+        lonely, common = outsider_rctx(six, [0, 1, 5])
+    bare = bare_vector_of_0(six, lonely, common)
+    np.testing.assert_allclose(bare, six.cohort.parties[0].vectors[0][0], atol=1e-9)
+
+
+def test_outsider_rctx_of_four(six: Hostile) -> None:
+    """A_min = 4 active devices: one pair mask stays, and nothing can be read."""
+    lonely, common = outsider_rctx(six, [0, 1, 2, 5])
+    with pytest.raises(RangeError):
+        bare_vector_of_0(six, lonely, common)
+
+
+# ---- 26, 27 --------------------------------------------------------------------------------------
+
+
+def test_partition_halves() -> None:
+    hostile = ready_cohort()
+    for half in (range(5), range(5, 10)):
+        start = hostile.start(active=half)
+        for number in half:
+            hostile.give_start(number, start)
+    assert [party.refusals() for party in hostile.cohort.parties] == [["S4"]] * 10
+
+
+@pytest.mark.parametrize("first", range(1, 9))
+def test_partition_overlap(first: int) -> None:
+    """Two active sets of A_min devices and two payloads; device 9 colludes: at most one sum.
+
+    Devices 0..first-1 take the first round context and the other honest ones the second.
+    """
+    hostile = ready_cohort(10, spec_terms())
+    payloads = (payload_of("one"), payload_of("two"))
+    active = (hostile.everyone - {8}, hostile.everyone - {0})
+    starts = tuple(
+        hostile.start(active=a, payload=p) for a, p in zip(active, payloads, strict=True)
+    )
+    honest = ([i for i in range(first) if i != 8], [i for i in range(first, 9) if i != 0])
+    quorums = 0
+    for start, payload, members in zip(starts, payloads, honest, strict=True):
+        shown = hostile.survivors(start, start.active)
+        for number in members:
+            hostile.give_start(number, start, payload)
+            hostile.give(number, shown)
+        signers = [i for i in members if hostile.agreements(i, shown) is not None]
+        quorum = [*signers, 9][-6:]
+        quorums += len(quorum) == 6
+        for number in signers:
+            hostile.give(number, hostile.agree_set(shown, quorum))
+    answered = {
+        party.client.phase.commitment.context
+        for party in hostile.cohort.parties
+        if party.sent(Stage.UNMASK_RESPONSE)
+    }
+    assert len(answered) == quorums <= 1
