@@ -33,6 +33,7 @@ def client_result(name: str, report: DeviceReport, *, alive: bool) -> ClientResu
         codream=_at(report.curve, -1),
         curve=report.curve,
         independent_curve=report.independent_curve,
+        balanced_curve=report.balanced_curve,
         alive=alive,
         bytes_up=report.bytes_up,
         bytes_down=report.bytes_down,

@@ -29,16 +29,17 @@ class Disclosure:
 
 def disclose(result: DemoResult) -> Disclosure:
     """Return the sentences for this run."""
-    least = len(result.survivors) if result.dropped else len(result.clients)
+    crowd = f"{len(result.clients)} devices"
+    if result.dropped:
+        crowd = f"{len(result.survivors)} devices or more"
     who = "Which devices took part (id and label), when each answered, and how many bytes it sent"
     if result.dropped:
         who += f"; that {result.dropped} of them stopped answering"
     return Disclosure(
         seen=(
             f"{who}.",
-            f"{result.aggregations} sums, each over {least} devices or more: gradients on the "
-            "dreams, soft labels of the dreams, how often each class occurs in all of them "
-            "together.",
+            f"{result.aggregations} sums, each over {crowd}: gradients on the dreams, soft labels "
+            "of the dreams, how often each class occurs in all of them together.",
             "The dreams themselves: it makes them from those sums and sends them to everybody.",
         ),
         unseen=(

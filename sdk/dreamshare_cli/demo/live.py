@@ -163,7 +163,8 @@ def plain_line(snapshot: Snapshot) -> str:
         f"{snapshot.sums} sums",
         f"{snapshot.alive}/{len(snapshot.devices)} devices",
     ]
-    known = [d.now for d in snapshot.devices if d.now is not None]
+    alive = (d for d in snapshot.devices if d.state is not DeviceState.KILLED)
+    known = [d.now for d in alive if d.now is not None]
     if known:
         parts.append(f"mean accuracy {sum(known) / len(known):.1f} %")
     return ", ".join(parts)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,6 +30,8 @@ from dreamshare_cli.demo.result import ClientResult, DemoResult
 
 DPI = 144
 CLASSES = 10
+MEAN_GAP = 0.25
+"""Space above the row of means, in tiles."""
 
 _DREAM_COLOURS = ("#16122b", "#3a1d78", "#7b2fb5", "#d0568f", "#ffb27a", "#fff6d8")
 
@@ -66,21 +69,32 @@ def accuracy_png(result: DemoResult, palette: Palette, *, narrow: bool = False) 
 def _draw_mean(axes: Axes, result: DemoResult, palette: Palette) -> None:
     survivors = result.survivors
     together = _mean_curve([c.curve for c in survivors])
-    alone = _mean_curve([_alone(c) for c in survivors])
-    values = [*together, *alone, result.mean_balanced]
-    low, high = min(values), max(values)
+    balanced = _mean_curve([c.balanced_curve for c in survivors])
+    alone = _mean_curve([c.independent_curve for c in survivors])
+    values = np.concatenate((together, balanced, alone))
+    low, high = float(values.min()), float(values.max())
     room = max(2.0, high - low)
     # The lower right belongs to the legend: curves that rise leave it empty.
     _dress(axes, palette, (low - 0.45 * room, high + 0.1 * room), len(together) - 1)
-    steps = np.arange(len(together))
-    if len(alone) == len(together):
-        axes.fill_between(steps, alone, together, color=palette.accent, alpha=0.13, linewidth=0)
-    axes.plot(steps, together, color=palette.accent, lw=3, marker="o", ms=5.5,
-              label=f"sharing dreams  {together[-1]:.1f} %")  # fmt: skip
-    axes.plot([0, len(together) - 1], [result.mean_balanced] * 2, ":", color=palette.middle, lw=1.8,
-              label=f"alone, label histogram used  {result.mean_balanced:.1f} %")  # fmt: skip
-    axes.plot(np.linspace(0, len(together) - 1, len(alone)), alone, "--", color=palette.alone, lw=2,
-              label=f"alone  {alone[-1]:.1f} %")  # fmt: skip
+    _shade(axes, together, alone, palette.accent)
+    axes.plot(
+        together,
+        color=palette.accent,
+        lw=3,
+        marker="o",
+        ms=5.5,
+        label=f"sharing dreams  {result.mean_codream:.1f} %",
+    )
+    axes.plot(
+        balanced,
+        ":",
+        color=palette.middle,
+        lw=2.2,
+        label=f"alone, label histogram used  {result.mean_balanced:.1f} %",
+    )
+    axes.plot(
+        alone, "--", color=palette.alone, lw=2, label=f"alone  {result.mean_independent:.1f} %"
+    )
     axes.legend(
         loc="lower right",
         fontsize=9,
@@ -116,31 +130,35 @@ def _draw_devices(
 
 def _draw_client(axes: Axes, client: ClientResult, palette: Palette) -> None:
     together = np.asarray(client.curve)
-    alone = np.asarray(_alone(client))
-    steps = np.arange(len(together))
     colour = palette.accent if client.alive else palette.lost
-    if client.alive and len(alone) == len(together):
-        axes.fill_between(steps, alone, together, color=colour, alpha=0.13, linewidth=0)
-    if len(alone) > 1 and client.alive:
-        places = np.linspace(0, max(1, len(together) - 1), len(alone))
-        axes.plot(places, alone, "--", color=palette.alone, lw=1.3)
-    if len(together):
-        axes.plot(steps, together, color=colour, lw=2, marker="o", ms=3)
+    if client.alive:
+        _shade(axes, together, np.asarray(client.independent_curve), colour)
+        axes.plot(client.balanced_curve, ":", color=palette.middle, lw=1.5)
+        axes.plot(client.independent_curve, "--", color=palette.alone, lw=1.3)
+    axes.plot(together, color=colour, lw=2, marker="o", ms=3)
     if len(together) and not client.alive:
-        axes.plot(steps[-1], together[-1], marker="x", ms=9, mew=2.2, color=palette.lost)
+        last = len(together) - 1
+        axes.plot(last, together[last], marker="x", ms=9, mew=2.2, color=palette.lost)
     axes.set_title(client.name, loc="left", color=palette.ink, fontsize=8.5, weight="bold", pad=13)
     detail = client.architecture if client.alive else f"{client.architecture}, killed"
-    axes.text(0, 1.03, detail, transform=axes.transAxes, color=palette.muted, fontsize=7.5,
-              va="bottom")  # fmt: skip
+    axes.text(
+        0,
+        1.03,
+        detail,
+        transform=axes.transAxes,
+        color=palette.muted,
+        fontsize=7.5,
+        va="bottom",
+    )
 
 
-def _alone(client: ClientResult) -> tuple[float, ...]:
-    """What the device reaches without the others: its curve, or a line between the two ends."""
-    if client.independent_curve:
-        return client.independent_curve
-    if client.before is None or client.independent is None:
-        return ()
-    return (client.before, client.independent)
+def _shade(
+    axes: Axes, together: NDArray[np.float64], alone: NDArray[np.float64], colour: str
+) -> None:
+    """Shade what sharing brought; nothing where the two curves differ in length."""
+    if len(alone) == len(together):
+        places = np.arange(len(together))
+        axes.fill_between(places, alone, together, color=colour, alpha=0.13, linewidth=0)
 
 
 def _mean_curve(curves: list[tuple[float, ...]]) -> NDArray[np.float64]:
@@ -151,7 +169,8 @@ def _mean_curve(curves: list[tuple[float, ...]]) -> NDArray[np.float64]:
 
 
 def _range(result: DemoResult) -> tuple[float, float]:
-    values = [v for c in result.clients for v in (*c.curve, *_alone(c))]
+    curves = [(*c.curve, *c.independent_curve, *c.balanced_curve) for c in result.clients]
+    values = [v for curve in curves for v in curve]
     low, high = min(values), max(values)
     room = max(4.0, 0.12 * (high - low))
     return max(0.0, low - room), min(104.0, high + room)
@@ -175,16 +194,17 @@ def _dress(axes: Axes, palette: Palette, limits: tuple[float, float], cycles: in
 def dreams_png(
     gallery: Gallery, palette: Palette, *, narrow: bool = False, most_rows: int = 6
 ) -> bytes:
-    """Draw one column per digit and one row per cycle: the first dream of each.
+    """Draw one column per digit, one row per cycle with the first dream of each, and their mean.
 
-    With more than `most_rows` cycles the rows are spread evenly, the last cycle included; `narrow`
-    writes larger, for a phone.
+    With more than `most_rows` cycles the rows are spread evenly, the last cycle included. The last
+    row is the mean of *all* dreams of each digit, with a contrast of its own. `narrow` writes
+    larger, for a phone.
     """
     cycles = np.unique(gallery.cycles_N)
     if len(cycles) > most_rows:
         cycles = cycles[np.unique(np.linspace(0, len(cycles) - 1, most_rows).round().astype(int))]
-    rows = len(cycles)
-    width, margin = (4.6, 0.3) if narrow else (7.6, 0.68)
+    rows = len(cycles) + 1 + MEAN_GAP
+    width, margin = (4.6, 0.42) if narrow else (7.6, 0.68)
     tile = (width - margin - 0.1) / CLASSES
     height = 0.5 + rows * tile
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor=palette.card)
@@ -192,47 +212,60 @@ def dreams_png(
     axes = figure.add_axes(
         (margin / width, 0.08 / height, 1 - (margin + 0.1) / width, rows * tile / height)
     )
+    for place, cycle in enumerate(cycles):
+        _row(axes, _firsts(gallery, cycle), place)
+        text = str(cycle) if narrow else f"cycle {cycle}"
+        _beside(axes, place, text, palette)
+    _row(axes, _means(gallery), rows - 1)
+    _beside(axes, rows - 1, "mean", palette)
+    axes.set_xlim(0, CLASSES)
+    axes.set_ylim(rows, 0)
+    axes.set_axis_off()
+    for digit in range(CLASSES):
+        above = {"ha": "center", "va": "bottom"}
+        axes.text(digit + 0.47, -0.1, str(digit), above, color=palette.ink, size=12, weight="bold")
+    return _png(figure)
+
+
+def _row(axes: Axes, images: Mapping[int, NDArray[np.float32]], top: float) -> None:
+    """Draw images by digit; every tile is a unit square with a gap of 0.06 to the next."""
+    if not images:
+        return
+    # Percentiles, so that a few extreme pixels do not dim the rest.
+    low, high = np.percentile(np.stack(list(images.values())), (2, 98))
     colours = LinearSegmentedColormap.from_list("dream", list(_DREAM_COLOURS))
-    low, high = _contrast(gallery.dreams_NCHW)
-    # Every tile is a unit square with a gap of 0.06 to the next.
-    for (row, digit), image in _tiles(gallery, cycles).items():
+    for digit, image in images.items():
         axes.imshow(
             image,
             cmap=colours,
             vmin=low,
-            vmax=high,
+            vmax=max(high, low + 1e-6),
             interpolation="nearest",
-            extent=(digit, digit + 0.94, row + 0.94, row),
+            extent=(digit, digit + 0.94, top + 0.94, top),
         )
-    axes.set_xlim(0, CLASSES)
-    axes.set_ylim(rows, 0)
-    axes.set_axis_off()
-    top, side = {"ha": "center", "va": "bottom"}, {"ha": "right", "va": "center"}
+
+
+def _beside(axes: Axes, top: float, text: str, palette: Palette) -> None:
+    aligned = {"ha": "right", "va": "center"}
+    axes.text(-0.12, top + 0.47, text, aligned, color=palette.muted, size=8.5)
+
+
+def _firsts(gallery: Gallery, cycle: int) -> dict[int, NDArray[np.float32]]:
+    """Return the first dream of each digit in this cycle."""
+    found = {}
     for digit in range(CLASSES):
-        axes.text(digit + 0.47, -0.1, str(digit), top, color=palette.ink, size=12, weight="bold")
-    for row, cycle in enumerate(cycles):
-        text = str(cycle) if narrow else f"cycle {cycle}"
-        axes.text(-0.12, row + 0.47, text, side, color=palette.muted, size=8.5)
-    return _png(figure)
+        places = np.flatnonzero((gallery.cycles_N == cycle) & (gallery.labels_N == digit))
+        if len(places):
+            found[digit] = gallery.dreams_NCHW[places[0], 0]
+    return found
 
 
-def _tiles(
-    gallery: Gallery, cycles: NDArray[np.int64]
-) -> dict[tuple[int, int], NDArray[np.float32]]:
-    """Return the first dream of each (row, digit) that exists."""
-    tiles = {}
-    for row, cycle in enumerate(cycles):
-        for digit in range(CLASSES):
-            places = np.flatnonzero((gallery.cycles_N == cycle) & (gallery.labels_N == digit))
-            if len(places):
-                tiles[row, digit] = gallery.dreams_NCHW[places[0], 0]
-    return tiles
-
-
-def _contrast(dreams_NCHW: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the 2nd and 98th percentile, so that a few extreme pixels do not dim the rest."""
-    low, high = np.percentile(dreams_NCHW, (2, 98))
-    return float(low), float(max(high, low + 1e-6))
+def _means(gallery: Gallery) -> dict[int, NDArray[np.float32]]:
+    """Return the mean of all dreams of each digit."""
+    return {
+        int(digit): gallery.dreams_NCHW[gallery.labels_N == digit, 0].mean(axis=0)
+        for digit in np.unique(gallery.labels_N)
+    }
 
 
 def _png(figure: Figure) -> bytes:

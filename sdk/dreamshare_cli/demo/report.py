@@ -118,8 +118,8 @@ def _curves(pictures: Pictures) -> str:
     )
     return f"""<h2>Accuracy, cycle by cycle</h2>
 <p class="soft">In each cycle the devices shape a batch of dreams together, label them together
-and learn from them. The dashed line is the same net with the same number of steps on its own
-digits.</p>
+and learn from them. Dashed: the same net with as many steps on its own digits alone. Dotted: the
+same, when it makes the most of knowing how often each digit occurs in them.</p>
 <figure class="card">{image}</figure>"""
 
 
@@ -175,12 +175,13 @@ def _dreams(result: DemoResult, pictures: Pictures) -> str:
             ("(prefers-color-scheme: dark)", pictures.dreams_dark),
         ),
         pictures.dreams_light,
-        "Dreams: one column for each digit from 0 to 9, one row for each cycle",
+        "Dreams: one column for each digit from 0 to 9, one row for each cycle, and their mean",
     )
     return f"""<h2>What they dreamt</h2>
 <p class="soft">Noise, moved step by step until the nets together see a digit in it. This, with its
 labels, is all the knowledge that went from device to device: no image of anybody's data, and a net
-can learn from it even where a person sees little.</p>
+can learn from it even where a person sees little. The last row is the mean of all dreams of a
+digit: what they have in common.</p>
 <figure class="card">{image}</figure>"""
 
 

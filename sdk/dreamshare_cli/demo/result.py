@@ -32,7 +32,7 @@ class ClientResult:
         balanced: the same with its label histogram used (balanced softmax).
         codream: of the net that learnt from shared dreams.
         curve: accuracy after each cycle, `before` first.
-        independent_curve: of the independent copy, the same places; may be empty.
+        independent_curve, balanced_curve: of the two copies, the same places; may be empty.
         alive: whether it was there at the end.
         bytes_up, bytes_down: application bytes to and from the aggregator, frames included.
         sums: masked sums that it saw closed.
@@ -50,6 +50,7 @@ class ClientResult:
     codream: float | None
     curve: tuple[float, ...]
     independent_curve: tuple[float, ...]
+    balanced_curve: tuple[float, ...]
     alive: bool
     bytes_up: int
     bytes_down: int
@@ -193,6 +194,7 @@ def _client(c: ClientResult) -> dict[str, object]:
         "codream": _short(c.codream),
         "curve": [round(v, 2) for v in c.curve],
         "independent_curve": [round(v, 2) for v in c.independent_curve],
+        "balanced_curve": [round(v, 2) for v in c.balanced_curve],
         "alive": c.alive,
         "bytes_up": c.bytes_up,
         "bytes_down": c.bytes_down,

@@ -28,6 +28,7 @@ def client(
         codream=start + 3.0 * reached,
         curve=tuple(start + 3.0 * c for c in range(reached + 1)),
         independent_curve=tuple(start + 1.0 * c for c in range(reached + 1)),
+        balanced_curve=tuple(start + 2.0 + 1.0 * c for c in range(reached + 1)),
         alive=alive,
         bytes_up=2_000_000 + number,
         bytes_down=4_000_000 + number,

@@ -65,5 +65,5 @@ def test_plain_lines_come_when_something_changed() -> None:
     written = stream.getvalue().splitlines()
     assert [line[:9] for line in written] == ["[ 12.3 s]", "[ 12.9 s]", "[ 18.0 s]"]
     assert written[0] == (
-        "[ 12.3 s] dreaming together, cycle 2/5, 43 sums, 2/3 devices, mean accuracy 69.8 %"
+        "[ 12.3 s] dreaming together, cycle 2/5, 43 sums, 2/3 devices, mean accuracy 71.5 %"
     )
