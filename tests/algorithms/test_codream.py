@@ -115,17 +115,22 @@ def test_local_is_a_function_of_snapshot_tell_data_and_generator():
 def test_the_replay_is_bounded_and_keeps_the_newest():
     algorithm = Codream(replace(CONFIG, fit_steps=0))
     learner, data = ToyLearner(), toy_data(0)
-    for value in (1, 2, 3):
-        tell = Tell(
-            "acquire",
-            {
-                "dreams": np.full((6, *SHAPE), value, np.float32),
-                "targets": np.full((6, CLASSES), 1 / 3, np.float32),
-            },
-        )
+
+    def acquire(value: float, cycle: int) -> list[float]:
+        dreams = np.full((6, *SHAPE), value, np.float32)
+        targets = np.full((6, CLASSES), 1 / 3, np.float32)
+        tell = Tell("acquire", {"dreams": dreams, "targets": targets}, cycle=cycle)
         algorithm.local(tell, learner, data, np.random.default_rng(0))
-    kept = learner.memory()["codream.dreams"]
-    assert sorted(set(kept[:, 0, 0, 0].tolist())) == [2.0, 3.0] and len(kept) == 12
+        return learner.memory()["codream.dreams"][:, 0, 0, 0].tolist()
+
+    assert [acquire(1, 0), acquire(2, 1), acquire(3, 2)] == [
+        [1.0] * 6,
+        [1.0] * 6 + [2.0] * 6,
+        [2.0] * 6 + [3.0] * 6,
+    ]
+    assert acquire(4, 0) == [4.0] * 6  # a new task forgets the old one's dreams
+    learner.remember({"codream.dreams": np.ones((1, 9)), "codream.targets": np.ones((1, 2))})
+    assert acquire(5, 3) == [5.0] * 6  # another task's, of another shape
 
 
 def test_unknown_steps_are_refused():

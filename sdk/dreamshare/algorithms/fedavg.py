@@ -179,14 +179,14 @@ class FedAvg:
         model: dict[str, PublicArray] = dict(zip(self._names, state.parameters, strict=True))
         match state.stage:
             case Stage.START:
-                return Ask(Stage.START, self.steps()[Stage.START], sums=left + 1)
+                return Ask(Stage.START.value, self.steps()[Stage.START], sums=left + 1)
             case Stage.TRAIN:
                 fields = self._fields([bound.value for bound in state.bounds])
-                return Ask(Stage.TRAIN, fields, model, left, state.round, cap)
+                return Ask(Stage.TRAIN.value, fields, model, left, state.round, cap)
             case Stage.ADOPT:
-                return Tell(Stage.ADOPT, model, int(c.evaluate), state.round)
+                return Tell(Stage.ADOPT.value, model, int(c.evaluate), state.round)
             case Stage.EVALUATE:
-                return Ask(Stage.EVALUATE, self.steps()[Stage.EVALUATE], cycle=state.round)
+                return Ask(Stage.EVALUATE.value, self.steps()[Stage.EVALUATE], cycle=state.round)
             case Stage.DONE:
                 metrics = {"rounds": float(c.rounds), "clipped": state.clipped}
                 if c.evaluate:

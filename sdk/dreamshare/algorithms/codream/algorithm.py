@@ -100,12 +100,14 @@ class Codream:
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         c = self.config
         steps: dict[str, tuple[Field, ...]] = {
-            Stage.COUNT: (Field("counts", (c.classes,), bound=float(c.max_examples), bits=20),),
-            Stage.DREAM: self._dream_fields(c.gradient_bound),
-            Stage.LABEL: self._label_fields(),
+            Stage.COUNT.value: (
+                Field("counts", (c.classes,), bound=float(c.max_examples), bits=20),
+            ),
+            Stage.DREAM.value: self._dream_fields(c.gradient_bound),
+            Stage.LABEL.value: self._label_fields(),
         }
         if c.evaluate != "never":
-            steps[Stage.EVALUATE] = evaluation_fields(c.max_examples)
+            steps[Stage.EVALUATE.value] = evaluation_fields(c.max_examples)
         return steps
 
     def init(self, rng: np.random.Generator) -> CodreamState:
@@ -130,21 +132,21 @@ class Codream:
         dreams: dict[str, PublicArray] = {"dreams": state.x_BCHW, "totals": state.totals_K}
         match state.stage:
             case Stage.COUNT:
-                return Ask(Stage.COUNT, self.steps()[Stage.COUNT], sums=sums)
+                return Ask(Stage.COUNT.value, self.steps()[Stage.COUNT], sums=sums)
             case Stage.WARM_UP:
-                return Tell(Stage.WARM_UP, {"totals": state.totals_K}, sums=sums)
+                return Tell(Stage.WARM_UP.value, {"totals": state.totals_K}, sums=sums)
             case Stage.DREAM:
                 fields = self._dream_fields(state.bound.value)
                 dreams["labels"] = state.labels_B
-                return Ask(Stage.DREAM, fields, dreams, sums, state.cycle)
+                return Ask(Stage.DREAM.value, fields, dreams, sums, state.cycle)
             case Stage.LABEL:
-                return Ask(Stage.LABEL, self._label_fields(), dreams, sums, state.cycle)
+                return Ask(Stage.LABEL.value, self._label_fields(), dreams, sums, state.cycle)
             case Stage.ACQUIRE:
                 told = {"dreams": state.x_BCHW, "targets": state.targets_BK}
-                return Tell(Stage.ACQUIRE, told, sums, state.cycle)
+                return Tell(Stage.ACQUIRE.value, told, sums, state.cycle)
             case Stage.EVALUATE:
                 fields = evaluation_fields(self.config.max_examples)
-                return Ask(Stage.EVALUATE, fields, sums=sums, cycle=state.cycle)
+                return Ask(Stage.EVALUATE.value, fields, sums=sums, cycle=state.cycle)
             case Stage.DONE:
                 return self._done(state)
 

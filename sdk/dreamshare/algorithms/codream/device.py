@@ -90,13 +90,10 @@ def acquire(
     config: CodreamConfig, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator
 ) -> Update:
     """Remember the new dreams and train `fit_steps` on local data and on remembered dreams."""
-    memory = learner.memory()
     x_BCHW, targets_BK = _floats(tell.tensors, "dreams"), _floats(tell.tensors, "targets")
-    past = Replay(x_BCHW[:0], targets_BK[:0])
-    if DREAMS in memory and TARGETS in memory:
-        past = Replay(_floats(memory, DREAMS), _floats(memory, TARGETS))
+    past = _remembered(learner, tell.cycle, Replay(x_BCHW[:0], targets_BK[:0]))
     replay = past.add(x_BCHW, targets_BK, config.replay)
-    learner.remember({**memory, DREAMS: replay.x_BCHW, TARGETS: replay.targets_BK})
+    learner.remember({DREAMS: replay.x_BCHW, TARGETS: replay.targets_BK})
 
     def steps() -> Iterator[tuple[Batch, ...]]:
         for (local,) in local_steps(data, rng, config.local_batch, config.fit_steps):
@@ -162,6 +159,16 @@ def local_steps(
     batches = data.batches(rng, batch)
     for _ in range(steps):
         yield (next(batches),)
+
+
+def _remembered(learner: Learner, cycle: int, empty: Replay) -> Replay:
+    """Return the replay so far; empty in cycle 0 and where it is left from another task."""
+    memory = learner.memory()
+    if cycle == 0 or DREAMS not in memory or TARGETS not in memory:
+        return empty
+    past = Replay(_floats(memory, DREAMS), _floats(memory, TARGETS))
+    same = past.x_BCHW.shape[1:] == empty.x_BCHW.shape[1:]
+    return past if same and past.targets_BK.shape[1:] == empty.targets_BK.shape[1:] else empty
 
 
 def _pseudo_gradient(
