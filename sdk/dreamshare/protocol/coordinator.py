@@ -46,6 +46,9 @@ from dreamshare_crypto.secagg.server import SecaggServer
 
 Effects = Iterator[CoordinatorEffect]
 
+_REFUSES_TASK = (RefusalCode.O1, RefusalCode.O3, RefusalCode.S5, RefusalCode.S6)
+"""Refusals outside a round that another epoch of the same task would meet again."""
+
 
 class Coordinator:
     """One task on the aggregator.
@@ -62,8 +65,17 @@ class Coordinator:
         terms: TaskTerms,
         entropy: Entropy,
         tells: Sequence[RoundPlan] = (),
+        last_epoch: int = 0,
     ) -> None:
-        """Make a coordinator; `tells` are the stored Tells of a task that goes on.
+        """Begin, or go on with a task after a restart.
+
+        Args:
+            identity: the aggregator's own.
+            task: the task's id.
+            terms: who takes part, for how long, in what.
+            entropy: of nonces.
+            tells: the Tells that were stored, oldest first.
+            last_epoch: highest epoch that was ever offered (`epochs.last_epoch`).
 
         Raises:
             ConfigError: a step of the terms does not fit the encoding.
@@ -72,7 +84,7 @@ class Coordinator:
         self.task = task
         self.phase: CoordinatorPhase = Gathering()
         self._terms = terms
-        self._epochs = Epochs(identity, task, terms, entropy)
+        self._epochs = Epochs(identity, task, terms, entropy, last_epoch)
         self._devices = Attendance(terms.algorithm)
         self._tells = Tells(tells)
         self._order: Order | None = None
@@ -137,7 +149,7 @@ class Coordinator:
                 yield from self._forward(sa2.Arrived(device, stage, body), now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield Report(outcomes.DeviceDeclined(device, code, round_))
-                if round_ is None and code is not RefusalCode.J1:
+                if round_ is None and code in _REFUSES_TASK:
                     self._devices.refused(device)
                 if round_ in (None, self.round):
                     yield from self._without(device, now)

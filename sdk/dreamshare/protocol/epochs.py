@@ -1,15 +1,15 @@
 """A task's epochs, one after the other: when one begins, and when the next must follow.
 
 Rules:
-- an epoch's number grows with the clock, so that a coordinator that lost its memory never offers
-  one that devices have seen (docs/protocol.md, 10, O2);
+- an epoch's number grows past every stored one, and with the clock, so that even a coordinator that
+  lost its journal offers none that devices have seen (docs/protocol.md, 10, O2);
 - an epoch is renewed between rounds only (13.1), before a round could outlive it, or when a batch
   of devices waits (4.11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.border import crypto_border
@@ -17,6 +17,8 @@ from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.graph import derive_parameters
 from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.server import SecaggServer
 
 
@@ -28,14 +30,19 @@ class Epochs:
     """
 
     def __init__(
-        self, identity: Identity, task: TaskId, terms: TaskTerms, entropy: Entropy
+        self,
+        identity: Identity,
+        task: TaskId,
+        terms: TaskTerms,
+        entropy: Entropy,
+        last_epoch: int = 0,
     ) -> None:
         self.roster: tuple[PartyId, ...] = ()
         self._identity = identity
         self._task = task
         self._terms = terms
         self._entropy = entropy
-        self._number = 0
+        self._number = last_epoch
         self._rounds = 0
         self._failures = 0
 
@@ -96,3 +103,14 @@ class Epochs:
                 least_cohort=terms.least_cohort,
             )
         return derived.a_min
+
+
+def last_epoch(records: Iterable[Record]) -> int:
+    """Return the highest epoch that a journal says was offered, 0 for none.
+
+    Raises:
+        PeerProtocolError: a record is damaged.
+    """
+    with crypto_border():
+        offers = (EpochOffer.decode(r.body) for r in records if r.kind is RecordKind.SERVER_EPOCH)
+        return max((offer.epoch for offer in offers), default=0)
