@@ -34,19 +34,23 @@ def build(architecture: str, seed: int) -> nn.Module:
     Raises:
         ConfigError: an unknown architecture.
     """
-    match architecture:
-        case "VGG-like":
-            net: nn.Module = _vgg()
-        case "ResNet-like":
-            net = _resnet()
-        case "WideResNet-like":
-            net = _wide_resnet()
-        case "MobileNet-like":
-            net = _mobilenet()
-        case _:
-            raise ConfigError(f"architecture {architecture!r}: one of {', '.join(ARCHITECTURES)}")
+    with torch.random.fork_rng(devices=[]):  # torch's constructors draw from the global generator
+        net = _built(architecture)
     _initialise(net, torch.Generator().manual_seed(seed))
     return net
+
+
+def _built(architecture: str) -> nn.Module:
+    match architecture:
+        case "VGG-like":
+            return _vgg()
+        case "ResNet-like":
+            return _resnet()
+        case "WideResNet-like":
+            return _wide_resnet()
+        case "MobileNet-like":
+            return _mobilenet()
+    raise ConfigError(f"architecture {architecture!r}: one of {', '.join(ARCHITECTURES)}")
 
 
 def parameter_count(net: nn.Module) -> int:
