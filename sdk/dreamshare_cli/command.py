@@ -14,6 +14,7 @@ import typer
 
 from dreamshare.errors import DreamshareError
 from dreamshare_cli import agent, enrol, run, up
+from dreamshare_cli.demo.command import demo
 from dreamshare_cli.exits import Exit, UsageMistake, exit_of
 from dreamshare_cli.output import complain
 from dreamshare_crypto.errors import CryptoError
@@ -29,6 +30,7 @@ def build() -> typer.Typer:
         help="Federated learning that shares dreams under secure aggregation.",
     )
     app.callback()(_top)
+    app.command(name="demo")(demo)
     app.command(name="up")(up.up)
     app.add_typer(agent.app, name="agent")
     app.add_typer(run.app, name="run")
