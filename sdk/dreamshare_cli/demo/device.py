@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from pathlib import Path
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
         net = nets.build(architecture, net_seed(settings.seed, settings.device))
         return TorchLearner(net, classes=CLASSES)
 
-    notes = Notes(open(settings.notes, "a", encoding="utf-8", buffering=1))  # noqa: SIM115
+    notes = Notes(settings.notes)
     companions = []
     for number, (kind, train) in enumerate(
         (("independent", independent), ("balanced", balanced)), start=1
@@ -68,14 +68,15 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
 
 
 class Notes:
-    """Writes JSON lines to an open file."""
+    """Appends JSON lines to a file."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def write(self, line: Mapping[str, str | int | float]) -> None:
-        """Write one line at once."""
-        self._stream.write(json.dumps(line, allow_nan=False) + "\n")
+        """Append one line at once."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
 
 
 @dataclass(frozen=True, slots=True)

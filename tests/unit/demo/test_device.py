@@ -1,0 +1,80 @@
+"""What an agent of the demo computes with, and its companions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamshare.algorithms.codream import device as codream_device
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Learner
+from dreamshare.learning.measures import measure
+from dreamshare_cli.demo.device import make_equipment
+from dreamshare_cli.demo.device_settings import DeviceSettings
+from dreamshare_cli.demo.setting import codream_config
+from dreamshare_edge.equipment import Equipment, load_equipment
+
+
+def settings(folder: Path, device: int = 3) -> DeviceSettings:
+    return DeviceSettings(device, 4, 0, 1, folder / "notes.jsonl")
+
+
+def lines(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / "notes.jsonl").read_text().splitlines()]
+
+
+def test_the_table_is_read_back(tmp_path: Path) -> None:
+    assert DeviceSettings.read(settings(tmp_path).as_table()) == settings(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("device", "one"), ("seed", True), ("cycles", 1.5), ("notes", 3)]
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, name: str, value: str | float) -> None:
+    with pytest.raises(ConfigError, match=f"learner.settings.{name}"):
+        make_equipment({**settings(tmp_path).as_table(), name: value})
+
+
+def test_an_agent_finds_it_by_name(tmp_path: Path) -> None:
+    made = load_equipment(
+        "dreamshare_cli.demo.device:make_equipment", settings(tmp_path).as_table()
+    )
+    assert isinstance(made, Equipment)
+    assert made.label == "MobileNet-like"
+    (equipped,) = lines(tmp_path)
+    assert equipped["examples"] == len(made.data)
+    assert equipped["tested"] == 500
+
+
+def test_companions_take_as_many_steps_and_the_net_none_of_theirs(tmp_path: Path) -> None:
+    equipment = make_equipment(settings(tmp_path).as_table())
+    config = codream_config(0, 1)
+    learner: Learner = equipment.learner
+    codream_device.warm_up(config, learner, equipment.data, np.random.default_rng(5))
+    codream_device.acquire_alone(config, learner, equipment.data, np.random.default_rng(6))
+    reached = measure(learner, equipment.data.held_out()).accuracy
+
+    twin_folder = tmp_path / "twin"
+    twin_folder.mkdir()
+    twin = make_equipment(settings(twin_folder).as_table())
+    plain = twin.learner._learner  # the same net without companions
+    codream_device.warm_up(config, plain, twin.data, np.random.default_rng(5))
+    codream_device.acquire_alone(config, plain, twin.data, np.random.default_rng(6))
+    assert measure(plain, twin.data.held_out()).accuracy == reached
+
+    alone = [(line["kind"], line["cycle"]) for line in lines(tmp_path)[1:]]
+    assert alone == [("independent", 0), ("balanced", 0), ("independent", 1), ("balanced", 1)]
+    assert lines(twin_folder)[1:] == []
+
+
+def test_a_run_that_goes_on_needs_no_more_companions(tmp_path: Path) -> None:
+    equipment = make_equipment(settings(tmp_path).as_table())
+    config = codream_config(0, 1)
+    for _ in range(4):
+        codream_device.acquire_alone(
+            config, equipment.learner, equipment.data, np.random.default_rng(0)
+        )
+    assert len(lines(tmp_path)) == 1 + 2 * 2  # equipped; warm-up and one cycle of two companions
