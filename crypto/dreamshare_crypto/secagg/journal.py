@@ -19,7 +19,6 @@ from dreamshare_crypto.secagg.records import (
     AnswerRecord,
     ClosedRecord,
     CommitRecord,
-    EndedRecord,
     EpochRecord,
     RosterRecord,
     SeedErasedRecord,
@@ -62,7 +61,7 @@ class RoundRecords:
 
 @dataclass(frozen=True, slots=True)
 class EpochRecords:
-    """The records of one epoch, as far as they were written."""
+    """The records of an epoch that has not ended, as far as they were written."""
 
     epoch: EpochRecord
     roster: RosterRecord | None = None
@@ -70,11 +69,9 @@ class EpochRecords:
     session: SessionRecord | None = None
     seed_erased: bool = False
     round: RoundRecords | None = None
-    ended: bool = False
 
     def add(self, record: Record) -> Self:
         """Return these records and the next one; EpochRefused (J1) when it does not follow."""
-        _require(not self.ended)
         body, number = record.body, self.epoch.offer.epoch
         match record.kind:
             case RecordKind.ROSTER:
@@ -94,9 +91,6 @@ class EpochRecords:
                 erased = SeedErasedRecord.decode(body)
                 _require(self.session is not None and erased.epoch == number)
                 return replace(self, seed_erased=True)
-            case RecordKind.ENDED:
-                _require(EndedRecord.decode(body).epoch == number)
-                return replace(self, ended=True)
             case _:
                 return replace(self, round=self._add_round(record))
 
@@ -123,14 +117,17 @@ class EpochRecords:
 
 
 def read_last_epoch(records: Sequence[Record]) -> EpochRecords | None:
-    """Return the records of the journal's last epoch, None when it has none.
+    """Return the records of the epoch that is running, None when none is.
+
+    An epoch that ended is over whatever stands before its ENDED record: it may have ended because
+    the records contradict each other.
 
     Raises:
         EpochRefused: J1, the records contradict each other.
         MalformedError: a record cannot be read.
     """
     starts = [i for i, record in enumerate(records) if record.kind is RecordKind.EPOCH]
-    if not starts:
+    if not starts or records[-1].kind is RecordKind.ENDED:
         return None
     epoch = EpochRecords(EpochRecord.decode(records[starts[-1]].body))
     for record in records[starts[-1] + 1 :]:

@@ -68,12 +68,12 @@ def restore_phase(device: Device, records: Sequence[Record], slots: Mapping[str,
     """
     try:
         journal = read_last_epoch(records)
-        if journal is None or journal.ended:
-            left = (slot for slot in (SEED_SLOT, CHAIN_SLOT) if slot in slots)
-            return Step(Idle(), tuple(Forget(slot) for slot in left))
-        return _restore_epoch(device, journal, slots)
+        if journal is not None:
+            return _restore_epoch(device, journal, slots)
     except CryptoError as error:
         return _rolled_back(records, str(error))
+    left = (slot for slot in (SEED_SLOT, CHAIN_SLOT) if slot in slots)
+    return Step(Idle(), tuple(Forget(slot) for slot in left))
 
 
 def _rolled_back(records: Sequence[Record], text: str) -> Step:

@@ -215,18 +215,22 @@ class Cohort:
         return self.tell(number, Received(stage, body, payload))
 
     def tell(self, number: int, event: ClientInput) -> tuple[ClientEffect, ...]:
-        party = self.parties[number]
-        effects = party.handle(event, self.now)
+        """Hand an input to a device and carry its effects out, in order."""
+        effects = self.parties[number].client.handle(event, self.now)
         for effect in effects:
-            match effect:
-                case Send(stage, body):
-                    self.up.append((number, stage, body))
-                case Compute(round_):
-                    fields, weight = self.update_of(number, round_, effect.params)
-                    effects += self.tell(number, Computed(round_, fields, weight))
-                case _:
-                    pass
+            self.carry_out(number, effect)
         return effects
+
+    def carry_out(self, number: int, effect: ClientEffect) -> None:
+        self.parties[number].carry_out(effect)
+        match effect:
+            case Send(stage, body):
+                self.up.append((number, stage, body))
+            case Compute(round_):
+                fields, weight = self.update_of(number, round_, effect.params)
+                self.tell(number, Computed(round_, fields, weight))
+            case _:
+                pass
 
     def update_of(
         self, number: int, round_: int, params: Params
@@ -240,6 +244,10 @@ class Cohort:
         self.parties[number].vectors[round_] = tuple(fields)
         return tuple(fields), 1.0
 
+    def arrive(self, number: int, stage: Stage, body: bytes) -> tuple[ServerEffect, ...]:
+        """Hand a device's message to the aggregator."""
+        return self.serve(Arrived(self.parties[number].id, stage, body))
+
     def pump(self, keeps: Keeps = lambda number, stage: True) -> None:
         """Move messages until there are none; those that `keeps` denies are lost."""
         while self.down or self.up:
@@ -250,7 +258,7 @@ class Cohort:
             while self.up:
                 number, stage, body = self.up.pop(0)
                 if keeps(number, stage):
-                    self.serve(Arrived(self.parties[number].id, stage, body))
+                    self.arrive(number, stage, body)
 
     # ---- whole runs ------------------------------------------------------------------------------
 

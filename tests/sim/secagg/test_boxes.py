@@ -28,7 +28,7 @@ def at_stage(stage: Stage, n: int = 5, cohort: Cohort | None = None) -> Cohort:
             cohort.give(*cohort.down.pop(0))
         while cohort.up:
             number, s, body = cohort.up.pop(0)
-            cohort.serve(Arrived(cohort.parties[number].id, s, body))
+            cohort.arrive(number, s, body)
     for number, s, body in [m for m in cohort.down if m[1] is not stage]:
         cohort.give(number, s, body)
     cohort.down = [m for m in cohort.down if m[1] is stage]
@@ -302,7 +302,7 @@ def test_equal_commitments_are_left_out() -> None:
     copied = replace(second, commitments=first.commitments)
     bodies[1] = copied.sign(cohort.parties[1].identity.signing).encode()
     for number, body in sorted(bodies.items()):
-        cohort.serve(Arrived(cohort.parties[number].id, Stage.ADVERTISE, body))
+        cohort.arrive(number, Stage.ADVERTISE, body)
     assert cohort.server.counts == {RefusalCode.R2: 1}
 
 

@@ -17,7 +17,6 @@ from dreamshare_crypto.keys import verify_signature
 from dreamshare_crypto.secagg.epoch_messages import Advertise, Ready, Shares
 from dreamshare_crypto.secagg.events import (
     AbortReason,
-    Arrived,
     KeepEvidence,
     RoundAbandoned,
     Stage,
@@ -50,12 +49,8 @@ def until(cohort: Cohort, stage: Stage) -> dict[int, bytes]:
         made |= {number: body for number, s, body in cohort.up if s is stage}
         moving, cohort.up = [m for m in cohort.up if m[1] is not stage], []
         for number, s, body in moving:
-            cohort.serve(Arrived(cohort.parties[number].id, s, body))
+            cohort.arrive(number, s, body)
     return made
-
-
-def arrive(cohort: Cohort, number: int, stage: Stage, body: bytes) -> tuple[object, ...]:
-    return cohort.serve(Arrived(cohort.parties[number].id, stage, body))
 
 
 def change_words(cohort: Cohort, body: bytes, change: dict[int, int]) -> bytes:
@@ -87,7 +82,7 @@ def test_range(cohort: Cohort, name: str, change: dict[int, int]) -> None:
     made = until(cohort, Stage.MASKED_INPUT)
     made[4] = change_words(cohort, made[4], change)
     for number, body in made.items():
-        arrive(cohort, number, Stage.MASKED_INPUT, body)
+        cohort.arrive(number, Stage.MASKED_INPUT, body)
     cohort.pump()
     assert cohort.outcome() == RoundAbandoned(0, AbortReason.RANGE, answered=True)
     assert not any(isinstance(effect, Summed) for effect in cohort.server_effects)
@@ -101,7 +96,7 @@ def test_lane_carry_is_no_extra_power(cohort: Cohort) -> None:
     made = until(cohort, Stage.MASKED_INPUT)
     made[4] = change_words(cohort, made[4], {0: 2**21 - 1})
     for number, body in made.items():
-        arrive(cohort, number, Stage.MASKED_INPUT, body)
+        cohort.arrive(number, Stage.MASKED_INPUT, body)
     cohort.pump()
     ended = cohort.outcome()
     assert isinstance(ended, Summed)
@@ -115,9 +110,9 @@ def test_lane_carry_is_no_extra_power(cohort: Cohort) -> None:
 def test_two_vectors_one_round(cohort: Cohort) -> None:
     """The first counts; both signed receipts are evidence against the device."""
     made = until(cohort, Stage.MASKED_INPUT)
-    arrive(cohort, 4, Stage.MASKED_INPUT, made[4])
+    cohort.arrive(4, Stage.MASKED_INPUT, made[4])
     second = change_words(cohort, made[4], {0: 1})
-    (evidence,) = arrive(cohort, 4, Stage.MASKED_INPUT, second)
+    (evidence,) = cohort.arrive(4, Stage.MASKED_INPUT, second)
     assert isinstance(evidence, KeepEvidence)
     assert evidence.device == cohort.parties[4].id
     assert evidence.first != evidence.second
@@ -126,7 +121,7 @@ def test_two_vectors_one_round(cohort: Cohort) -> None:
         verify_signature(ik, InputReceipt.LABEL, proof[:-64], proof[-64:])
         assert proof[:68] == evidence.first[:68]  # the same session, round and context
     for number in range(4):
-        arrive(cohort, number, Stage.MASKED_INPUT, made[number])
+        cohort.arrive(number, Stage.MASKED_INPUT, made[number])
     cohort.pump()
     ended = cohort.outcome()
     assert isinstance(ended, Summed)
@@ -137,10 +132,10 @@ def test_vector_twice_is_counted_once(cohort: Cohort) -> None:
     made = until(cohort, Stage.MASKED_INPUT)
     for number, body in made.items():
         assert not any(
-            isinstance(e, KeepEvidence) for e in arrive(cohort, number, Stage.MASKED_INPUT, body)
+            isinstance(e, KeepEvidence) for e in cohort.arrive(number, Stage.MASKED_INPUT, body)
         )
         if number < 4:
-            assert arrive(cohort, number, Stage.MASKED_INPUT, body) == ()
+            assert cohort.arrive(number, Stage.MASKED_INPUT, body) == ()
     cohort.pump()
     ended = cohort.outcome()
     assert isinstance(ended, Summed)
@@ -151,11 +146,11 @@ def test_vector_after_fixed(cohort: Cohort) -> None:
     """Late vectors are not even read: no evidence, no count, and the sum is without them."""
     made = until(cohort, Stage.MASKED_INPUT)
     for number in range(4):
-        arrive(cohort, number, Stage.MASKED_INPUT, made[number])
+        cohort.arrive(number, Stage.MASKED_INPUT, made[number])
     cohort.pass_deadline(lambda number, stage: stage is not Stage.AGREE)
     assert cohort.server.phase is ServerPhase.AGREEING
-    assert arrive(cohort, 4, Stage.MASKED_INPUT, made[4]) == ()
-    assert arrive(cohort, 4, Stage.MASKED_INPUT, change_words(cohort, made[4], {0: 1})) == ()
+    assert cohort.arrive(4, Stage.MASKED_INPUT, made[4]) == ()
+    assert cohort.arrive(4, Stage.MASKED_INPUT, change_words(cohort, made[4], {0: 1})) == ()
     assert cohort.server.counts == {}
 
 
@@ -177,7 +172,7 @@ def test_vector_refused(cohort: Cohort, fault: str) -> None:
             message = message.sign(cohort.parties[3].identity.signing)
         case "other":
             message = MaskedInput.decode(made[3], 8 * WORDS)  # another device's, taken over
-    assert arrive(cohort, 4, Stage.MASKED_INPUT, message.encode()) == ()
+    assert cohort.arrive(4, Stage.MASKED_INPUT, message.encode()) == ()
     codes = {"length": RefusalCode.M1, "context": RefusalCode.U1}
     assert cohort.server.counts == {codes.get(fault, RefusalCode.M2): 1}
 
@@ -192,9 +187,9 @@ def changed_response(cohort: Cohort, body: bytes, **changes: object) -> bytes:
 
 def answer_with(cohort: Cohort, made: dict[int, bytes], body: bytes) -> object:
     """Deliver device 4's answer first, then those of 0 to 2: t = 4 in all."""
-    arrive(cohort, 4, Stage.UNMASK_RESPONSE, body)
+    cohort.arrive(4, Stage.UNMASK_RESPONSE, body)
     for number in range(3):
-        arrive(cohort, number, Stage.UNMASK_RESPONSE, made[number])
+        cohort.arrive(number, Stage.UNMASK_RESPONSE, made[number])
     return cohort.outcome()
 
 
@@ -215,7 +210,7 @@ def test_share_ge_P(cohort: Cohort) -> None:
     shares = list(UnmaskResponse.decode(made[4], 5).shares)
     shares[0] = P.to_bytes(32, "little")
     lie = changed_response(cohort, made[4], shares=tuple(shares))
-    assert arrive(cohort, 4, Stage.UNMASK_RESPONSE, lie) == ()
+    assert cohort.arrive(4, Stage.UNMASK_RESPONSE, lie) == ()
     assert cohort.server.counts == {RefusalCode.M1: 1}
     assert isinstance(answer_with(cohort, made, made[4]), Summed)
 
@@ -223,18 +218,18 @@ def test_share_ge_P(cohort: Cohort) -> None:
 def test_response_for_other_U(cohort: Cohort) -> None:
     made = until(cohort, Stage.UNMASK_RESPONSE)
     lie = changed_response(cohort, made[4], survivors_hash=bytes(32))
-    assert arrive(cohort, 4, Stage.UNMASK_RESPONSE, lie) == ()
+    assert cohort.arrive(4, Stage.UNMASK_RESPONSE, lie) == ()
     assert cohort.server.counts == {RefusalCode.U4: 1}
 
 
 def test_two_answers_one_round(cohort: Cohort) -> None:
     """The first answer counts, the second is evidence (10.2)."""
     made = until(cohort, Stage.UNMASK_RESPONSE)
-    arrive(cohort, 4, Stage.UNMASK_RESPONSE, made[4])
+    cohort.arrive(4, Stage.UNMASK_RESPONSE, made[4])
     shares = list(UnmaskResponse.decode(made[4], 5).shares)
     shares[0] = (1).to_bytes(32, "little")
     lie = changed_response(cohort, made[4], shares=tuple(shares))
-    (evidence,) = arrive(cohort, 4, Stage.UNMASK_RESPONSE, lie)
+    (evidence,) = cohort.arrive(4, Stage.UNMASK_RESPONSE, lie)
     assert isinstance(evidence, KeepEvidence)
     assert (evidence.first, evidence.second) == (made[4], lie)
     assert isinstance(answer_with(cohort, made, made[4]), Summed)
@@ -250,14 +245,14 @@ def test_share_for_a_bad_box() -> None:
         if not any(stage is Stage.READY for _, stage, _ in cohort.up):
             while cohort.up:
                 number, stage, body = cohort.up.pop(0)
-                arrive(cohort, number, stage, body)
+                cohort.arrive(number, stage, body)
     while cohort.up:
         number, stage, body = cohort.up.pop(0)
         if number == 4:
             ready = Ready.decode(body, 5)
             claimed = replace(ready, good=ready.good - {1})
             body = claimed.sign(cohort.parties[4].identity.signing).encode()
-        arrive(cohort, number, stage, body)
+        cohort.arrive(number, stage, body)
     # t = 4, so min(4 + 1, 4) = 4 other holders: dealer 1 has three and is left out (6.7).
     assert len(cohort.server.members) == 4
     assert cohort.parties[1].id not in cohort.server.members
@@ -279,7 +274,7 @@ def test_wrong_commitment_gives_the_round_up() -> None:
     phase = cohort.parties[4].client.phase
     cohort.parties[4].client._phase = replace(phase, advertise=lie)
     for number, body in (bodies | {4: lie}).items():
-        arrive(cohort, number, Stage.ADVERTISE, body)
+        cohort.arrive(number, Stage.ADVERTISE, body)
     cohort.pump()
     assert cohort.run_round() == RoundAbandoned(0, AbortReason.BAD_SHARES, answered=True)
 
@@ -294,11 +289,11 @@ def test_two_advertisements(cohort: Cohort) -> None:
     while cohort.down:
         cohort.give(*cohort.down.pop(0))
     body = next(body for number, _, body in cohort.up if number == 4)
-    arrive(cohort, 4, Stage.ADVERTISE, body)
+    cohort.arrive(4, Stage.ADVERTISE, body)
     honest = Advertise.decode(body, 4)
     signing = cohort.parties[4].identity.signing
     second = replace(honest, nonce_commitment=bytes(32)).sign(signing).encode()
-    (evidence,) = arrive(cohort, 4, Stage.ADVERTISE, second)
+    (evidence,) = cohort.arrive(4, Stage.ADVERTISE, second)
     assert (evidence.first, evidence.second) == (body, second)
     cohort.pump()
     assert len(cohort.server.members) == 5
@@ -310,7 +305,7 @@ def test_advertisement_of_another_device(cohort: Cohort) -> None:
     while cohort.down:
         cohort.give(*cohort.down.pop(0))
     body = next(body for number, _, body in cohort.up if number == 3)
-    assert arrive(cohort, 4, Stage.ADVERTISE, body) == ()
+    assert cohort.arrive(4, Stage.ADVERTISE, body) == ()
     assert cohort.server.counts == {RefusalCode.M2: 1}
 
 
@@ -325,11 +320,11 @@ def test_shares_not_for_everybody(cohort: Cohort) -> None:
         made = {number: body for number, stage, body in cohort.up if stage is Stage.SHARES}
         while cohort.up and not made:
             number, stage, body = cohort.up.pop(0)
-            arrive(cohort, number, stage, body)
+            cohort.arrive(number, stage, body)
     honest = Shares.decode(made[4], 4)
     signing = cohort.parties[4].identity.signing
     boxes = honest.boxes
     for wrong in (boxes[1:], (boxes[0], boxes[0], *boxes[2:]), ((4, boxes[0][1]), *boxes[1:])):
         lie = replace(honest, boxes=wrong).sign(signing).encode()
-        assert arrive(cohort, 4, Stage.SHARES, lie) == ()
+        assert cohort.arrive(4, Stage.SHARES, lie) == ()
     assert cohort.server.counts == {RefusalCode.D1: 3}

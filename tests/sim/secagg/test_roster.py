@@ -18,7 +18,6 @@ from dreamshare_crypto.secagg.epoch_messages import (
     Shares,
 )
 from dreamshare_crypto.secagg.events import (
-    Arrived,
     EndReason,
     EpochOver,
     Refuse,
@@ -43,7 +42,7 @@ def advertised(cohort: Cohort) -> Cohort:
         cohort.give(*cohort.down.pop(0))
     while cohort.up:
         number, stage, body = cohort.up.pop(0)
-        cohort.serve(Arrived(cohort.parties[number].id, stage, body))
+        cohort.arrive(number, stage, body)
     return cohort
 
 
