@@ -8,6 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from dreamshare.errors import AbortCode
 from dreamshare.protocol import messages as m
 from dreamshare.protocol.plan import DTYPES, RoundPlan
 from dreamshare.wire import link as w
@@ -80,6 +81,6 @@ def test_enums_of_the_schema_are_the_enums_of_the_program() -> None:
     assert numbers(round_pb2.Stage, "STAGE_") == {each.name: each.value for each in Stage}
     assert set(numbers(round_pb2.RefusalCode, "REFUSAL_CODE_")) == {c.value for c in RefusalCode}
     assert set(numbers(control_pb2.TaskPhase, "TASK_PHASE_")) == {p.name for p in m.TaskPhase}
-    codes = {each.name: each.value for each in w.AbortCode}
+    codes = {each.name: each.value for each in AbortCode}
     assert numbers(link_pb2.AbortCode, "ABORT_CODE_") == codes
     assert DTYPES == ("<f4", "<f8", "<i8", "|u1")  # TENSOR_TYPE_F32, F64, I64, U8

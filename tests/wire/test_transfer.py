@@ -157,6 +157,23 @@ def test_a_gap_is_told_once_and_mended() -> None:
     assert deliver(inbox, again) == [bytes(3 * PIECE)]
 
 
+def test_a_second_gap_is_told_again() -> None:
+    outbox, inbox = Outbox(1), Inbox()
+    connect(outbox, inbox)
+    outbox.put(bytes(5 * PIECE))
+    sent = chunks(outbox)
+    assert inbox.take(sent[1]) == Ack(Received(1, 0, 1, 0), resend=True)
+    inbox.take(sent[0])
+    assert inbox.take(sent[4]) == Ack(Received(1, 0, 1, PIECE), resend=True)
+
+
+def test_chunks_that_overlap_are_joined() -> None:
+    inbox = Inbox()
+    inbox.connected(standing())
+    inbox.take(Chunk(1, 1, 0, 4, b"ab"))
+    assert inbox.take(Chunk(1, 1, 1, 4, b"bcd")) == Arrival(1, 1, b"abcd")
+
+
 def test_a_repeat_of_what_is_complete_is_answered_with_the_position() -> None:
     outbox, inbox = Outbox(1), Inbox()
     connect(outbox, inbox)
