@@ -1,4 +1,4 @@
-"""What a coordinator knows of the devices: who is here, who is willing, who has learnt what.
+"""What a coordinator knows of the devices: who is here and who is willing.
 
 Rules:
 - a device is willing when it offers the task's algorithm and has not refused the task since its
@@ -20,7 +20,6 @@ class Attendance:
         self._algorithm = algorithm
         self._here: dict[PartyId, bool] = {}  # by arrival; whether it offers the algorithm
         self._refusing: set[PartyId] = set()
-        self._learnt: dict[PartyId, int] = {}
 
     def joined(self, device: PartyId, algorithms: Iterable[str], fresh: bool) -> None:
         """A device checked in."""
@@ -47,13 +46,3 @@ class Attendance:
     def willing(self) -> tuple[PartyId, ...]:
         """Return who could be in a roster, by arrival."""
         return tuple(d for d, offers in self._here.items() if offers and d not in self._refusing)
-
-    # ---- what each has learnt --------------------------------------------------------------------
-
-    def has_learnt(self, device: PartyId, number: int) -> None:
-        """A device said which Tell it learnt from last."""
-        self._learnt[device] = number
-
-    def learnt(self, device: PartyId) -> int:
-        """Return the number of the device's newest Tell, as far as it said."""
-        return self._learnt.get(device, 0)

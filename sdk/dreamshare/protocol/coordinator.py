@@ -149,10 +149,7 @@ class Coordinator:
                 yield from self._forward(sa2.Arrived(device, stage, body), now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield Report(outcomes.DeviceDeclined(device, code, round_))
-                if round_ is None and code in _REFUSES_TASK:
-                    self._devices.refused(device)
-                if round_ in (None, self.round):
-                    yield from self._without(device, now)
+                yield from self._declined(device, code, round_, now)
             case events.HeardFrom(device, messages.TellDone(number)):
                 yield from self._heard_position(device, number, now)
             case events.Asked():
@@ -215,8 +212,8 @@ class Coordinator:
             yield Report(outcomes.EpochEnded("renewed"))
             self.phase = Gathering()
             return
-        if not order.caught_up and any(self._is_behind(d) for d in here):
-            yield from self._tell(server, tuple(filter(self._is_behind, here)), now)
+        if not order.caught_up and any(self._tells.is_behind(d) for d in here):
+            yield from self._tell(server, tuple(filter(self._tells.is_behind, here)), now)
             return
         plan = order.plan(self._tells.last_hash)
         encoding = self._terms.encoding(order.asked.fields)
@@ -227,27 +224,24 @@ class Coordinator:
 
     # ---- tells -----------------------------------------------------------------------------------
 
-    def _is_behind(self, device: PartyId) -> bool:
-        return self._devices.learnt(device) < self._tells.count
-
     def _tell(
         self, server: SecaggServer | None, devices: tuple[PartyId, ...], now: float
     ) -> Effects:
         """Send each of these devices the Tell that it needs next, and wait."""
-        behind = tuple(filter(self._is_behind, devices))
+        behind = tuple(filter(self._tells.is_behind, devices))
         until = now + self._terms.deadlines.collect_s
         self.phase = Telling(server, frozenset(devices), frozenset(behind), until)
         for device in behind:
-            yield SendTo((device,), self._tells.after(self._devices.learnt(device)))
+            yield self._tells.next_for(device)
 
     def _heard_position(self, device: PartyId, number: int, now: float) -> Effects:
-        self._devices.has_learnt(device, number)
+        self._tells.has_learnt(device, number)
         if isinstance(self.phase, Telling) and device in self.phase.waiting:
-            gone = frozenset() if self._is_behind(device) else frozenset({device})
+            gone = frozenset() if self._tells.is_behind(device) else frozenset({device})
             until = now + self._terms.deadlines.collect_s
             self.phase = replace(self.phase, waiting=self.phase.waiting - gone, until=until)
-        if self._is_behind(device):
-            yield SendTo((device,), self._tells.after(number))
+        if self._tells.is_behind(device):
+            yield self._tells.next_for(device)
 
     def _stop_telling(self, phase: Telling) -> Effects:
         """Everybody has learnt, or the time is over."""
@@ -269,6 +263,17 @@ class Coordinator:
             case SettingUp(server) | Ready(server) | Summing(server) | Telling(server):
                 return server
         return None
+
+    def _declined(
+        self, device: PartyId, code: RefusalCode, round_: int | None, now: float
+    ) -> Effects:
+        if round_ is None and code in _REFUSES_TASK:
+            self._devices.refused(device)
+        if round_ not in (None, self.round):
+            return  # of a round that is over
+        if code is RefusalCode.S7 and isinstance(self._order, OpenSum):
+            self._order = replace(self._order, answered_before=True)
+        yield from self._without(device, now)
 
     def _without(self, device: PartyId, now: float) -> Effects:
         """Stop waiting for a device in whatever is going on."""
@@ -293,6 +298,8 @@ class Coordinator:
 
     def _translate(self, effects: Iterable[sa2.ServerEffect], now: float) -> Effects:
         for effect in effects:
+            if isinstance(self.phase, Over):
+                return  # one of the effects failed the task; what is left belongs to its last epoch
             match effect:
                 case sa2.Send():
                     yield self._send(effect)
@@ -344,12 +351,7 @@ class Coordinator:
         self.phase = Ready(phase.server)
         yield Report(outcomes.SumAbandoned(reason, again, phase.plan.step, phase.plan.cycle))
         if not again:
-            why = reason.name.lower().replace("_", " ")
-            yield from self._fail(
-                f"{order.given_up} rounds for step {phase.plan.step!r} were given up, the last "
-                f"one because of {why}: give devices more time or take more of them",
-                now,
-            )
+            yield from self._fail(order.why_failed(reason), now)
 
     def _epoch_over(self, reason: sa2.EndReason, now: float) -> Effects:
         phase = self.phase
@@ -359,8 +361,8 @@ class Coordinator:
             failures = self._epochs.failed()
             if failures > self._terms.retries:
                 yield from self._fail(
-                    f"{failures} epoch set-ups in a row failed, the last one because "
-                    f"of {reason}: see which devices declined, and why",
+                    f"{failures} epoch set-ups in a row failed, the last one because of {reason}: "
+                    "see which devices declined, and why",
                     now,
                 )
 

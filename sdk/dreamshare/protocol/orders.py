@@ -1,7 +1,8 @@
 """The one thing that a task's owner wants next, and what came of it so far.
 
 Rules:
-- a sum that was given up is asked again with another draw when any device had answered (7.1);
+- a sum that was given up is asked again with another draw when any device had answered (7.1), or
+  says that it has (S7): an aggregator that restarted does not know what it was told;
 - a mean is the sum over the survivors divided by the sum of their weights, per field (12.3).
 """
 
@@ -14,7 +15,7 @@ from dreamshare.protocol.events import Asked
 from dreamshare.protocol.outcomes import SumDone
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import unflatten
-from dreamshare_crypto.secagg.events import Summed
+from dreamshare_crypto.secagg.events import AbortReason, Summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class OpenSum:
         draw: how many of its rounds were given up after an answer.
         given_up: how many of its rounds were given up.
         caught_up: members that lacked a Tell had their chance since the last attempt.
+        answered_before: a device says that it answered this draw in an earlier round.
     """
 
     asked: Asked
     draw: int = 0
     given_up: int = 0
     caught_up: bool = False
+    answered_before: bool = False
 
     def plan(self, last_tell: bytes) -> RoundPlan:
         """Return the plan of the next attempt."""
@@ -39,7 +42,16 @@ class OpenSum:
 
     def after_giving_up(self, answered: bool) -> OpenSum:
         """Return the order after one of its rounds was given up."""
-        return OpenSum(self.asked, self.draw + answered, self.given_up + 1)
+        another = answered or self.answered_before
+        return OpenSum(self.asked, self.draw + another, self.given_up + 1)
+
+    def why_failed(self, reason: AbortReason) -> str:
+        """Return what people are told when it is not asked again."""
+        why = reason.name.lower().replace("_", " ")
+        return (
+            f"{self.given_up} rounds for step {self.asked.plan.step!r} were given up, the last one "
+            f"because of {why}: give devices more time or take more of them"
+        )
 
     def done(self, summed: Summed, roster: int) -> SumDone | None:
         """Return the means, or None when all survivors together weigh nothing."""

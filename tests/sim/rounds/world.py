@@ -24,11 +24,12 @@ from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.epochs import last_epoch
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.messages import Cohort, DownMessage, RoundOpening, Sa2, UpMessage
-from dreamshare.protocol.outcomes import DeviceOutcome, SumDone, TaskOutcome
+from dreamshare.protocol.outcomes import DeviceOutcome, SumAbandoned, SumDone, TaskOutcome
 from dreamshare.protocol.participant import Participant
 from dreamshare.protocol.permits import Permits
 from dreamshare.protocol.phases import COORDINATOR_LEGAL, PARTICIPANT_LEGAL, input_type
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.updates import Update
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.graph import Floor
 from dreamshare_crypto.identity import Identity
@@ -141,6 +142,10 @@ class World:
             if device.working is not None:
                 self.work(device)
                 return True
+        return self.step_messages()
+
+    def step_messages(self) -> bool:
+        """Deliver the oldest message and compute nothing; False when none waits."""
         if self.down:
             self.deliver_down(0)
         elif self.up:
@@ -148,6 +153,10 @@ class World:
         else:
             return False
         return True
+
+    def cancel(self) -> None:
+        """The owner ends the task."""
+        self.tell_coordinator(events.Finished("cancelled"))
 
     def apply(self, operations: Iterable[Operation]) -> None:
         """Carry operations out, in order."""
@@ -319,6 +328,14 @@ class World:
             if not device.connected:
                 self.join(device)
         self.finish()
+
+    def reports_abandoned(self) -> list[SumAbandoned]:
+        """Rounds that were given up."""
+        return [report for report in self.reports if isinstance(report, SumAbandoned)]
+
+    def answer(self, device: bytes, plan: RoundPlan) -> Update:
+        """What a device answers to a plan."""
+        return answer_of(device, plan)
 
     def sa2_sent(self, device: Device) -> list[Sa2]:
         """SA-2 messages that a device sent so far."""
