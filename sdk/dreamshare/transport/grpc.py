@@ -2,9 +2,8 @@
 
 Rules:
 - packets are opaque here: the method of link.proto is served with no serialiser of its own;
-- nothing puts a time limit around a read or cancels one: grpc.aio leaks memory when that happens.
-  One task per stream reads for the life of the stream (see `streams`);
-- cancelling a `send` that waits for room gives up the whole call, as grpc.aio does;
+- nothing cancels a read or a write or puts a time limit around one: grpc.aio leaks memory when a
+  read is cancelled, and gives the call up when a write is (see `streams`);
 - an empty message says that the opener closes; a stream that ends without it broke. The listener's
   end closes by ending the call with OK;
 - keepalive on both sides, so that a dead peer is noticed within 40 s; gRPC's own limit of 4 MiB a

@@ -3,6 +3,7 @@
 Rules:
 - one task reads for the life of the call and feeds a bounded queue: an owner that reads slowly
   slows the peer down, and nobody ever cancels a read;
+- a `send` that is cancelled still goes out, because giving a write up would give up the call;
 - `close` lets what was sent arrive, then waits for the call to end; a peer that does not let go
   within the grace is left behind;
 - when `close` has returned no task is left.
@@ -54,7 +55,8 @@ class StreamConnection:
         self._failure: Unreachable | None = None
         self._over = False
         self._closing = False
-        self._writing = asyncio.Lock()  # grpc.aio takes one write at a time
+        self._writing = asyncio.Lock()  # one write at a time
+        self._writes: set[asyncio.Task[None]] = set()
         self._bytes_in = 0
         self._bytes_out = 0
         self._reader = asyncio.create_task(self._read())
@@ -77,11 +79,10 @@ class StreamConnection:
 
     async def send(self, packet: bytes) -> None:
         check_packet(packet, PACKET_LIMIT)
-        async with self._writing:
-            if self._closing or self._over:
-                raise Unreachable("the connection is gone; connect again")
-            await self._stream.write(packet)
-        self._bytes_out += len(packet)
+        write = asyncio.create_task(self._write(packet))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+        await asyncio.shield(write)
 
     async def packets(self) -> AsyncIterator[bytes]:
         while (packet := await self._queue.get()) is not None and not self._closing:
@@ -104,6 +105,13 @@ class StreamConnection:
         if not self._reader.done():
             await self._stream.release(broken=True)
             await asyncio.wait({self._reader}, timeout=GRACE_S)
+
+    async def _write(self, packet: bytes) -> None:
+        async with self._writing:
+            if self._closing or self._over:
+                raise Unreachable("the connection is gone; connect again")
+            await self._stream.write(packet)
+        self._bytes_out += len(packet)
 
     async def _read(self) -> None:
         broken = True

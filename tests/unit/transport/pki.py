@@ -38,7 +38,7 @@ class Root:
         return cls(key, builder.sign(key, hashes.SHA256()))
 
     def issue(self, common_name: str, *, ends: dt.datetime = ENDS) -> TlsFiles:
-        """Return the files of a party with this CN (or no name at all), good for 127.0.0.1 and localhost."""
+        """Return the files of a party with this CN (or none), good for 127.0.0.1 and localhost."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [
             x509.DNSName("localhost"),

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
-from tests.unit.transport.pki import Root
 
 from dreamshare.clock import ManualClock
 from dreamshare.errors import FrameTooLarge, LocalProtocolError, Rejected, Unreachable
 from dreamshare.transport.base import PACKET_LIMIT, Admit, Connection, Link, Listener
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.memory import MemoryNetwork
+from tests.unit.transport.pki import Root
 
 DEVICE = "d1" * 16
 AGGREGATOR = "a0" * 16
@@ -196,6 +196,25 @@ async def test_a_slow_reader_slows_the_sender_down(
     for _ in range(number):
         assert len(await anext(packets)) == PACKET_LIMIT
     await sending
+
+
+async def test_a_send_that_is_cancelled_leaves_the_connection_whole(
+    ends: tuple[Connection, Connection],
+) -> None:
+    near, far = ends
+
+    async def send() -> None:
+        while True:
+            await near.send(bytes(PACKET_LIMIT))
+
+    sending = asyncio.ensure_future(send())
+    await asyncio.wait({sending}, timeout=0.2)
+    sending.cancel()
+    last = asyncio.ensure_future(near.send(b"last"))
+    packets = aiter(far.packets())
+    while await anext(packets) != b"last":
+        pass
+    await last
 
 
 async def test_a_close_gets_past_packets_that_nobody_reads(
