@@ -41,9 +41,9 @@ class Lanes:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The greatest |correlation| that was found, and how many were computed."""
+    """The greatest |correlation| found for each vector, and how many were computed in all."""
 
-    greatest: float
+    greatest: Vector
     comparisons: int
 
 
@@ -55,14 +55,16 @@ def bound(dims: int, comparisons: int) -> float:
 def search(raw: bytes, vectors: Sequence[Vector], lanes: Sequence[Lanes]) -> Verdict:
     """Slide every vector (all of one length, none constant) along every reading of `raw`."""
     dims = len(vectors[0])
+    if len(raw) < dims:  # not even a byte a coordinate
+        return Verdict(np.zeros(len(vectors)), 0)
     centred = np.stack([v - v.mean() for v in vectors])
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     reach = float(np.abs(np.stack(vectors)).max())
-    greatest, comparisons = 0.0, 0
+    greatest, comparisons = np.zeros(len(vectors)), 0
     for numbers in _readings(raw, lanes, reach):
         if len(numbers) >= dims:
             found = _slide(numbers, centred)
-            greatest = max(greatest, float(np.abs(found).max()))
+            greatest = np.maximum(greatest, np.abs(found).max(axis=1))
             comparisons += found.size
     return Verdict(greatest, comparisons)
 
