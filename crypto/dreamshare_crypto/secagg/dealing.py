@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dreamshare_crypto.aead import NONCE_BYTES, open_box, seal
 from dreamshare_crypto.errors import AuthenticationError, MalformedError
@@ -33,7 +33,7 @@ class Dealt:
     """The boxes for the others, unsigned, and what the dealer holds of its own secrets."""
 
     shares: Shares
-    own: Held
+    own: Held = field(repr=False)
 
 
 def deal(session: Session, own: int, keys: EpochKeys) -> Dealt:

@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.graph import Floor
 from dreamshare_crypto.identity import Identity
-from dreamshare_crypto.secagg.events import (
-    ClientEffect,
-    EndReason,
-    EpochOver,
-    Forget,
-    Persist,
-)
+from dreamshare_crypto.secagg.events import ClientEffect, EndReason, EpochOver, Forget, Persist
 from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.phases import Phase

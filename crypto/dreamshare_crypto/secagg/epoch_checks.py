@@ -15,11 +15,7 @@ from itertools import pairwise
 
 from dreamshare_crypto.certificates import Role, authority_key_id
 from dreamshare_crypto.encoding import Params
-from dreamshare_crypto.errors import (
-    AuthenticationError,
-    MalformedError,
-    RefusalCode,
-)
+from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
 from dreamshare_crypto.graph import LARGEST_COMPLETE, Floor, Mode
 from dreamshare_crypto.keys import check_public
 from dreamshare_crypto.secagg.epoch_messages import (

@@ -17,9 +17,7 @@ from dreamshare_crypto.aead import NONCE_BYTES, TAG_BYTES
 from dreamshare_crypto.certificates import CERTIFICATE_BYTES, Certificate
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import SIGNATURE_BYTES, verify_signature
-from dreamshare_crypto.secagg.round_messages import (
-    MOST_MEMBERS,
-)
+from dreamshare_crypto.secagg.round_messages import MOST_MEMBERS
 from dreamshare_crypto.secagg.signed import Signed
 from dreamshare_crypto.shamir import ELEMENT_BYTES
 from dreamshare_crypto.transcript import Reader, Writer

@@ -12,18 +12,8 @@ from dreamshare_crypto.secagg.epoch_messages import (
     Shares,
 )
 from dreamshare_crypto.secagg.offer import Deadlines, EpochOffer, TemplateStep
-from dreamshare_crypto.secagg.round_messages import (
-    MaskedInput,
-    RoundAbort,
-    RoundResult,
-    RoundStart,
-)
-from dreamshare_crypto.secagg.survivor_messages import (
-    Agree,
-    AgreeSet,
-    Survivors,
-    UnmaskResponse,
-)
+from dreamshare_crypto.secagg.round_messages import MaskedInput, RoundAbort, RoundResult, RoundStart
+from dreamshare_crypto.secagg.survivor_messages import Agree, AgreeSet, Survivors, UnmaskResponse
 
 __all__ = [
     "EpochOffer",

@@ -17,9 +17,7 @@ from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import SIGNATURE_BYTES
-from dreamshare_crypto.secagg.round_messages import (
-    MOST_PARAMS_BYTES,
-)
+from dreamshare_crypto.secagg.round_messages import MOST_PARAMS_BYTES
 from dreamshare_crypto.secagg.signed import Signed
 from dreamshare_crypto.transcript import Reader, Writer
 

@@ -18,10 +18,7 @@ from dreamshare_crypto.errors import AuthenticationError, ParameterError
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import AbortReason, Opened
 from dreamshare_crypto.secagg.round_checks import matches_template
-from dreamshare_crypto.secagg.round_messages import (
-    RoundAbort,
-    RoundStart,
-)
+from dreamshare_crypto.secagg.round_messages import RoundAbort, RoundStart
 from dreamshare_crypto.secagg.server_setup import Cohort
 
 

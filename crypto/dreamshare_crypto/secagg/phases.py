@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dreamshare_crypto.secagg.dealing import Held
 from dreamshare_crypto.secagg.events import (
@@ -23,14 +23,10 @@ from dreamshare_crypto.secagg.events import (
     Ticked,
 )
 from dreamshare_crypto.secagg.offer import EpochOffer
-from dreamshare_crypto.secagg.round_messages import (
-    RoundStart,
-)
+from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.schedule import EpochKeys
 from dreamshare_crypto.secagg.session import Session
-from dreamshare_crypto.secagg.survivor_messages import (
-    Survivors,
-)
+from dreamshare_crypto.secagg.survivor_messages import Survivors
 from dreamshare_crypto.secagg.vault import Vault
 
 
@@ -76,7 +72,7 @@ class Shared:
     advertise: bytes
     shown: bytes
     shares: bytes
-    held: Held
+    held: Held = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,7 @@ from collections.abc import Mapping
 
 from dreamshare_crypto.errors import CryptoError
 from dreamshare_crypto.secagg.masking import pair_sign, self_mask_key, signed_pair_masks
-from dreamshare_crypto.secagg.round_messages import (
-    RoundStart,
-)
+from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.schedule import commitment, pair_key
 from dreamshare_crypto.secagg.server_setup import Cohort
 from dreamshare_crypto.secret import Secret

@@ -42,15 +42,11 @@ from dreamshare_crypto.secagg.phases import (
 )
 from dreamshare_crypto.secagg.records import SEED_SLOT, EpochRecord, RosterRecord, SessionRecord
 from dreamshare_crypto.secagg.refusals import EpochRefused
-from dreamshare_crypto.secagg.round_messages import (
-    RoundStart,
-)
+from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.rounds import make_agree, move_chain
 from dreamshare_crypto.secagg.schedule import EpochKeys
 from dreamshare_crypto.secagg.session import Session
-from dreamshare_crypto.secagg.survivor_messages import (
-    Survivors,
-)
+from dreamshare_crypto.secagg.survivor_messages import Survivors
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT, Vault
 from dreamshare_crypto.secret import Secret
 
@@ -84,9 +80,11 @@ def _rolled_back(records: Sequence[Record], text: str) -> Step:
 
 
 def _restore_epoch(device: Device, journal: EpochRecords, slots: Mapping[str, Secret]) -> Step:
+    _require(journal.epoch.offer.task == device.task, "task")
     if journal.roster is None:
         return _restore_advertised(device, journal.epoch, slots)
     session = _session(journal.epoch, journal.roster)
+    _require(device.identity.id in session.index_of, "identity")
     own = session.index_of[device.identity.id]
     if journal.session is None:
         return _restore_rostered(device, journal, session, own, slots)

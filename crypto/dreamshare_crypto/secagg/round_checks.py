@@ -21,16 +21,9 @@ from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.phases import Commitment
 from dreamshare_crypto.secagg.refusals import Contradicted, Ignored, RoundRefused
-from dreamshare_crypto.secagg.round_messages import (
-    RoundResult,
-    RoundStart,
-)
+from dreamshare_crypto.secagg.round_messages import RoundResult, RoundStart
 from dreamshare_crypto.secagg.session import Session
-from dreamshare_crypto.secagg.survivor_messages import (
-    Agree,
-    AgreeSet,
-    Survivors,
-)
+from dreamshare_crypto.secagg.survivor_messages import Agree, AgreeSet, Survivors
 
 
 def check_session(named: bytes, session: Session) -> None:

@@ -51,12 +51,7 @@ from dreamshare_crypto.secagg.records import (
     VectorRecord,
 )
 from dreamshare_crypto.secagg.refusals import Ignored, RoundRefused
-from dreamshare_crypto.secagg.round_messages import (
-    MaskedInput,
-    RoundAbort,
-    RoundResult,
-    RoundStart,
-)
+from dreamshare_crypto.secagg.round_messages import MaskedInput, RoundAbort, RoundResult, RoundStart
 from dreamshare_crypto.secagg.schedule import pair_key
 from dreamshare_crypto.secagg.survivor_messages import (
     Agree,

@@ -46,12 +46,7 @@ from dreamshare_crypto.secagg.events import (
 from dreamshare_crypto.secagg.open_round import open_round
 from dreamshare_crypto.secagg.reconstruction import BadShares
 from dreamshare_crypto.secagg.refusals import Ignored
-from dreamshare_crypto.secagg.server_phases import (
-    PHASE_OF,
-    ServerPhase,
-    ServerStage,
-    owed_to_all,
-)
+from dreamshare_crypto.secagg.server_phases import PHASE_OF, ServerPhase, ServerStage, owed_to_all
 from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
 from dreamshare_crypto.secagg.server_setup import Advertising, Cohort, Delivering, Sharing
 from dreamshare_crypto.secagg.terms import EpochTerms

@@ -24,11 +24,7 @@ from dreamshare_crypto.secagg.mailbox import Mailbox
 from dreamshare_crypto.secagg.open_round import OpenRound
 from dreamshare_crypto.secagg.reconstruction import enough, masks_of_sum
 from dreamshare_crypto.secagg.refusals import Ignored
-from dreamshare_crypto.secagg.round_messages import (
-    InputReceipt,
-    MaskedInput,
-    RoundResult,
-)
+from dreamshare_crypto.secagg.round_messages import InputReceipt, MaskedInput, RoundResult
 from dreamshare_crypto.secagg.survivor_messages import (
     Agree,
     AgreeSet,

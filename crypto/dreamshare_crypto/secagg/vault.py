@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from dreamshare_crypto.aead import NONCE_BYTES, open_box, seal
@@ -38,7 +38,7 @@ class RoundSecrets:
 
     p: Secret
     s: Secret
-    shares: Mapping[int, tuple[bytes, bytes]]
+    shares: Mapping[int, tuple[bytes, bytes]] = field(repr=False)
 
     def encode(self) -> Secret:
         """Return the bytes that are sealed."""
@@ -113,13 +113,21 @@ class Vault:
 
     @classmethod
     def restore(cls, session: bytes, sealed: tuple[bytes, ...], slot: Secret) -> Self:
-        """Return the vault whose chain value a key slot kept; MalformedError on another slot."""
+        """Return the vault whose chain value a key slot kept.
+
+        Raises:
+            MalformedError: the slot holds something else.
+            AuthenticationError: the slot holds another session's chain.
+        """
         reader = Reader(slot.reveal())
         position, chain = reader.u32(), Secret(reader.raw(CHAIN_BYTES), "chain")
         reader.end()
         if position > len(sealed):
             raise MalformedError("the chain stands behind the last round of the session")
-        return cls(session=session, sealed=sealed, position=position, chain=chain)
+        vault = cls(session=session, sealed=sealed, position=position, chain=chain)
+        if position < len(sealed):
+            vault.open(position)
+        return vault
 
 
 def _wrap_key(chain: Secret, session: bytes) -> Secret:

@@ -74,12 +74,18 @@ def other_chain(journal: Journal) -> None:
     journal.slots["chain"] = Secret(b"nonsense")
 
 
+def chain_of_another_session(journal: Journal) -> None:
+    position = journal.slots["chain"].reveal()[:4]
+    journal.slots["chain"] = Secret(position + bytes(32))
+
+
 CONTRADICTIONS = {
     **{f"repeated {k.name}": repeat(k) for k in RecordKind if RecordKind.ROSTER <= k <= 9},
     **{f"missing {k.name}": drop(k) for k in (2, 3, 4, 6, 7, 8) for k in (RecordKind(k),)},
     **{f"damaged {k.name}": damage(k) for k in RecordKind if RecordKind.ROSTER <= k <= 8},
     "chain lost": lose_chain,
     "chain of another kind": other_chain,
+    "chain of another session": chain_of_another_session,
 }
 del CONTRADICTIONS["repeated SEED_ERASED"]  # says the same thing twice
 
@@ -120,6 +126,21 @@ def test_ended_journal_destroys_what_is_left(hostile: Hostile) -> None:
     party.restart()
     assert isinstance(party.client.phase, Idle)
     assert party.handle(Ticked(), hostile.cohort.now) == (Forget("chain"),)
+
+
+@pytest.mark.parametrize("whose", ["task", "identity"])
+def test_journal_of_somebody_else(hostile: Hostile, whose: str) -> None:
+    """A journal that belongs to another task or another device is not continued (J1)."""
+    party, other = hostile.cohort.parties[0], hostile.cohort.parties[1]
+    client = SecaggClient.restore(
+        other.identity if whose == "identity" else party.identity,
+        b"another task  16" if whose == "task" else TASK,
+        party.floor,
+        party.entropy,
+        party.journal.records,
+        party.journal.slots,
+    )
+    assert client.handle(Ticked(), hostile.cohort.now)[-1] == EpochOver(EndReason.ROLLED_BACK)
 
 
 def test_empty_journal(hostile: Hostile) -> None:
