@@ -28,7 +28,13 @@ from dreamshare.algorithms.catalog import config_json_of
 from dreamshare.algorithms.checkpoint import decode_arrays
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.caller import Caller
-from dreamshare.errors import ConfigError, LocalProtocolError, PeerProtocolError, Unreachable
+from dreamshare.errors import (
+    ConfigError,
+    LocalProtocolError,
+    PeerProtocolError,
+    Rejected,
+    Unreachable,
+)
 from dreamshare.ids import NO_TASK, TaskId
 from dreamshare.protocol.envelope import Address
 from dreamshare.protocol.messages import (
@@ -55,6 +61,7 @@ from dreamshare.protocol.messages import (
 from dreamshare.transport.base import Connection, Link
 from dreamshare.updates import PublicArray
 from dreamshare.wire.transfer import Arrival
+from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 
@@ -100,6 +107,7 @@ class Client:
         jitter = random.Random(SystemEntropy().draw(16))
         self._caller = Caller(self._link, identity, self._clock, jitter)
         self._calling: asyncio.Task[None] | None = None
+        self._role = identity.certificate.role
         self._greeted = asyncio.Event()
         self._birth = 0  # of the aggregator, when requests were last sent
         self._number = 0
@@ -163,6 +171,7 @@ class Client:
         Raises:
             ConfigError: the config is of no registered algorithm, or the aggregator cannot run
                 it; the text says why.
+            Rejected: this identity is a viewer's.
             Unreachable: the aggregator was restarted and may not have taken it.
         """
         algorithm, canonical = config_json_of(config)
@@ -221,6 +230,8 @@ class Client:
     async def _stream(self, request: ControlRequest) -> AsyncIterator[ControlReply]:
         if self._calling is None or self._calling.done():
             raise LocalProtocolError("the client is not open; use it inside `async with`")
+        if self._role is Role.VIEWER and isinstance(request, Submit | Cancel):
+            raise Rejected("a viewer may list, watch and fetch; use an operator's identity")
         self._number += 1
         number, asked = self._number, _Open(request)
         self._open[number] = asked

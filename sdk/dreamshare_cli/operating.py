@@ -99,10 +99,11 @@ def status_fields(status: TaskStatus) -> Fields:
 
 def status_line(status: TaskStatus) -> str:
     """Return a status as one line."""
-    masked = "masked" if status.secure_aggregation else "no sum yet"
+    masked = "all masked" if status.secure_aggregation else "NOT all masked"
+    sums = f"sums {status.aggregations}" + (f" ({masked})" if status.aggregations else "")
     return (
         f"{status.task.hex()[:8]}  {status.phase.value:<10}  {status.algorithm:<12}  "
-        f"cycle {status.cycle}  sums {status.aggregations} ({masked})  "
+        f"cycle {status.cycle}  {sums}  "
         f"devices {status.alive}/{status.roster}  {status.name or '-'}  {status.detail}"
     )
 

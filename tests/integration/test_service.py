@@ -8,55 +8,29 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.client import Client
-from dreamshare.errors import ConfigError
-from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase
+from dreamshare.errors import ConfigError, Rejected, Unreachable
+from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport
 from dreamshare.transport.grpc import GrpcLink
-from dreamshare_aggregator.service import Aggregator
-from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.capture import read_capture
+from dreamshare_crypto.certificates import Role
+from dreamshare_edge import Policy
+from tests.integration.stage import Stage, follow
 from tests.integration.toy import Loopback, tls_of, toy_config
 
 pytestmark = pytest.mark.integration
 
 COHORT = Cohort(least=4, most=4)
-DEADLINES = Deadlines(setup_s=20, collect_s=20, reveal_s=20)
+DEADLINES = Deadlines(setup_s=30, collect_s=30, reveal_s=30)
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
-        yield Stage(Loopback.create(tmp_path), stack, tmp_path)
-
-
-class Stage:
-    """Opens parties and closes them at the end of the test."""
-
-    def __init__(self, federation: Loopback, stack: AsyncExitStack, path: Path) -> None:
-        self.federation = federation
-        self.stack = stack
-        self.path = path
-        self.port = 0
-
-    async def aggregator(self) -> Aggregator:
-        listener = self.federation.listener()
-        store = open_store(f"sqlite:///{self.path / 'rounds.db'}")
-        opened = await self.stack.enter_async_context(
-            Aggregator([listener], store, self.federation.aggregator)
-        )
-        self.port = listener.port
-        return opened
-
-    async def agents(self, count: int) -> None:
-        for number in range(count):
-            await self.stack.enter_async_context(self.federation.agent(number, self.port))
-
-    async def client(self) -> Client:
-        operator = self.federation.operator
-        link = GrpcLink(f"grpcs://127.0.0.1:{self.port}", tls_of(operator))
-        return await self.stack.enter_async_context(Client(link, operator))
+        yield Stage(tmp_path, stack)
 
 
 async def test_submit_watch_and_result(stage: Stage) -> None:
@@ -64,25 +38,138 @@ async def test_submit_watch_and_result(stage: Stage) -> None:
     await stage.agents(4)
     client = await stage.client()
     task = await client.submit(toy_config(), COHORT, DEADLINES, name="toy")
-    reports = [report async for report in client.watch(task)]
+    reports = await follow(client, task)
     assert [r.number for r in reports] == list(range(1, len(reports) + 1))
     assert reports[0].event == "submitted"
     status = reports[-1].status
     assert (status.phase, reports[-1].event) == (TaskPhase.DONE, "done"), status.detail
     assert status.aggregations == 4  # start, two rounds, evaluation
     assert status.secure_aggregation
-    assert status.roster == 4
+    assert (status.roster, status.alive, status.dropped) == (4, 4, 0)
 
     result = await client.result(task)
     assert sorted(array.shape for array in result.arrays.values()) == [(2, 3), (3,)]
-    assert result.metrics["accuracy"] > 0.8  # three separated clouds, seen by all together
+    assert result.metrics["accuracy"] > 0.8  # three clouds far apart, seen by all together
 
     devices = await client.devices()
     assert sorted(d.label for d in devices) == [f"toy {n}" for n in range(4)]
     assert all(d.connected and d.bytes_up > 0 and d.bytes_down > 0 for d in devices)
-    (listed,) = await client.list()
-    assert listed == status
+    assert await client.list() == (status,)
+
+    late = [report async for report in client.watch(task, after=reports[-2].number)]
+    assert late == reports[-1:], "a watcher that comes late gets what it missed"
+    with pytest.raises(ConfigError, match="is over and has no report after"):
+        await follow_after(client, task, 99)
 
 
-def test_placeholder_free() -> None:
-    assert np.float64(1.0) == 1.0 and json.loads("1") == 1 and asyncio and ConfigError
+async def follow_after(client: Client, task: bytes, after: int) -> list[TaskReport]:
+    return [report async for report in client.watch(task, after)]  # type: ignore[arg-type]
+
+
+async def test_a_device_keeps_its_accuracy_in_its_own_report(stage: Stage) -> None:
+    capture = stage.path / "capture"
+    await stage.aggregator(capture)
+    await stage.agents(4)
+    client = await stage.client()
+    await follow(client, await client.submit(toy_config(), COHORT, DEADLINES))
+
+    path = stage.federation.folder.folder / "home-0" / "report.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["event"] for line in lines if line["event"] != "round"][:2] == [
+        "started",
+        "learnt",
+    ]
+    (learnt,) = [line for line in lines if line["event"] == "learnt"]
+    assert learnt["before"] < learnt["after"]
+    last = lines[-1]
+    assert (last["event"], last["outcome"], last["rounds"]) == ("task-over", "done", 4)
+    assert last["bytes_up"] > 0
+    assert last["bytes_down"] > 0
+
+    packets = list(read_capture(capture))
+    senders = {packet.peer for packet in packets}
+    assert len(senders) == 5  # four devices and the operator
+    everything = b"".join(packet.packet for packet in packets)
+    assert b"accuracy" not in everything
+    assert b"learnt" not in everything
+
+
+async def test_a_queued_and_a_waiting_task_can_be_cancelled(stage: Stage) -> None:
+    await stage.aggregator()  # and no device: the first task waits, the second is queued
+    client = await stage.client()
+    first = await client.submit(EvaluateConfig(), COHORT)
+    second = await client.submit(EvaluateConfig(), COHORT)
+    watching = asyncio.create_task(follow(client, first))
+    assert (await client.cancel(first)).phase is TaskPhase.CANCELLED
+    assert (await client.cancel(second)).phase is TaskPhase.CANCELLED
+    assert (await watching)[-1].event == "cancelled"
+    with pytest.raises(ConfigError, match="is over already"):
+        await client.cancel(first)
+    with pytest.raises(ConfigError, match="has no result: it is cancelled"):
+        await client.result(first)
+
+
+async def test_a_running_task_can_be_cancelled(stage: Stage) -> None:
+    aggregator = await stage.aggregator()
+    agents = await stage.agents(4)
+    task = await aggregator.submit(toy_config(rounds=500), COHORT, DEADLINES)
+    async for report in task.reports():
+        if report.event == "round":
+            task.cancel()
+            break
+    with pytest.raises(ConfigError, match="cancelled by an operator"):
+        await task.result()
+    assert task.status.aggregations < 500
+    async for outcome in agents[0].outcomes():
+        if type(outcome).__name__ == "TaskOver":
+            assert outcome.outcome == "cancelled"  # type: ignore[union-attr]
+            break
+
+
+async def test_what_cannot_be_run_is_refused_in_words(stage: Stage) -> None:
+    await stage.aggregator()
+    client = await stage.client()
+    with pytest.raises(ConfigError, match="least must be 3 or more"):
+        await client.submit(EvaluateConfig(), Cohort(least=2, most=4))
+    with pytest.raises(ConfigError, match="is no config of a registered algorithm"):
+        await client.submit(object(), COHORT)
+    assert await client.list() == ()
+
+
+async def test_a_viewer_looks_and_changes_nothing(stage: Stage) -> None:
+    aggregator = await stage.aggregator()
+    await aggregator.submit(EvaluateConfig(), COHORT, name="seen")
+    viewer = await stage.client(stage.federation.enrol(Role.VIEWER, "viewer"))
+    (status,) = await viewer.list()
+    assert status.name == "seen"
+    for forbidden in (viewer.cancel(status.task), viewer.submit(EvaluateConfig(), COHORT)):
+        with pytest.raises(Rejected, match="a viewer may list, watch and fetch"):
+            await forbidden
+    assert (await viewer.list())[0].phase is TaskPhase.WAITING
+
+
+async def test_who_does_not_belong_is_turned_away(stage: Stage, tmp_path: Path) -> None:
+    await stage.aggregator()
+    stranger = Loopback.create(tmp_path / "elsewhere").operator
+    link = GrpcLink(f"grpcs://127.0.0.1:{stage.port}", tls_of(stranger))
+    with pytest.raises((Rejected, Unreachable)):
+        async with Client(link, stranger, patience_s=3):
+            pass
+    borrowed = GrpcLink(f"grpcs://127.0.0.1:{stage.port}", tls_of(stage.federation.operator))
+    with pytest.raises(Rejected):
+        async with Client(borrowed, stranger, patience_s=3):
+            pass
+
+
+async def test_a_policy_that_wants_a_larger_crowd_declines(stage: Stage) -> None:
+    aggregator = await stage.aggregator()
+    agents = await stage.agents(4, Policy(least_cohort=5))
+    task = await aggregator.submit(EvaluateConfig(), COHORT, DEADLINES)
+    async for outcome in agents[0].outcomes():
+        assert "a cohort of 3; 5 asked" in str(outcome)
+        break
+    async for report in task.reports():
+        if report.event == "declined":
+            assert report.status.detail.endswith("declined (O1)")
+            break
+    assert task.status.aggregations == 0

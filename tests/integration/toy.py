@@ -131,8 +131,8 @@ class Loopback:
         folder.create("grpcs://127.0.0.1:7443", SystemEntropy(), SystemClock().now())
         return cls(folder)
 
-    def listener(self) -> GrpcListener:
-        return GrpcListener("127.0.0.1:0", tls_of(self.aggregator))
+    def listener(self, port: int = 0) -> GrpcListener:
+        return GrpcListener(f"127.0.0.1:{port}", tls_of(self.aggregator))
 
     @property
     def aggregator(self) -> Identity:
