@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dreamshare.binding import TaskLoop, terms_of
@@ -79,6 +79,7 @@ class World:
         toy: Toy | None = None,
         permits: Permits = allow,
         floor: Floor | None = None,
+        answers: Callable[[Update], Update] = lambda update: update,
     ) -> None:
         federation = Federation()
         self.now = NOW
@@ -86,6 +87,7 @@ class World:
         self.toy = toy or Toy()
         self.permits = permits
         self.floor = floor or Floor()
+        self.answers = answers
         self.entropy = federation.entropy.fork("world")
         self.identity = federation.issue(Role.AGGREGATOR, "aggregator")
         self.terms = terms_of(self.toy, cohort or Cohort(devices, devices), ordering.DEADLINES)
@@ -181,7 +183,8 @@ class World:
         match order:
             case events.Compute(payload_hash, plan):
                 device.computed[payload_hash] += 1
-                self.feed(device, events.Computed(payload_hash, answer_of(device.id, plan)))
+                update = self.answers(answer_of(device.id, plan))
+                self.feed(device, events.Computed(payload_hash, update))
             case events.Learn(number, _):
                 if number not in device.learnt:
                     device.learnt.append(number)
@@ -332,6 +335,12 @@ class World:
     def reports_abandoned(self) -> list[SumAbandoned]:
         """Rounds that were given up."""
         return [report for report in self.reports if isinstance(report, SumAbandoned)]
+
+    def asked(self) -> events.Asked:
+        """The sum that the algorithm wants now."""
+        order = self.loop.order()
+        assert isinstance(order, events.Asked)
+        return order
 
     def answer(self, device: bytes, plan: RoundPlan) -> Update:
         """What a device answers to a plan."""
