@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from dreamshare.errors import ConfigError, Rejected, TransportError, Unreachable
+from dreamshare.transport import streams
 from dreamshare.transport.base import PACKET_LIMIT, Connection
 from dreamshare.transport.grpc import SERVICE, GrpcLink, GrpcListener
 from dreamshare.transport.tls import TlsFiles
@@ -328,6 +329,24 @@ async def test_a_listener_that_gives_up_is_a_break() -> None:
     async with linked_to(give_up) as near:
         with pytest.raises(Unreachable, match=r"broke \(no\)"):
             await anext(aiter(near.packets()))
+
+
+async def test_a_listener_that_never_lets_go_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "GRACE_S", 0.02)
+    before = asyncio.all_tasks()
+
+    async def hold_on(_context: grpc.aio.ServicerContext) -> None:
+        await asyncio.Event().wait()
+
+    async with linked_to(hold_on) as near:
+        reading = asyncio.ensure_future(anext(aiter(near.packets()), None))
+        await asyncio.sleep(0)
+        await near.close()
+        assert await reading is None
+    while left := asyncio.all_tasks() - before:
+        await asyncio.wait(left)
 
 
 async def test_an_empty_message_is_a_goodbye_from_either_end() -> None:

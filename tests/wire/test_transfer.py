@@ -141,6 +141,21 @@ def test_a_sender_that_restarted_begins_anew() -> None:
     assert inbox.acknowledge(2, 1) == Ack(Received(2, 1, 2, 0))
 
 
+def test_frames_that_an_earlier_life_of_the_receiver_settled_are_not_waited_for() -> None:
+    inbox = Inbox()
+    inbox.connected(standing())
+    for number in (1, 2):
+        inbox.take(Chunk(1, number, 0, 1, b"x"))
+    inbox.take(Chunk(1, 3, 0, 2, b"x"))
+    inbox.acknowledge(1, 2)  # durable out of order
+    inbox.connected(standing(first=2))  # 1 is settled for the peer, 2 follows from here
+    assert inbox.received == Received(1, 2, 3, 1)
+    assert inbox.acknowledge(1, 1) == Ack(Received(1, 2, 3, 1))  # late, and harmless
+    inbox.connected(standing(first=5))
+    assert inbox.received == Received(1, 4, 5, 0)
+    assert inbox.take(Chunk(1, 5, 0, 1, b"y")) == Arrival(1, 5, b"y")
+
+
 def test_a_gap_is_told_once_and_mended() -> None:
     outbox, inbox = Outbox(1), Inbox()
     connect(outbox, inbox)
