@@ -62,10 +62,11 @@ def processes(out: Path) -> dict[int, str]:
     return found
 
 
+Dropped = tuple[Path, subprocess.CompletedProcess[str]]
+
+
 @pytest.fixture(scope="module")
-def dropped(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
+def dropped(tmp_path_factory: pytest.TempPathFactory) -> Dropped:
     """One short run with a device killed in its middle, captured."""
     folder = tmp_path_factory.mktemp("demo")
     options = ["--drop", "--json", "--cycles", "2", "--capture", str(folder / "received")]

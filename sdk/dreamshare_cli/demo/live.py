@@ -201,7 +201,7 @@ def _cells(device: DeviceView) -> tuple[Text, ...]:
     killed = device.state is DeviceState.KILLED
     tone = "red" if killed else ""
     change = ""
-    if device.before is not None and device.now is not None:
+    if device.before is not None and device.now is not None and device.now != device.before:
         change = f"{device.now - device.before:+.1f}"
     return (
         Text(device.name, style=tone or "bold"),
