@@ -16,10 +16,10 @@ help: ## list the targets
 demo: .venv/.demo ## four devices learn from each other's dreams, masks on (ARGS=... is passed on)
 	@$(BIN)/dreamshare demo $(ARGS)
 
-test: .venv/.dev ## the whole suite but the slow tests; needs no service and no root
+test: .venv/.dev ## the whole suite; needs no service and no root
 	@scripts/test all
 
-test-long: .venv/.dev ## the slow tests alone
+test-long: .venv/.dev ## the properties with new and many more examples
 	@scripts/test long
 
 check: .venv/.dev ## format, lint, types, arrows, sizes, generated code

@@ -2,7 +2,7 @@
 
 Rules:
 - tests assert behaviour, never wall time; hypothesis has no deadline and draws the same examples on
-  every machine (`--hypothesis-profile=search` looks for new ones);
+  every machine (`make test-long` looks for new ones);
 - fixtures live beside the tests that use them, this file holds none.
 """
 
@@ -23,5 +23,7 @@ settings.register_profile(
     max_examples=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("search", parent=settings.get_profile("same"), derandomize=False)
+settings.register_profile(
+    "search", parent=settings.get_profile("same"), derandomize=False, max_examples=1000
+)
 settings.load_profile("same")

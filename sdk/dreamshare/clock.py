@@ -27,7 +27,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock: wall time at construction, advanced monotonically, so never backwards."""
+    """Wall time at construction, advanced monotonically afterwards, so that it never runs backwards."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
