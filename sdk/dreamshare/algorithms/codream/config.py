@@ -90,8 +90,8 @@ class CodreamConfig:
 
     cycles: int = 5
     dreams: int = 60
-    dream_steps: int = 20
-    dream_rate: float = 0.1
+    dream_steps: int = 15
+    dream_rate: float = 0.5
     server_optimizer: ServerOptimizer = "adam"
     local_steps: int = 1
     local_rate: float = 0.1
@@ -99,7 +99,7 @@ class CodreamConfig:
     objective: Objective = "labels"
     diversity: float = 0.0
     feature_weight: float = 10.0
-    smoothness: float = 0.02
+    smoothness: float = 1.0
     norm: float = 0.0001
     adversarial: Adversarial = "none"
     weighting: Weighting = "class"
@@ -116,8 +116,8 @@ class CodreamConfig:
     optimizer: Optimizer = "adam"
     learning_rate: float = 0.001
     weight_decay: float = 0.0001
-    distillation_weight: float = 1.0
-    distillation_norm: DistillationNorm = "running"
+    distillation_weight: float = 3.0
+    distillation_norm: DistillationNorm = "batch"
     balanced: bool = True
     replay: int = 1000
 
