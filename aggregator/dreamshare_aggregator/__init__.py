@@ -1,1 +1,57 @@
-"""The aggregator: it opens rounds, sums masked answers and never sees one of them."""
+"""The aggregator: tasks, their rounds, and what is kept of them, as a service or in a program.
+
+Rules: this is the whole public surface; a name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dreamshare_aggregator.capture import Captured, read_capture
+    from dreamshare_aggregator.config import AggregatorConfig, load_config
+    from dreamshare_aggregator.service import Aggregator, Surroundings, Task, TaskEnded
+    from dreamshare_aggregator.store import Store, open_store
+
+__all__ = (
+    "Aggregator",
+    "Surroundings",
+    "Task",
+    "TaskEnded",
+    "Store",
+    "open_store",
+    "AggregatorConfig",
+    "load_config",
+    "Captured",
+    "read_capture",
+)
+
+_HOMES = MappingProxyType(
+    {
+        "Aggregator": "service",
+        "Surroundings": "service",
+        "Task": "service",
+        "TaskEnded": "service",
+        "Store": "store",
+        "open_store": "store",
+        "AggregatorConfig": "config",
+        "load_config": "config",
+        "Captured": "capture",
+        "read_capture": "capture",
+    }
+)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dreamshare_aggregator' has no attribute {name!r}")
+    value: object = getattr(import_module(f"dreamshare_aggregator.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -90,7 +90,7 @@ class Result:
     metrics: Mapping[str, float]
 
 
-class TaskFailedError(ConfigError):
+class TaskEnded(ConfigError):
     """A task ended without a result; the text says why and what to change."""
 
 
@@ -115,11 +115,11 @@ class Task:
         """Wait for its end.
 
         Raises:
-            TaskFailedError: it failed or was cancelled.
+            TaskEnded: it failed or was cancelled.
         """
         status = await self._board.until_ended(self.id)
         if status.phase is not TaskPhase.DONE:
-            raise TaskFailedError(f"task {short(self.id)} {status.phase.value}: {status.detail}")
+            raise TaskEnded(f"task {short(self.id)} {status.phase.value}: {status.detail}")
         found = await self._board.result(self.id)
         return Result(status, decode_arrays(found.archive), found.metrics)
 

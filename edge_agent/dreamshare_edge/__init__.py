@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dreamshare_edge.agent import EdgeAgent, Surroundings
     from dreamshare_edge.conditions import Conditions, DeviceConditions, ManualConditions
     from dreamshare_edge.config import AgentConfig, load_config
+    from dreamshare_edge.describe import sentence_of
     from dreamshare_edge.equipment import Equipment
     from dreamshare_edge.policy import Policy
     from dreamshare_edge.store import FileJournal, FileStore
@@ -29,6 +30,7 @@ __all__ = (
     "ManualConditions",
     "AgentConfig",
     "load_config",
+    "sentence_of",
 )
 
 _HOMES = MappingProxyType(
@@ -44,6 +46,7 @@ _HOMES = MappingProxyType(
         "ManualConditions": "conditions",
         "AgentConfig": "config",
         "load_config": "config",
+        "sentence_of": "describe",
     }
 )
 

@@ -1,13 +1,13 @@
 """The edge agent as an object: what an application embeds.
 
     agent = EdgeAgent(
-        link=GrpcLink("grpcs://aggregator.example:7443", tls=tls_files(identity)),
+        link=GrpcLink("grpcs://aggregator.example:7443", tls=TlsFiles.of(identity)),
         learner=TorchLearner(net, ...),
         data=MyPhotos(album),
         algorithms=("codream/1", "evaluate/1"),
         store=FileStore(app_dir / "federation"),
         policy=Policy(least_cohort=8, on_charger=True, unmetered=True, rounds_per_day=400),
-        identity=Identity.load(app_dir / "device.key"),
+        identity=identity,                  # Identity.load(app_dir / "device.key")
     )
     async with agent:
         async for outcome in agent.outcomes():

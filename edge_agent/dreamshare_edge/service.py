@@ -64,8 +64,7 @@ async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
     from dreamshare_edge.store import FileStore
 
     identity = Identity.load(config.identity)
-    tls = TlsFiles(identity.tls.chain_pem, identity.tls.key_pem.reveal(), identity.tls.roots_pem)
-    link = GrpcLink(options.link or config.link, tls)
+    link = GrpcLink(options.link or config.link, TlsFiles.of(identity))
     equipment = load_equipment(config.learner.factory, config.learner.settings)
     label = config.label or equipment.label
     agent = EdgeAgent(

@@ -28,13 +28,11 @@ def authority(
     as_json: AsJson = False,
 ) -> None:
     """Make a federation: an authority, an aggregator and an operator."""
-    from dreamshare.clock import SystemClock
     from dreamshare_cli.federation import FederationFolder
     from dreamshare_cli.output import Output
-    from dreamshare_crypto.entropy import SystemEntropy
 
     federation = FederationFolder(folder)
-    federation.create(link, SystemEntropy(), SystemClock().now())
+    federation.create(link)
     identifier = federation.load_authority().federation.hex()
     Output(as_json).show(
         {"federation": identifier, "folder": str(folder), "link": link},
@@ -54,18 +52,14 @@ def device(
     as_json: AsJson = False,
 ) -> None:
     """Enrol a device: writes device.key and a commented agent.toml."""
-    from dreamshare.clock import SystemClock
     from dreamshare_cli.federation import FederationFolder
     from dreamshare_cli.output import Output
     from dreamshare_crypto.certificates import Role
-    from dreamshare_crypto.entropy import SystemEntropy
     from dreamshare_edge.config import agent_toml
 
     federation = FederationFolder(folder)
     place = out or federation.device(name)
-    identity = federation.issue(
-        Role.DEVICE, name, place / "device.key", SystemClock(), SystemEntropy()
-    )
+    identity = federation.issue(Role.DEVICE, name, place / "device.key")
     settings = place / "agent.toml"
     if not settings.exists():
         settings.write_text(agent_toml(link=federation.link(), label=name), encoding="utf-8")
@@ -161,14 +155,12 @@ def list_(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
 
 
 def _issue(role: int, name: str, out: Path, folder: Path, as_json: bool) -> None:
-    from dreamshare.clock import SystemClock
     from dreamshare_cli.federation import FederationFolder
     from dreamshare_cli.output import Output
     from dreamshare_crypto.certificates import Role
-    from dreamshare_crypto.entropy import SystemEntropy
 
     as_role = Role(role)
-    identity = FederationFolder(folder).issue(as_role, name, out, SystemClock(), SystemEntropy())
+    identity = FederationFolder(folder).issue(as_role, name, out)
     kind = as_role.name.lower()
     Output(as_json).show(
         {kind: identity.id.hex(), "name": name, "identity": str(out)},

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from dreamshare.clock import Clock
+from dreamshare.clock import Clock, SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare.settings import load_settings, setting, settings_text
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.authority_records import Issued
 from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.entropy import Entropy
+from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.identity import Identity
 
 DEFAULT_FOLDER = Path("federation")
@@ -69,20 +70,32 @@ class FederationFolder:
         """Whether a federation was made here."""
         return self.authority.exists()
 
-    def create(self, link: str, entropy: Entropy, now: float) -> None:
+    def create(
+        self,
+        link: str = DEFAULT_LINK,
+        entropy: Entropy | None = None,
+        now: float | None = None,
+    ) -> None:
         """Make authority, aggregator and operator.
 
+        Args:
+            link: where the aggregator will listen; its host goes into the TLS certificate.
+            entropy: of all keys; the system's by default.
+            now: seconds since 1970; the present by default.
+
         Raises:
-            ConfigError: there is a federation already, or the folder cannot be written.
+            ConfigError: there is a federation already, the link is none, or the folder cannot be
+                written.
         """
         if self.exists():
             raise ConfigError(f"{self.folder} holds a federation already; choose another folder")
+        host = host_and_port(link)[0]
         make_folder(self.folder)
+        entropy, now = entropy or SystemEntropy(), SystemClock().now() if now is None else now
         authority = Authority.create(entropy.draw(16), entropy, now)
-        host = link.rpartition("://")[2].rpartition(":")[0].strip("[]")
         aggregator = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, (host,))
         operator = authority.issue(Role.OPERATOR, "operator", entropy, now)
-        self.settings.write_text(settings_text(FederationConfig(link)), encoding="utf-8")
+        self.set_link(link)
         aggregator.save(self.aggregator)
         operator.save(self.operator)
         authority.save(self.authority)
@@ -90,6 +103,10 @@ class FederationFolder:
     def link(self) -> str:
         """Return the link that devices and operators use; raises ConfigError."""
         return load_settings(FederationConfig, self.settings).link
+
+    def set_link(self, link: str) -> None:
+        """Write the link that devices and operators use from now on."""
+        self.settings.write_text(settings_text(FederationConfig(link)), encoding="utf-8")
 
     def load_authority(self) -> Authority:
         """Return the authority; raises ConfigError where there is none, ParameterError."""
@@ -100,7 +117,14 @@ class FederationFolder:
             )
         return Authority.load(self.authority)
 
-    def issue(self, role: Role, name: str, path: Path, clock: Clock, entropy: Entropy) -> Identity:
+    def issue(
+        self,
+        role: Role,
+        name: str,
+        path: Path,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> Identity:
         """Make a party's identity, write it to `path`, and record it with the authority.
 
         Raises:
@@ -110,7 +134,8 @@ class FederationFolder:
         authority = self.load_authority()
         if path.exists():
             raise ConfigError(f"{path} exists; an identity is never overwritten")
-        identity = authority.issue(role, name, entropy, clock.now())
+        now = (clock or SystemClock()).now()
+        identity = authority.issue(role, name, entropy or SystemEntropy(), now)
         authority.save(self.authority)
         make_folder(path.parent)
         identity.save(path)
@@ -123,6 +148,19 @@ class FederationFolder:
     def issued(self) -> tuple[Issued, ...]:
         """Return every certificate that was given out."""
         return self.load_authority().issued
+
+
+def host_and_port(link: str) -> tuple[str, int]:
+    """Return host and port of grpcs://host:port; raises ConfigError on anything else."""
+    try:
+        parts = urlsplit(link)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{link!r} is not an address: {error}") from None
+    rest = parts.path or parts.query or parts.fragment or parts.username
+    if parts.scheme != "grpcs" or not host or port is None or rest:
+        raise ConfigError(f"{link!r} is not an address like grpcs://127.0.0.1:7443")
+    return host, port
 
 
 def make_folder(folder: Path) -> None:

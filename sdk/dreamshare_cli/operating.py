@@ -50,10 +50,7 @@ class Where:
                 "--link and --identity"
             )
         identity = Identity.load(self.identity or folder.operator)
-        tls = TlsFiles(
-            identity.tls.chain_pem, identity.tls.key_pem.reveal(), identity.tls.roots_pem
-        )
-        link = GrpcLink(self.link or folder.link(), tls)
+        link = GrpcLink(self.link or folder.link(), TlsFiles.of(identity))
         return Client(link, identity, patience_s=self.patience_s)
 
 
@@ -125,7 +122,7 @@ def report_line(report: TaskReport) -> str:
 
 
 def write_npz(path: Path, arrays: Mapping[str, PublicArray]) -> None:
-    """Write arrays to a .npz file without pickles; raises ConfigError where it cannot be written."""
+    """Write arrays to a .npz file without pickles; raises ConfigError where it cannot."""
     try:
         path.write_bytes(encode_arrays(arrays))
     except OSError as error:

@@ -15,10 +15,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from dreamshare.clock import SystemClock
-from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.settings import default_text
 from dreamshare.transport.grpc import GrpcListener
@@ -27,13 +24,12 @@ from dreamshare_aggregator.config import AggregatorConfig, load_config
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
 from dreamshare_cli.exits import Exit
-from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder
+from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder, host_and_port
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
-from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 
-_SCHEME = "grpcs"
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - listened on, never called
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,7 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
     else:
         folder = FederationFolder(options.federation)
         if not folder.exists():
-            folder.create(options.listen or DEFAULT_LINK, SystemEntropy(), SystemClock().now())
+            folder.create(_callable(options.listen or DEFAULT_LINK))
             output.show(
                 {"event": "created", "federation": str(folder.folder)},
                 f"made a development federation in {folder.folder}",
@@ -90,7 +86,7 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
 
 async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -> Exit:
     identity = Identity.load(config.identity)
-    tls = TlsFiles(identity.tls.chain_pem, identity.tls.key_pem.reveal(), identity.tls.roots_pem)
+    tls = TlsFiles.of(identity)
     listeners = [GrpcListener(_address(url), tls) for url in config.listen]
     aggregator = Aggregator(
         listeners,
@@ -105,9 +101,11 @@ async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -
         loop.add_signal_handler(number, stop.set)
     async with aggregator:
         links = [
-            f"{_SCHEME}://{_address(url).rpartition(':')[0]}:{listener.port}"
+            _link(host_and_port(url)[0], listener.port)
             for url, listener in zip(config.listen, listeners, strict=True)
         ]
+        if options.config is None:
+            FederationFolder(options.federation).set_link(_callable(links[0]))
         _greet(options, config, links, output)
         stopping = asyncio.create_task(stop.wait())
         serving = asyncio.create_task(aggregator.wait())
@@ -140,13 +138,17 @@ def _show(output: Output, report: TaskReport) -> None:
     output.show({"event": "report", **fields}, f"{task} {report_line(report)}")
 
 
-def _address(url: str) -> str:
-    """Return host:port of a grpcs URL; raises ConfigError on another one."""
-    try:
-        parts = urlsplit(url if "://" in url else f"{_SCHEME}://{url}")
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"{url!r} is not an address: {error}") from None
-    if parts.scheme != _SCHEME or host is None or port is None:
-        raise ConfigError(f"{url!r} is not an address like grpcs://0.0.0.0:7443")
-    return parts.netloc
+def _link(host: str, port: int) -> str:
+    return f"grpcs://[{host}]:{port}" if ":" in host else f"grpcs://{host}:{port}"
+
+
+def _callable(link: str) -> str:
+    """Return a link that devices of this machine can call."""
+    host, port = host_and_port(link)
+    return _link("127.0.0.1", port) if host in _EVERYWHERE else link
+
+
+def _address(link: str) -> str:
+    """Return host:port as a listener wants it; raises ConfigError."""
+    host, port = host_and_port(link)
+    return _link(host, port).removeprefix("grpcs://")

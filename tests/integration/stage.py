@@ -9,11 +9,12 @@ from dreamshare.client import Client
 from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, Policy
-from tests.integration.toy import Loopback, tls_of
+from tests.integration.toy import Loopback
 
 
 class Stage:
@@ -54,7 +55,7 @@ class Stage:
     async def client(self, identity: Identity | None = None) -> Client:
         """Open a client until the end of the test; the operator's unless told otherwise."""
         who = identity or self.federation.operator
-        link = GrpcLink(f"grpcs://127.0.0.1:{self.port}", tls_of(who))
+        link = GrpcLink(f"grpcs://127.0.0.1:{self.port}", TlsFiles.of(who))
         return await self._stack.enter_async_context(Client(link, who))
 
 

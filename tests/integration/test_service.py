@@ -14,12 +14,14 @@ from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.client import Client
 from dreamshare.errors import ConfigError, Rejected, Unreachable
 from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport
+from dreamshare.protocol.outcomes import TaskOver
 from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.capture import read_capture
 from dreamshare_crypto.certificates import Role
-from dreamshare_edge import Policy
+from dreamshare_edge import EdgeAgent, Policy
 from tests.integration.stage import Stage, follow
-from tests.integration.toy import Loopback, tls_of, toy_config
+from tests.integration.toy import Loopback, toy_config
 
 pytestmark = pytest.mark.integration
 
@@ -62,6 +64,14 @@ async def test_submit_watch_and_result(stage: Stage) -> None:
         await follow_after(client, task, 99)
 
 
+async def until_over(agent: EdgeAgent) -> str:
+    """Return how the task ended, when the device knows."""
+    async for outcome in agent.outcomes():
+        if isinstance(outcome, TaskOver):
+            return outcome.outcome
+    raise AssertionError("the agent stopped before its task was over")
+
+
 async def follow_after(client: Client, task: bytes, after: int) -> list[TaskReport]:
     return [report async for report in client.watch(task, after)]  # type: ignore[arg-type]
 
@@ -69,9 +79,10 @@ async def follow_after(client: Client, task: bytes, after: int) -> list[TaskRepo
 async def test_a_device_keeps_its_accuracy_in_its_own_report(stage: Stage) -> None:
     capture = stage.path / "capture"
     await stage.aggregator(capture)
-    await stage.agents(4)
+    agents = await stage.agents(4)
     client = await stage.client()
     await follow(client, await client.submit(toy_config(), COHORT, DEADLINES))
+    await until_over(agents[0])
 
     path = stage.federation.folder.folder / "home-0" / "report.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -120,10 +131,7 @@ async def test_a_running_task_can_be_cancelled(stage: Stage) -> None:
     with pytest.raises(ConfigError, match="cancelled by an operator"):
         await task.result()
     assert task.status.aggregations < 500
-    async for outcome in agents[0].outcomes():
-        if type(outcome).__name__ == "TaskOver":
-            assert outcome.outcome == "cancelled"  # type: ignore[union-attr]
-            break
+    assert await until_over(agents[0]) == "cancelled"
 
 
 async def test_what_cannot_be_run_is_refused_in_words(stage: Stage) -> None:
@@ -151,11 +159,11 @@ async def test_a_viewer_looks_and_changes_nothing(stage: Stage) -> None:
 async def test_who_does_not_belong_is_turned_away(stage: Stage, tmp_path: Path) -> None:
     await stage.aggregator()
     stranger = Loopback.create(tmp_path / "elsewhere").operator
-    link = GrpcLink(f"grpcs://127.0.0.1:{stage.port}", tls_of(stranger))
+    link = GrpcLink(f"grpcs://127.0.0.1:{stage.port}", TlsFiles.of(stranger))
     with pytest.raises((Rejected, Unreachable)):
         async with Client(link, stranger, patience_s=3):
             pass
-    borrowed = GrpcLink(f"grpcs://127.0.0.1:{stage.port}", tls_of(stage.federation.operator))
+    borrowed = GrpcLink(f"grpcs://127.0.0.1:{stage.port}", TlsFiles.of(stage.federation.operator))
     with pytest.raises(Rejected):
         async with Client(borrowed, stranger, patience_s=3):
             pass

@@ -113,12 +113,6 @@ def toy_config(rounds: int = 2) -> FedAvgConfig:
     return FedAvgConfig(**{**values, "evaluate": True, "weighting": "uniform"})
 
 
-def tls_of(identity: Identity) -> TlsFiles:
-    """Return what a transport needs of an identity."""
-    tls = identity.tls
-    return TlsFiles(tls.chain_pem, tls.key_pem.reveal(), tls.roots_pem)
-
-
 @dataclass(frozen=True)
 class Loopback:
     """A development federation in a folder."""
@@ -132,7 +126,7 @@ class Loopback:
         return cls(folder)
 
     def listener(self, port: int = 0) -> GrpcListener:
-        return GrpcListener(f"127.0.0.1:{port}", tls_of(self.aggregator))
+        return GrpcListener(f"127.0.0.1:{port}", TlsFiles.of(self.aggregator))
 
     @property
     def aggregator(self) -> Identity:
@@ -154,7 +148,7 @@ class Loopback:
         )
         home = self.folder.folder / f"home-{number}"
         return EdgeAgent(
-            link=GrpcLink(f"grpcs://127.0.0.1:{port}", tls_of(device)),
+            link=GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(device)),
             learner=Toy(),
             data=toy_data(number),
             algorithms=ALGORITHMS,

@@ -3,8 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol, Self
 
 from dreamshare.errors import ConfigError
+
+
+class Revealing(Protocol):
+    """Secret bytes, as `dreamshare_crypto.Secret` holds them."""
+
+    def reveal(self) -> bytes:
+        """Return the bytes."""
+        ...
+
+
+class TlsParts(Protocol):
+    """What an enrolled identity holds for its transport."""
+
+    @property
+    def chain_pem(self) -> bytes:
+        """Own certificate first."""
+        ...
+
+    @property
+    def key_pem(self) -> Revealing:
+        """Its private key."""
+        ...
+
+    @property
+    def roots_pem(self) -> bytes:
+        """What the other end's chain must lead to."""
+        ...
+
+
+class Enrolled(Protocol):
+    """A party with an identity, as `dreamshare_crypto.Identity` is one."""
+
+    @property
+    def tls(self) -> TlsParts:
+        """Keys of its transport."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +68,9 @@ class TlsFiles:
         ):
             if b"-----BEGIN " not in pem:
                 raise ConfigError(f"{what} is not PEM: '-----BEGIN ...' was expected")
+
+    @classmethod
+    def of(cls, identity: Enrolled) -> Self:
+        """Return the files of an identity; ConfigError where it was enrolled without TLS."""
+        tls = identity.tls
+        return cls(tls.chain_pem, tls.key_pem.reveal(), tls.roots_pem)
