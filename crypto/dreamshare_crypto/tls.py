@@ -135,7 +135,7 @@ def read_request(der: bytes) -> ec.EllipticCurvePublicKey:
         request = x509.load_der_x509_csr(der)
         key = request.public_key()
         valid = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm, InvalidSignature):
         raise MalformedError("the TLS request of an enrolment cannot be read") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedError("the TLS request of an enrolment is not over P-256")
@@ -148,7 +148,7 @@ def leaf_key(chain_pem: bytes) -> ec.EllipticCurvePublicKey:
     """Return the key of the first certificate of a chain; MalformedError when there is none."""
     try:
         key = x509.load_pem_x509_certificate(chain_pem).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
         raise MalformedError("a TLS certificate chain cannot be read") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise MalformedError("a TLS certificate is not over P-256")

@@ -168,12 +168,12 @@ class SecaggClient:
             effects.append(Refuse(refusal.code, refusal.round, str(refusal)))
         except EpochRefused as refusal:
             self._counts[refusal.code] += 1
-            effects += (Refuse(refusal.code, None, str(refusal)), *self._refuse_epoch(event))
+            effects += (*self._refuse_epoch(event), Refuse(refusal.code, None, str(refusal)))
         except Contradicted as refusal:
             self._counts[refusal.code] += 1
             effects.append(KeepEvidence(refusal.code, refusal.first, refusal.second))
+            effects += self._end(EndReason.EVIDENCE)  # durable before anybody is told
             effects.append(Refuse(refusal.code, refusal.round, str(refusal)))
-            effects += self._end(EndReason.EVIDENCE)
         else:
             self._phase = step.phase
             effects += step.effects

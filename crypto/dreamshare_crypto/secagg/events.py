@@ -178,7 +178,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A device is gone (its link is down past the grace time) and will not send in this stage."""
+    """A device is gone: its link is down past the grace time. Not waited for until `Returned`."""
+
+    device: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A device is here but refused this stage: not waited for in it. The next one asks again."""
 
     device: bytes
 
@@ -195,7 +202,7 @@ class Cancelled:
     """The owner gives the open round up."""
 
 
-ServerInput = Arrived | Opened | Left | Returned | Cancelled | Ticked | Abandoned
+ServerInput = Arrived | Opened | Left | Passed | Returned | Cancelled | Ticked | Abandoned
 
 # ---- effects -------------------------------------------------------------------------------------
 

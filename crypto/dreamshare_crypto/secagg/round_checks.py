@@ -125,11 +125,15 @@ def check_start_monotone(start: RoundStart, last: RoundStart | None, floor: Floo
         raise RoundRefused(RefusalCode.S7, "a device that was left out is back", start.round)
 
 
-def check_start_fresh(start: RoundStart, payload: Payload, memory: Memory, floor: Floor) -> None:
-    """S7: the payload was not answered before, and not too often with other draws (13.3)."""
-    if memory.has_answered(payload.hash):
+def check_start_fresh(start: RoundStart, base_hash: bytes, memory: Memory, floor: Floor) -> None:
+    """S7: the payload was not answered before, and not too often with other draws (13.3).
+
+    Looked at when a round is accepted and again before its vector and its answer leave: sessions of
+    two tasks run side by side, and either may answer the payload first.
+    """
+    if memory.has_answered(start.payload_hash):
         raise RoundRefused(RefusalCode.S7, "this payload was answered already", start.round)
-    if memory.draws(payload.base_hash) >= floor.draws:
+    if memory.draws(base_hash) >= floor.draws:
         raise RoundRefused(
             RefusalCode.S7, f"this payload was answered {floor.draws} times", start.round
         )

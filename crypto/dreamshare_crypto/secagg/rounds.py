@@ -109,7 +109,7 @@ def _check_start(
     round_checks.check_start_deadline(start, offer, now)
     round_checks.check_start_permitted(start, payload)
     memory.forget(now - floor.memory_s, floor.memory_size)
-    round_checks.check_start_fresh(start, payload, memory, floor)
+    round_checks.check_start_fresh(start, payload.base_hash, memory, floor)
 
 
 def _start_again(phase: Live, start: RoundStart, payload: Payload) -> Step:
@@ -144,6 +144,10 @@ def move_chain(member: Membership, r: int) -> tuple[Membership, tuple[Keep, ...]
 def take_update(device: Device, phase: Committed, event: Computed) -> Step:
     """COMMITTED, Computed: encode, mask and send the vector, row E (7.2)."""
     start = phase.commitment.start
+    try:
+        _check_fresh(device, phase.commitment)
+    except RoundRefused as refusal:
+        return decline(phase, refusal.code, str(refusal))
     try:
         words = encode_vector(
             start.params, event.fields, event.weight, _rounding_key(device, start)
@@ -238,6 +242,7 @@ def take_quorum(device: Device, phase: Live, body: bytes, now: float) -> Step:
     round_checks.check_quorum(agree_set, phase.survivors, session)
     if isinstance(phase, Answered):
         return Step(phase, (Send(Stage.UNMASK_RESPONSE, phase.response),))
+    _check_fresh(device, phase.commitment)
     start = phase.commitment.start
     response = _make_response(device, phase).encode()
     record = AnswerRecord(
@@ -254,6 +259,13 @@ def take_quorum(device: Device, phase: Live, body: bytes, now: float) -> Step:
     return Step(
         Answered(member, phase.commitment, phase.masked, phase.survivors, phase.agree, response),
         (Persist(record.record()), *moved, Send(Stage.UNMASK_RESPONSE, response)),
+    )
+
+
+def _check_fresh(device: Device, commitment: Commitment) -> None:
+    """S7 again: another task's session may have answered this payload in the meantime (13.3)."""
+    round_checks.check_start_fresh(
+        commitment.start, commitment.base_hash, device.memory, device.floor
     )
 
 

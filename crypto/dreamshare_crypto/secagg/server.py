@@ -31,6 +31,7 @@ from dreamshare_crypto.secagg.events import (
     EpochOver,
     Left,
     Opened,
+    Passed,
     Persist,
     Record,
     RecordKind,
@@ -177,7 +178,10 @@ class SecaggServer:
             case Opened():
                 return self._open(event, now)
             case Left(device):
-                return self._leave(device, now)
+                self._gone.add(device)
+                return self._pass_over(device, now)
+            case Passed(device):
+                return self._pass_over(device, now)
             case Returned(device):
                 return self._welcome(device)
             case Cancelled():
@@ -205,8 +209,8 @@ class SecaggServer:
         head: tuple[ServerEffect, ...] = () if evidence is None else (evidence,)
         return (*head, *self._advance(now))
 
-    def _leave(self, device: bytes, now: float) -> tuple[ServerEffect, ...]:
-        self._gone.add(device)
+    def _pass_over(self, device: bytes, now: float) -> tuple[ServerEffect, ...]:
+        """Stop waiting for a device in the present stage."""
         if self._stage is None:
             return ()
         self._stage.box.leave(device)

@@ -131,7 +131,9 @@ class Agreeing:
         signatures = sorted((index_of[device], agree.signature) for device, agree in first)
         start = self.round.start
         agree_set = AgreeSet(start.session, start.round, tuple(signatures))
-        return Unmasking(self.round, self.fixed, agree_set, self._total, gone)
+        return Unmasking(
+            self.round, self.fixed, agree_set, self._total, frozenset(self.box.answers), gone
+        )
 
 
 class Unmasking:
@@ -145,12 +147,14 @@ class Unmasking:
         fixed: Survivors,
         agree_set: AgreeSet,
         total: NDArray[np.uint64],
+        agreed: frozenset[bytes],
         gone: Iterable[bytes],
     ) -> None:
         self.round = round_
         self.fixed = fixed
         self.resends = 0
         self._request = agree_set.encode()
+        self._agreed = agreed
         self._total = total
         self._chosen = survivors_hash(fixed.survivors, fixed.n)
         self._dealers = sorted(round_.start.active)
@@ -175,8 +179,15 @@ class Unmasking:
         return self.box.hopeful < t or not self.box.awaited or self.complete
 
     def owed(self, device: bytes) -> tuple[Send, ...]:
-        """Return the quorum's signatures: the request to answer."""
-        return (Send(Stage.AGREE_SET, self._request, (device,)),)
+        """Return the quorum's signatures: the request to answer.
+
+        The bitmap goes first to a device whose own signature never came: it may have lost it, and
+        without it the quorum says nothing to it.
+        """
+        request = Send(Stage.AGREE_SET, self._request, (device,))
+        if device in self._agreed:
+            return (request,)
+        return (Send(Stage.SURVIVORS, self.fixed.encode(), (device,)), request)
 
     def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
         """Take an answer; return evidence when it is a second, different one."""

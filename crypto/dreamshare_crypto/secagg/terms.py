@@ -7,7 +7,6 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from dreamshare_crypto.certificates import authority_key_id
@@ -106,4 +105,4 @@ class EpochTerms:
 
 def rounds_for(sums: int) -> int:
     """Return R for a task that still declares `sums` sums: a tenth more, at most 256 (4.11)."""
-    return min(256, math.ceil(1.1 * max(1, sums)))
+    return min(256, -(-11 * max(1, sums) // 10))

@@ -136,15 +136,13 @@ class Coordinator:
     def _react(self, event: CoordinatorInput, now: float) -> Effects:
         match event:
             case events.Joined(device, algorithms, fresh):
-                back = fresh or not self._devices.is_here(device)
-                self._devices.joined(device, algorithms, fresh)
-                if back:
+                if self._devices.joined(device, algorithms, fresh):
                     yield from self._forward(sa2.Returned(device), now)
             case events.Departed(device):
                 self._devices.departed(device)
                 if device in self.members:
                     yield Report(outcomes.DeviceDropped(device))
-                yield from self._without(device, now)
+                yield from self._without(sa2.Left(device), now)
             case events.HeardFrom(device, messages.Sa2(stage, body)):
                 yield from self._forward(sa2.Arrived(device, stage, body), now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
@@ -198,6 +196,7 @@ class Coordinator:
             return
         server = self._epochs.begin(willing, self._order.asked.sums, now)
         self.phase = SettingUp(server)
+        self._devices.offered()
         yield from self._translate(server.start(now), now)
 
     def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
@@ -206,7 +205,7 @@ class Coordinator:
         if isinstance(order, OpenTell):
             yield from self._tell(server, here, now)
             return
-        waiting = sum(d not in here for d in self._devices.willing())
+        waiting = self._devices.waiting(here)
         if self._epochs.must_renew(server, len(here), waiting, now):
             yield from self._last_words(sa2.Abandoned(), now)
             yield Report(outcomes.EpochEnded("renewed"))
@@ -273,13 +272,13 @@ class Coordinator:
             return  # of a round that is over
         if code is RefusalCode.S7 and isinstance(self._order, OpenSum):
             self._order = replace(self._order, answered_before=True)
-        yield from self._without(device, now)
+        yield from self._without(sa2.Passed(device), now)
 
-    def _without(self, device: PartyId, now: float) -> Effects:
+    def _without(self, absence: sa2.Left | sa2.Passed, now: float) -> Effects:
         """Stop waiting for a device in whatever is going on."""
         if isinstance(self.phase, Telling):
-            self.phase = replace(self.phase, waiting=self.phase.waiting - {device})
-        yield from self._forward(sa2.Left(device), now)
+            self.phase = replace(self.phase, waiting=self.phase.waiting - {absence.device})
+        yield from self._forward(absence, now)
 
     def _forward(self, event: sa2.ServerInput, now: float) -> Effects:
         """Hand an input to SA-2, if there is an epoch, and translate what it wants."""

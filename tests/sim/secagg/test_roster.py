@@ -67,9 +67,9 @@ def refused(cohort: Cohort, roster: Roster, code: str) -> None:
     """The roster ends the epoch at device 0, which dealt nothing."""
     party = cohort.parties[0]
     effects = give(cohort, roster)
-    assert [type(e) for e in effects if isinstance(e, Refuse | EpochOver)] == [Refuse, EpochOver]
+    assert [type(e) for e in effects if isinstance(e, Refuse | EpochOver)] == [EpochOver, Refuse]
     assert party.refusals() == [code]
-    assert effects[-1] == EpochOver(EndReason.REFUSED)
+    assert EpochOver(EndReason.REFUSED) in effects
     assert isinstance(party.client.phase, Idle)
     assert party.sent(Stage.SHARES) == []
     assert "seed-wrap" not in party.journal.slots
@@ -276,7 +276,7 @@ def test_two_rosters_crash(cohort: Cohort, restarted: bool, ready: bool) -> None
         first.encode(),
         signed(cohort, second).encode(),
     )
-    assert effects[-1] == EpochOver(EndReason.EVIDENCE)
+    assert EpochOver(EndReason.EVIDENCE) in effects
     assert set(party.sent(Stage.SHARES)) == {shares}
 
 

@@ -144,7 +144,7 @@ class TorchLearner:
                 state[name].copy_(torch.as_tensor(array))
 
     def _tensor(self, x_NCHW: Floats) -> Tensor:
-        x = torch.as_tensor(np.ascontiguousarray(x_NCHW, dtype=np.float32), device=self._device)
+        x = torch.tensor(x_NCHW, dtype=torch.float32, device=self._device)  # payloads are read-only
         return x.contiguous(memory_format=self._format) if x.dim() == 4 else x
 
     def _batch(self, batch: Batch) -> tuple[Tensor, Tensor | None, Tensor | None]:
