@@ -38,7 +38,7 @@ def parse(kind: type[AnyMessage], data: bytes, limit: int) -> AnyMessage:
     message: AnyMessage = kind()
     try:
         message.ParseFromString(data)
-    except DecodeError:
+    except (DecodeError, ValueError):  # ValueError: no UTF-8, in protobuf's pure-Python form
         raise refuse(f"bytes that are no {name}") from None
     message.DiscardUnknownFields()
     return message
