@@ -139,6 +139,9 @@ class Caller:
                 raise PeerProtocolError(text, AbortCode.UNEXPECTED)
             accept(reply)
             peering = self._peering_with(reply.standing)
+            if reply.standing.received.birth > peering.birth:
+                peering.forget(reply.standing.received.birth + 1)
+                raise Unreachable("this end's clock went back; it comes again with a later birth")
             peering.meet(reply.standing)
             peering.begin(reply.standing, connection.packet_limit)
         except PeerProtocolError as error:

@@ -39,7 +39,7 @@ class Desk(Protocol):
         ...
 
     def seat(self, task: TaskId) -> Seat | None:
-        """Return a seat for a task that calls for the first time, or None to ignore it."""
+        """Return a seat for a task that calls for the first time, or None to decline it."""
         ...
 
     def leave(self, task: TaskId) -> None:

@@ -26,7 +26,14 @@ from dreamshare.errors import PeerProtocolError, PrivacyError
 from dreamshare.ids import NO_SESSION, NO_TASK, SessionId, TaskId
 from dreamshare.protocol import events
 from dreamshare.protocol.envelope import Address
-from dreamshare.protocol.messages import DownMessage, Message, RoundOpening, Sa2, TellOrder
+from dreamshare.protocol.messages import (
+    Declined,
+    DownMessage,
+    Message,
+    RoundOpening,
+    Sa2,
+    TellOrder,
+)
 from dreamshare.protocol.outcomes import DeviceOutcome
 from dreamshare.transport.base import Link
 from dreamshare.wire.transfer import Arrival
@@ -194,7 +201,9 @@ class DeviceDriver:
         match message:
             case Sa2(Stage.OFFER, _) | TellOrder() | RoundOpening() if seat is None:
                 seat = self._desk.seat(task)
-                if seat is not None:
+                if seat is None:
+                    self._send(task, Declined(RefusalCode.S6, None))
+                else:
                     self._seats[task] = seat
         return seat
 

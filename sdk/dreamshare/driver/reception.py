@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from dreamshare.clock import Clock
 from dreamshare.driver.party import Party
+from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import say_goodbye
 from dreamshare.driver.waiting import first_of
 from dreamshare.errors import AbortCode, PeerProtocolError, Unreachable
@@ -25,6 +26,9 @@ from dreamshare_crypto.identity import Identity
 
 GREETING_S = 10.0
 """Seconds in which the first packet of a connection must arrive."""
+
+MOST_BIRTH = 2**62
+"""Microseconds since 1970 reach this in 146,000 years."""
 
 _WELCOME = (Role.DEVICE, Role.OPERATOR, Role.VIEWER)
 
@@ -39,24 +43,35 @@ class Greeting:
     version: int
 
     async def answer(self, party: Party, birth: int) -> None:
-        """Say where this end stands; `birth` is the next one, used where the party starts anew.
+        """Say where this end stands; `birth` is the next one, used where something was missed.
+
+        A party whose clock went back is told the birth that it had, and comes again with a later
+        one: births grow (docs/protocol.md 14.5).
 
         Raises:
             PeerProtocolError: the party's position contradicts what was sent; it was told.
-            Unreachable: it is gone.
+            Unreachable: it is gone, or has to come again.
         """
         peering, standing = party.peering, self.hello.standing
-        if peering.peer_birth != standing.birth:
-            party.fresh = True
-            peering.forget(birth)
         try:
+            if standing.birth < peering.peer_birth:
+                await self._reply(peering)
+                raise Unreachable("the party's clock went back; it comes again")
+            if standing.received.birth > MOST_BIRTH:
+                raise PeerProtocolError("a birth that no clock gives", AbortCode.MALFORMED)
+            if standing.birth != peering.peer_birth or standing.received.birth > peering.birth:
+                party.fresh = True
+                peering.forget(max(birth, standing.received.birth + 1))
             peering.meet(standing)
-            own = peering.standing(self.connection.packet_limit)
-            await self.connection.send(encode_packet(HelloReply(own, self.version)))
+            await self._reply(peering)
             peering.begin(standing, self.connection.packet_limit)
         except PeerProtocolError as error:
             await say_goodbye(self.connection, error.code, str(error))
             raise
+
+    async def _reply(self, peering: Peering) -> None:
+        standing = peering.standing(self.connection.packet_limit)
+        await self.connection.send(encode_packet(HelloReply(standing, self.version)))
 
 
 async def receive(

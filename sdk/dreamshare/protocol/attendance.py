@@ -1,9 +1,11 @@
-"""What a coordinator knows of the devices: who is here and who is willing.
+"""What a coordinator knows of the devices: who is here, who is willing, who is new.
 
 Rules:
 - a device is willing when it offers the task's algorithm and has not refused the task since its
   process started;
-- order of arrival decides who gets a place when more are here than the roster takes.
+- order of arrival decides who gets a place when more are here than the roster takes;
+- only a device that came (again) since the last offer waits for another epoch: one that was offered
+  a place and did not take it, or was too slow to keep it, is no reason to set up once more.
 """
 
 from __future__ import annotations
@@ -20,20 +22,30 @@ class Attendance:
         self._algorithm = algorithm
         self._here: dict[PartyId, bool] = {}  # by arrival; whether it offers the algorithm
         self._refusing: set[PartyId] = set()
+        self._new: set[PartyId] = set()
 
-    def joined(self, device: PartyId, algorithms: Iterable[str], fresh: bool) -> None:
-        """A device checked in."""
+    def joined(self, device: PartyId, algorithms: Iterable[str], fresh: bool) -> bool:
+        """A device checked in; say whether it is back, and not only on another connection."""
+        back = fresh or device not in self._here
         self._here[device] = self._algorithm in algorithms
         if fresh:
             self._refusing.discard(device)
+        if back:
+            self._new.add(device)
+        return back
 
     def departed(self, device: PartyId) -> None:
         """A device is gone."""
         self._here.pop(device, None)
+        self._new.discard(device)
 
     def refused(self, device: PartyId) -> None:
         """A device refused the task."""
         self._refusing.add(device)
+
+    def offered(self) -> None:
+        """An epoch is offered to those who are here."""
+        self._new.clear()
 
     def here(self) -> tuple[PartyId, ...]:
         """Return who is connected, by arrival."""
@@ -46,3 +58,7 @@ class Attendance:
     def willing(self) -> tuple[PartyId, ...]:
         """Return who could be in a roster, by arrival."""
         return tuple(d for d, offers in self._here.items() if offers and d not in self._refusing)
+
+    def waiting(self, members: Iterable[PartyId]) -> int:
+        """Return how many willing devices came since the last offer and are not among these."""
+        return len(self._new.intersection(self.willing()).difference(members))

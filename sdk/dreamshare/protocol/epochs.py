@@ -77,7 +77,7 @@ class Epochs:
         Args:
             server: the running epoch, no round open.
             here: how many of the devices that the next round is open to are connected.
-            waiting: how many willing devices are connected and not among those.
+            waiting: how many willing devices came since it was offered and are not among those.
             now: Unix seconds.
         """
         times, cohort = self._terms.deadlines, self._terms.cohort

@@ -41,10 +41,10 @@ def test_values_out_of_range_are_the_owners_error(change: dict[str, object], tex
 
 @pytest.mark.parametrize(
     ("sums", "rounds"),
-    [(0, 2), (1, 2), (9, 10), (10, 11), (100, 111), (232, 256), (233, 256), (10_000, 256)],
+    [(0, 2), (1, 2), (9, 10), (10, 11), (100, 110), (232, 256), (233, 256), (10_000, 256)],
 )
 def test_rounds_of_an_epoch(sums: int, rounds: int) -> None:
-    """R = min(256, ceil(1.1 x max(1, sums))) (4.11); 1.1 as a float: ceil(110.00000000000001)."""
+    """R = min(256, ceil(1.1 x max(1, sums))) (4.11), in whole numbers."""
     assert TERMS.epoch(sums).rounds == rounds
 
 
