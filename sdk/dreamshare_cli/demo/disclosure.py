@@ -32,7 +32,10 @@ def disclose(result: DemoResult) -> Disclosure:
     crowd = f"{len(result.clients)} devices"
     if result.dropped:
         crowd = f"{len(result.survivors)} devices or more"
-    who = "Which devices took part (id and label), when each answered, and how many bytes it sent"
+    who = (
+        "Which devices took part (id, name of the architecture), when each answered, and how many "
+        "bytes it sent"
+    )
     if result.dropped:
         who += f"; that {result.dropped} of them stopped answering"
     return Disclosure(

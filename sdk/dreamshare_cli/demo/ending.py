@@ -6,7 +6,7 @@ import textwrap
 
 from dreamshare_cli.demo.disclosure import disclose
 from dreamshare_cli.demo.publish import Published
-from dreamshare_cli.demo.report import gain_text, megabytes
+from dreamshare_cli.demo.report import compared, gain_text, megabytes
 from dreamshare_cli.demo.result import ClientResult, DemoResult
 
 WIDTH = 78
@@ -21,8 +21,7 @@ def ending(result: DemoResult, published: Published) -> str:
         f"{'mean':<10} {'':<17}{result.mean_independent:>7.1f} % {result.mean_balanced:>8.1f} % "
         f"{result.mean_codream:>7.1f} % {gain_text(gain):>7}"
     )
-    lines.append("")
-    lines += _fill(_summary(result))
+    lines += ["", *_fill(compared(result)), "", *_fill(_summary(result))]
     told = disclose(result)
     for title, sentences in (
         ("The aggregator could see", told.seen),

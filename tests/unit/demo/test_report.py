@@ -84,6 +84,8 @@ def test_figures_and_disclosure_are_told() -> None:
     told = disclose(result)
     for sentence in (*told.seen, *told.unseen, *told.limits):
         assert sentence in text
+    assert "3 devices are 10.0 points better together than alone" in text
+    assert "the difference is +8.0 points" in text
     assert "1 was killed on the way" in text
 
 
@@ -94,6 +96,8 @@ def test_a_loss_is_not_told_as_a_gain() -> None:
     text = read(dataclasses.replace(made_up.result(), clients=worse))[1].text
     assert "did not help these 4 devices: \N{MINUS SIGN}2.0 points" in text
     assert "better" not in text
+    # 2 below alone, and the histogram alone brings 2 more.
+    assert "the difference is \N{MINUS SIGN}4.0 points" in " ".join(text.split())
 
 
 def test_an_unconfirmed_session_is_not_told_as_secure() -> None:
