@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 
 from dreamshare.clock import Clock
 from dreamshare.driver.backoff import BackoffSettings
@@ -40,6 +41,8 @@ from dreamshare.wire.transfer import Arrival
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Stage
+
+_Work = Callable[[], Coroutine[None, None, events.ParticipantInput]]
 
 LAST_WORDS_S = 2.0
 """Seconds that `close` waits for the aggregator to acknowledge what is queued."""
@@ -231,9 +234,9 @@ class DeviceDriver:
                 case events.Send(message):
                     self._send(task, message)
                 case events.Compute():
-                    self._start(task, self._compute(task, effect))
+                    self._start(task, partial(self._compute, task, effect))
                 case events.Learn():
-                    self._start(task, self._learn(task, effect))
+                    self._start(task, partial(self._learn, task, effect))
                 case events.Stop():
                     self._stop_work(task)
                 case events.Emit(outcome):
@@ -257,7 +260,7 @@ class DeviceDriver:
 
     # ---- work ------------------------------------------------------------------------------------
 
-    def _start(self, task: TaskId, work: Coroutine[None, None, events.ParticipantInput]) -> None:
+    def _start(self, task: TaskId, work: _Work) -> None:
         self._stop_work(task)
         self._work[task] = asyncio.ensure_future(self._finish(task, work))
 
@@ -266,10 +269,8 @@ class DeviceDriver:
         if running is not None:
             running.cancel()
 
-    async def _finish(
-        self, task: TaskId, work: Coroutine[None, None, events.ParticipantInput]
-    ) -> None:
-        event = await work
+    async def _finish(self, task: TaskId, work: _Work) -> None:
+        event = await work()
         self._inputs.put_nowait(_Input(task, event, asyncio.current_task()))
 
     async def _compute(self, task: TaskId, order: events.Compute) -> events.ParticipantInput:
