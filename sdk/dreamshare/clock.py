@@ -27,7 +27,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Wall time at construction, advanced monotonically afterwards, so that it never runs backwards."""
+    """The machine's clock: wall time at first, then advanced monotonically: never backwards."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
