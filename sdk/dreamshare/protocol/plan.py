@@ -74,7 +74,7 @@ class RoundPlan:
             parts += [name.encode(), struct.pack(f"<{len(shape)}Q", *shape)]
         parts.append(struct.pack("<I", len(self.tensors)))
         for name, tensor in self.tensors.items():
-            little = np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
+            little = np.asarray(tensor, dtype=tensor.dtype.newbyteorder("<"), order="C")
             parts += [
                 name.encode(),
                 little.dtype.str.encode(),
