@@ -22,12 +22,18 @@ from dreamshare_edge.config import AgentConfig
 from dreamshare_edge.service import RunOptions, run_agent
 
 
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run an agent; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dreamshare_edge", description="An edge agent.")
     parser.add_argument("--config", type=Path, default=Path("agent.toml"), help="settings (TOML)")
     parser.add_argument("--print-config", action="store_true", help="print commented defaults")
     parser.add_argument("--link", help="overrides the link of the settings")
+    parser.add_argument("--json", action="store_true", help="print outcomes as JSON lines")
     parser.add_argument("--once", action="store_true", help="end when the first task is over")
     parser.add_argument("--verbose", action="store_true", help="log more")
     parser.add_argument("--version", action="version", version=f"dreamshare {__version__}")
@@ -39,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     log = logging.getLogger("dreamshare_edge")
     try:
-        return run_agent(options.config, RunOptions(options.link, once=options.once), log.info)
+        wanted = RunOptions(options.link, options.json, options.once)
+        return run_agent(options.config, wanted, _say if options.json else log.info)
     except (DreamshareError, CryptoError) as error:
         log.error("%s", error)
         match error:
