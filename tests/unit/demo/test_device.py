@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dreamshare.algorithms.codream import CodreamConfig
 from dreamshare.algorithms.codream import device as codream_device
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Learner
@@ -16,6 +18,14 @@ from dreamshare_cli.demo.device import make_equipment
 from dreamshare_cli.demo.device_settings import DeviceSettings
 from dreamshare_cli.demo.setting import codream_config
 from dreamshare_edge.equipment import Equipment, load_equipment
+
+
+@pytest.fixture(autouse=True)
+def config(monkeypatch: pytest.MonkeyPatch) -> CodreamConfig:
+    """A run of few steps, for companions and test alike."""
+    short = replace(codream_config(0, 1), warm_up_epochs=1, fit_steps=2)
+    monkeypatch.setattr("dreamshare_cli.demo.device.codream_config", lambda seed, cycles: short)
+    return short
 
 
 def settings(folder: Path, device: int = 3) -> DeviceSettings:
@@ -49,9 +59,10 @@ def test_an_agent_finds_it_by_name(tmp_path: Path) -> None:
     assert equipped["tested"] == 500
 
 
-def test_companions_take_as_many_steps_and_the_net_none_of_theirs(tmp_path: Path) -> None:
+def test_companions_take_as_many_steps_and_the_net_none_of_theirs(
+    tmp_path: Path, config: CodreamConfig
+) -> None:
     equipment = make_equipment(settings(tmp_path).as_table())
-    config = codream_config(0, 1)
     learner: Learner = equipment.learner
     codream_device.warm_up(config, learner, equipment.data, np.random.default_rng(5))
     codream_device.acquire_alone(config, learner, equipment.data, np.random.default_rng(6))
@@ -70,9 +81,8 @@ def test_companions_take_as_many_steps_and_the_net_none_of_theirs(tmp_path: Path
     assert lines(twin_folder)[1:] == []
 
 
-def test_a_run_that_goes_on_needs_no_more_companions(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_needs_no_more_companions(tmp_path: Path, config: CodreamConfig) -> None:
     equipment = make_equipment(settings(tmp_path).as_table())
-    config = codream_config(0, 1)
     for _ in range(4):
         codream_device.acquire_alone(
             config, equipment.learner, equipment.data, np.random.default_rng(0)

@@ -44,4 +44,4 @@ def test_four_files_are_written(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot write to"):
-        publish(tmp_path / "gone", made_up.result(), made_up.gallery(), "dreamshare demo")
+        publish(tmp_path / "gone", made_up.result(3, cycles=1), made_up.gallery(1, 1), "demo")
