@@ -16,6 +16,7 @@ from dreamshare.clock import Clock
 from dreamshare.driver.backoff import Backoff, BackoffSettings
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import converse, say_goodbye
+from dreamshare.driver.waiting import greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Rejected, Unreachable
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.envelope import accept_certificate
@@ -26,7 +27,6 @@ from dreamshare.wire.link import (
     HelloReply,
     Standing,
     accept,
-    decode_packet,
     encode_packet,
 )
 from dreamshare.wire.transfer import Arrival
@@ -126,10 +126,7 @@ class Caller:
 
     async def _greeted(self, connection: Connection, packets: AsyncIterator[bytes]) -> Peering:
         """Wait for the aggregator's greeting and return what is kept about it."""
-        try:
-            reply = decode_packet(await anext(packets))
-        except StopAsyncIteration:
-            raise Unreachable(f"{self._link} closed the connection before it greeted") from None
+        reply = await greeting(packets, self._clock)
         if isinstance(reply, Close):
             _raise_where_final(reply)
             raise Unreachable(f"{self._link} closed the connection: {reply.text}")

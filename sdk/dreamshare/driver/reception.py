@@ -15,17 +15,14 @@ from dreamshare.clock import Clock
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import say_goodbye
-from dreamshare.driver.waiting import first_of
+from dreamshare.driver.waiting import greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Unreachable
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.envelope import accept_certificate
 from dreamshare.transport.base import Connection
-from dreamshare.wire.link import Hello, HelloReply, Packet, agree, decode_packet, encode_packet
+from dreamshare.wire.link import Hello, HelloReply, agree, encode_packet
 from dreamshare_crypto.certificates import Certificate, Role
 from dreamshare_crypto.identity import Identity
-
-GREETING_S = 10.0
-"""Seconds in which the first packet of a connection must arrive."""
 
 MOST_BIRTH = 2**62
 """Microseconds since 1970 reach this in 146,000 years."""
@@ -85,7 +82,7 @@ async def receive(
         Unreachable: the connection broke.
     """
     try:
-        hello = await first_of(_first_packet(packets), _too_late(clock))
+        hello = await greeting(packets, clock)
         if not isinstance(hello, Hello):
             raise PeerProtocolError("a connection begins with a greeting", AbortCode.UNEXPECTED)
         version = agree(hello)
@@ -99,15 +96,3 @@ async def receive(
         await say_goodbye(connection, error.code, str(error))
         raise
     return Greeting(connection, hello, certificate, version)
-
-
-async def _first_packet(packets: AsyncIterator[bytes]) -> Packet:
-    try:
-        return decode_packet(await anext(packets))
-    except StopAsyncIteration:
-        raise Unreachable("the connection was closed before it greeted") from None
-
-
-async def _too_late(clock: Clock) -> Packet:
-    await clock.sleep_until(clock.now() + GREETING_S)
-    raise PeerProtocolError(f"no greeting within {GREETING_S:.0f} s", AbortCode.UNEXPECTED)

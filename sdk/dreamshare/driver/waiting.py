@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import TypeVar
 
 from dreamshare.clock import Clock
+from dreamshare.errors import AbortCode, PeerProtocolError, Unreachable
+from dreamshare.wire.link import Packet, decode_packet
 
 T = TypeVar("T")
+
+GREETING_S = 10.0
+"""Seconds in which the first packet of a connection must arrive, on either side."""
 
 
 async def first_of(*work: Coroutine[None, None, T]) -> T:
@@ -34,3 +39,25 @@ async def stop(*tasks: asyncio.Task[T]) -> None:
 async def at_most(clock: Clock, seconds: float, work: Coroutine[None, None, None]) -> None:
     """Run `work` to its end, or for so many seconds."""
     await first_of(work, clock.sleep_until(clock.now() + seconds))
+
+
+async def greeting(packets: AsyncIterator[bytes], clock: Clock) -> Packet:
+    """Return the first packet of a connection.
+
+    Raises:
+        Unreachable: the connection was closed before.
+        PeerProtocolError: it is no packet, or did not come within `GREETING_S`.
+    """
+    return await first_of(_first_packet(packets), _too_late(clock))
+
+
+async def _first_packet(packets: AsyncIterator[bytes]) -> Packet:
+    try:
+        return decode_packet(await anext(packets))
+    except StopAsyncIteration:
+        raise Unreachable("the connection was closed before it greeted") from None
+
+
+async def _too_late(clock: Clock) -> Packet:
+    await clock.sleep_until(clock.now() + GREETING_S)
+    raise PeerProtocolError(f"no greeting within {GREETING_S:.0f} s", AbortCode.UNEXPECTED)
