@@ -151,6 +151,7 @@ def test_a_signal_stops_everything_and_tells_how_far_it_came(
         read_until(demo, "waiting for the devices")
         assert len(processes(out)) == 1 + 1 + 3  # the demo, the aggregator, the agents
         demo.send_signal(number)
+        demo.send_signal(number)  # an impatient person
         stdout, stderr = demo.communicate()
     assert demo.returncode == 130
     assert stdout == ""

@@ -47,8 +47,13 @@ async def _until_stopped(course: Course) -> Finished | None:
     """Return what the course gives, or None where a signal stopped it."""
     running = asyncio.create_task(course.run())
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if not running.cancelling():  # a second Ctrl-C must not cut the tidying up short
+            running.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, stop)
     try:
         return await running
     except asyncio.CancelledError:
