@@ -18,6 +18,7 @@ from dreamshare_crypto.secagg.epoch_messages import Advertise, Ready, Shares
 from dreamshare_crypto.secagg.events import (
     AbortReason,
     KeepEvidence,
+    Left,
     RoundAbandoned,
     Stage,
     Summed,
@@ -28,6 +29,7 @@ from dreamshare_crypto.secagg.survivor_messages import UnmaskResponse
 from dreamshare_crypto.shamir import P
 from tests.sim.secagg.harness import Cohort
 
+SILENT = (3, Stage.MASKED_INPUT)
 WORDS = 3  # five 16-bit coordinates over 16 devices make two words, and one for the weight
 
 
@@ -202,6 +204,27 @@ def test_bad_share_gives_the_round_up(cohort: Cohort) -> None:
     assert ended == RoundAbandoned(0, AbortReason.BAD_SHARES, answered=True)
     assert not any(isinstance(effect, KeepEvidence) for effect in cohort.server_effects)
     assert len(cohort.server.members) == 5
+
+
+def test_bad_pair_share_gives_the_round_up(cohort: Cohort) -> None:
+    """Device 3 sends no vector; device 4 lies about its p, and another key comes out."""
+    cohort.open()
+    while any(stage is not Stage.UNMASK_RESPONSE for _, stage, _ in cohort.down + cohort.up):
+        while cohort.down:
+            cohort.give(*cohort.down.pop(0))
+        moving = [m for m in cohort.up if m[1] is not Stage.UNMASK_RESPONSE and m[:2] != SILENT]
+        cohort.up = [m for m in cohort.up if m[1] is Stage.UNMASK_RESPONSE]
+        for number, stage, body in moving:
+            cohort.arrive(number, stage, body)
+        if cohort.server.phase is ServerPhase.COLLECTING and not cohort.down:
+            cohort.serve(Left(cohort.parties[3].id))
+    made = {number: body for number, _, body in cohort.up}
+    assert made.keys() == {0, 1, 2, 4}
+    shares = list(UnmaskResponse.decode(made[4], 5).shares)
+    shares[3] = (1).to_bytes(32, "little")
+    lie = changed_response(cohort, made[4], shares=tuple(shares))
+    ended = answer_with(cohort, made, lie)
+    assert ended == RoundAbandoned(0, AbortReason.BAD_SHARES, answered=True)
 
 
 def test_share_ge_P(cohort: Cohort) -> None:
