@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dreamshare_aggregator.capture import read_capture
+from dreamshare_cli.demo.setting import codream_config
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -86,7 +87,9 @@ def test_standard_output_is_one_object_with_the_promised_figures(dropped: Droppe
     assert done.stdout.count("\n") == 1
     assert body == json.loads((folder / "out" / "result.json").read_text())
     assert (body["devices"], body["dropped"], body["seed"]) == (4, 1, 0)
-    assert (body["rounds"], body["aggregations"]) == (2, 1 + 2 * (20 + 1))
+    # The count of labels, then in each cycle the steps of the dreams and their soft labels.
+    steps = codream_config(seed=0, cycles=2).dream_steps
+    assert (body["rounds"], body["aggregations"]) == (2, 1 + 2 * (steps + 1))
     assert body["secure_aggregation"] is True
     assert body["bytes_up_per_client"] > 100_000
     assert body["bytes_down_per_client"] > 100_000
