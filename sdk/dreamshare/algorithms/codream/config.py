@@ -114,7 +114,7 @@ class CodreamConfig:
     local_batch: int = 64
     distillation_batch: int = 64
     optimizer: Optimizer = "adam"
-    learning_rate: float = 0.001
+    learning_rate: float = 0.002
     weight_decay: float = 0.0001
     distillation_weight: float = 3.0
     distillation_norm: DistillationNorm = "batch"
