@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dreamshare_aggregator.capture import Captured, read_capture
     from dreamshare_aggregator.config import AggregatorConfig, load_config
-    from dreamshare_aggregator.service import Aggregator, Surroundings, Task, TaskEnded
+    from dreamshare_aggregator.handle import Result, Task, TaskEnded
+    from dreamshare_aggregator.service import Aggregator, Surroundings
     from dreamshare_aggregator.store import Store, open_store
 
 __all__ = (
     "Aggregator",
     "Surroundings",
+    "Result",
     "Task",
     "TaskEnded",
     "Store",
@@ -32,8 +34,9 @@ _HOMES = MappingProxyType(
     {
         "Aggregator": "service",
         "Surroundings": "service",
-        "Task": "service",
-        "TaskEnded": "service",
+        "Result": "handle",
+        "Task": "handle",
+        "TaskEnded": "handle",
         "Store": "store",
         "open_store": "store",
         "AggregatorConfig": "config",

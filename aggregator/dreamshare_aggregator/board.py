@@ -28,6 +28,7 @@ class Entry:
         self.order = order
         self.progress = progress
         self.news = asyncio.Event()
+        self.lock = asyncio.Lock()
         self.cancelled = False  # an operator wants it ended
 
     @property
@@ -69,26 +70,35 @@ class Board:
     async def step(
         self,
         entry: Entry,
-        progress: Progress,
-        event: str,
+        change: Callable[[Progress], tuple[Progress | None, str]],
         metrics: Mapping[str, float] | None = None,
         state: bytes | None = None,
     ) -> None:
-        """Note a step of a task, durably, with its new state where it has one."""
-        report = await self._store.advance(progress.status, event, metrics, state)
-        self._tell(entry, progress, report)
+        """Note a step of a task, durably, with its new state where it has one.
+
+        Args:
+            change: gives the next progress and the event's name; None where there is nothing to
+                note. Steps of one task do not overlap.
+        """
+        async with entry.lock:
+            progress, event = change(entry.progress)
+            if progress is not None and not entry.ended:
+                report = await self._store.advance(progress.status, event, metrics, state)
+                self._tell(entry, progress, report)
 
     async def end(
         self,
         entry: Entry,
-        progress: Progress,
+        phase: TaskPhase,
+        detail: str,
         metrics: Mapping[str, float] | None = None,
         archive: bytes | None = None,
     ) -> None:
         """Note a task's end, durably, with its result where it has one."""
-        event = progress.status.phase.value
-        report = await self._store.finish(progress.status, event, metrics, archive)
-        self._tell(entry, progress, report)
+        async with entry.lock:
+            progress = entry.progress.now(phase, detail)
+            report = await self._store.finish(progress.status, phase.value, metrics, archive)
+            self._tell(entry, progress, report)
 
     def statuses(self) -> tuple[TaskStatus, ...]:
         """Return every task's status, oldest first."""

@@ -10,8 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from sqlalchemy import delete, func, insert, select
@@ -34,8 +33,8 @@ class Transactions(Protocol):
         """The event loop that the store was opened on."""
         ...
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Return a connection whose work is durable together, or not done."""
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do `work` in one transaction, durable on return; raises OSError."""
         ...
 
 
@@ -47,6 +46,7 @@ class StoreJournal:
     def __init__(self, store: Transactions, task: TaskId) -> None:
         self._store = store
         self._task = task
+        self._mine = JOURNAL.c.task == task
         self._waiting: list[Record] = []
 
     def append(self, record: Record, sync: bool) -> None:
@@ -81,37 +81,40 @@ class StoreJournal:
 
     async def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
-        mine = JOURNAL.c.task == self._task
-        async with self._store.transaction() as connection:
-            last = await connection.scalar(select(func.max(JOURNAL.c.number)).where(mine))
+
+        async def work(connection: AsyncConnection) -> None:
+            last = await connection.scalar(select(func.max(JOURNAL.c.number)).where(self._mine))
             rows = [
                 {"task": self._task, "number": number, "kind": int(r.kind), "body": r.body}
                 for number, r in enumerate(waiting, (last or 0) + 1)
             ]
             await connection.execute(insert(JOURNAL), rows)
 
+        await self._store.transact(work)
+
     async def _read(self) -> Sequence[Record]:
-        async with self._store.transaction() as connection:
-            rows = await connection.execute(
-                select(JOURNAL.c.kind, JOURNAL.c.body)
-                .where(JOURNAL.c.task == self._task)
-                .order_by(JOURNAL.c.number)
-            )
-            stored = [Record(RecordKind(kind), bytes(body)) for kind, body in rows]
-        return [*stored, *self._waiting]
+        async def work(connection: AsyncConnection) -> list[Record]:
+            query = select(JOURNAL.c.kind, JOURNAL.c.body).where(self._mine)
+            rows = await connection.execute(query.order_by(JOURNAL.c.number))
+            return [Record(RecordKind(kind), bytes(body)) for kind, body in rows]
+
+        return [*await self._store.transact(work), *self._waiting]
 
     async def _keep(self, slot: str, secret: Secret | None) -> None:
         mine = (SLOTS.c.task == self._task) & (SLOTS.c.name == slot)
-        async with self._store.transaction() as connection:
+
+        async def work(connection: AsyncConnection) -> None:
             await connection.execute(delete(SLOTS).where(mine))
             if secret is not None:
-                await connection.execute(
-                    insert(SLOTS).values(task=self._task, name=slot, value=secret.reveal())
-                )
+                values = {"task": self._task, "name": slot, "value": secret.reveal()}
+                await connection.execute(insert(SLOTS).values(values))
+
+        await self._store.transact(work)
 
     async def _read_slots(self) -> Mapping[str, Secret]:
-        async with self._store.transaction() as connection:
-            rows = await connection.execute(
-                select(SLOTS.c.name, SLOTS.c.value).where(SLOTS.c.task == self._task)
-            )
+        async def work(connection: AsyncConnection) -> Mapping[str, Secret]:
+            query = select(SLOTS.c.name, SLOTS.c.value).where(SLOTS.c.task == self._task)
+            rows = await connection.execute(query)
             return {name: Secret(bytes(value), "key slot") for name, value in rows}
+
+        return await self._store.transact(work)

@@ -72,7 +72,8 @@ class Progress:
                 )
             case EpochEnded(reason):
                 session = None
-                status = replace(status, detail=f"the epoch ended: {reason}")
+                detail = f"the epoch ended: {reason}"
+                status = replace(status, phase=TaskPhase.SETTING_UP, detail=detail)
             case SumDone(survivors=survivors, roster=roster, step=step, cycle=cycle):
                 gone = gone - set(survivors)
                 before = status.secure_aggregation or status.aggregations == 0
@@ -106,6 +107,16 @@ class Progress:
                 session = None
                 status = replace(status, phase=TaskPhase.FAILED, detail=reason)
         return Progress(replace(status, dropped=len(gone)), session, gone), EVENTS[type(outcome)]
+
+    def waiting(self, wanted: str) -> Progress:
+        """Return the progress of a task that waits for `wanted`, in words."""
+        return self.now(TaskPhase.WAITING, f"waits for {wanted}")
+
+    def joined(self, here: int, wanted: str) -> Progress | None:
+        """Return the progress when `here` devices are here; None where it does not wait for any."""
+        if self.status.phase not in (TaskPhase.WAITING, TaskPhase.SETTING_UP):
+            return None
+        return self.now(self.status.phase, f"{here} here; waits for {wanted}")
 
     def now(self, phase: TaskPhase, detail: str) -> Progress:
         """Return the progress of a task that waits, is set up again, or is over."""

@@ -20,14 +20,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dreamshare.algorithms.catalog import algorithm_from, config_json_of
-from dreamshare.algorithms.checkpoint import decode_arrays
+from dreamshare.binding import Lookup
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.aggregator import AggregatorDriver
 from dreamshare.errors import ConfigError, LocalProtocolError
@@ -46,12 +46,12 @@ from dreamshare.protocol.messages import (
 )
 from dreamshare.transport.base import Listener
 from dreamshare.transport.tap import TappedListener
-from dreamshare.updates import PublicArray
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.capture import Capture
 from dreamshare_aggregator.control import Control
+from dreamshare_aggregator.handle import Task
 from dreamshare_aggregator.store import Store
-from dreamshare_aggregator.tasks import LiveTask, Lookup, prepare
+from dreamshare_aggregator.tasks import LiveTask, prepare
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.identity import Identity
 
@@ -73,59 +73,6 @@ class Surroundings:
     lookup: Lookup = algorithm_from
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The public result of a finished task.
-
-    Attributes:
-        status: how it ended.
-        arrays: what the algorithm gives out, by name.
-        metrics: named scalars.
-    """
-
-    status: TaskStatus
-    arrays: Mapping[str, PublicArray]
-    metrics: Mapping[str, float]
-
-
-class TaskEnded(ConfigError):
-    """A task ended without a result; the text says why and what to change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task of an embedded aggregator."""
-
-    id: TaskId
-    _board: Board
-    _cancel: Callable[[TaskId], None]
-
-    @property
-    def status(self) -> TaskStatus:
-        """Where it stands."""
-        return self._board.entry(self.id).status
-
-    def reports(self, after: int = 0) -> AsyncIterator[TaskReport]:
-        """Yield its reports with numbers above `after`, until it is over."""
-        return self._board.reports(self.id, after)
-
-    async def result(self) -> Result:
-        """Wait for its end.
-
-        Raises:
-            TaskEnded: it failed or was cancelled.
-        """
-        status = await self._board.until_ended(self.id)
-        if status.phase is not TaskPhase.DONE:
-            raise TaskEnded(f"task {short(self.id)} {status.phase.value}: {status.detail}")
-        found = await self._board.result(self.id)
-        return Result(status, decode_arrays(found.archive), found.metrics)
-
-    def cancel(self) -> None:
-        """End it; an open round is given up."""
-        self._cancel(self.id)
 
 
 class Aggregator:
@@ -157,6 +104,7 @@ class Aggregator:
         self._serving: asyncio.Task[None] | None = None
         self._live: dict[TaskId, LiveTask] = {}
         self._queued = asyncio.Event()
+        self._traffic = asyncio.Event()  # a device came or went
         self._control = Control(self._board, self._submit, self._cancel, self.devices)
 
     async def __aenter__(self) -> Self:
@@ -172,7 +120,7 @@ class Aggregator:
             self._capture = capture = Capture(self._around.capture, self._around.clock)
             listeners = tuple(TappedListener(listener, capture) for listener in listeners)
         self._driver = AggregatorDriver(
-            listeners, self._identity, self._around.clock, _Front(self._control)
+            listeners, self._identity, self._around.clock, _Front(self._control, self._traffic.set)
         )
         await self._store.__aenter__()
         try:
@@ -280,16 +228,28 @@ class Aggregator:
     # ---- serving ---------------------------------------------------------------------------------
 
     async def _serve(self, driver: AggregatorDriver) -> None:
-        running = asyncio.create_task(driver.run())
-        working = asyncio.create_task(self._work(driver))  # after it: tasks need a driver that runs
+        running = asyncio.create_task(driver.run())  # first: tasks need a driver that runs
+        others = [asyncio.create_task(self._work(driver)), asyncio.create_task(self._count(driver))]
         try:
-            await asyncio.wait({working, running}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
+            await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (task for task in others if task.done()):
+                ended.result()
             await running
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            for task in others:
+                task.cancel()
+            await driver.close()
+            await asyncio.gather(running, *others, return_exceptions=True)
+
+    async def _count(self, driver: AggregatorDriver) -> None:
+        """Tell the running task how many devices are here, whenever one comes or goes."""
+        while True:
+            await self._traffic.wait()
+            self._traffic.clear()
+            for task, live in tuple(self._live.items()):
+                algorithm = self._board.entry(task).status.algorithm
+                here = [d for d in driver.devices() if d.connected and algorithm in d.algorithms]
+                await live.count_devices(len(here))
 
     async def _work(self, driver: AggregatorDriver) -> None:
         """Run one task after the other; drop those that were cancelled in the queue."""
@@ -298,11 +258,12 @@ class Aggregator:
             waiting = self._board.unfinished()
             for entry in waiting:
                 if entry.cancelled:
-                    progress = entry.progress.now(TaskPhase.CANCELLED, "cancelled in the queue")
-                    await self._board.end(entry, progress)
+                    await self._board.end(entry, TaskPhase.CANCELLED, "cancelled in the queue")
             waiting = tuple(entry for entry in waiting if not entry.ended)
             if waiting:
                 await self._run(waiting[0], driver)
+                if not waiting[0].ended:
+                    return  # the driver has stopped; the task goes on at the next start
             else:
                 await self._queued.wait()
 
@@ -311,8 +272,7 @@ class Aggregator:
         try:
             prepared = prepare(entry.order, self._around.lookup)
         except ConfigError as error:  # taken by another release, or with another catalogue
-            failed = entry.progress.now(TaskPhase.FAILED, str(error))
-            await self._board.end(entry, failed)
+            await self._board.end(entry, TaskPhase.FAILED, str(error))
             return
         live = LiveTask(
             entry, prepared, self._board, self._store, self._identity, self._around.entropy
@@ -332,17 +292,20 @@ class Aggregator:
 class _Front:
     """See `dreamshare.driver.front.FrontDesk`."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, traffic: Callable[[], None]) -> None:
         self._control = control
+        self._traffic = traffic
 
     def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
         return self._control.answer(request)
 
     def device_came(self, device: PartyId) -> None:
         _LOG.info("device %s checked in", short(device))
+        self._traffic()
 
     def device_went(self, device: PartyId) -> None:
         _LOG.info("device %s departed", short(device))
+        self._traffic()
 
     def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
         _LOG.warning(

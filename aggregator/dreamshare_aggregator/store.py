@@ -14,10 +14,9 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, delete, event, func, insert, inspect, select, update
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -49,8 +48,11 @@ from dreamshare_aggregator.schema import (
     VERSION,
     VERSIONS,
 )
+from dreamshare_crypto.secagg.events import RecordKind
 
+T = TypeVar("T")
 _SQLITE = "sqlite://"
+_MOST_NUMBER = 2**63 - 1  # what a column of SQLite holds
 
 
 def open_store(url: str) -> Store:
@@ -78,6 +80,7 @@ class Store:
         )
         event.listen(self._engine.sync_engine, "connect", _configure)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._running: set[asyncio.Future[Any]] = set()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -111,17 +114,34 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self._engine.dispose()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Yield a connection; everything done on it is durable together, or not done."""
-        async with self._engine.begin() as connection:
-            yield connection
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do `work` in one transaction: all of it is durable on return, or nothing was done.
+
+        A transaction that was begun is finished, also where its caller is cancelled meanwhile.
+
+        Raises:
+            OSError: the database cannot be written, for example because the disk is full.
+        """
+        running = asyncio.ensure_future(self._transaction(work))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return await asyncio.shield(running)
+
+    async def _transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        try:
+            async with self._engine.begin() as connection:
+                return await work(connection)
+        except DatabaseError as error:
+            name = self._engine.url.database
+            raise OSError(f"the database {name} cannot be used: {error.orig}") from error
 
     async def add(self, order: Submit, status: TaskStatus) -> TaskReport:
         """Store a new task and its first report."""
-        async with self.transaction() as connection:
+
+        async def work(connection: AsyncConnection) -> TaskReport:
             await connection.execute(
                 insert(TASKS).values(
                     task=status.task,
@@ -133,6 +153,8 @@ class Store:
             )
             return await _report(connection, status, "submitted", {})
 
+        return await self.transact(work)
+
     async def advance(
         self,
         status: TaskStatus,
@@ -141,14 +163,14 @@ class Store:
         state: bytes | None = None,
     ) -> TaskReport:
         """Store a step of a task: its status, the next numbered report and, if given, its state."""
-        async with self.transaction() as connection:
+
+        async def work(connection: AsyncConnection) -> TaskReport:
             if state is not None:
-                await connection.execute(
-                    delete(CHECKPOINTS).where(CHECKPOINTS.c.task == status.task)
-                )
-                await connection.execute(insert(CHECKPOINTS).values(task=status.task, state=state))
+                await _set_state(connection, status.task, state)
             await _set_status(connection, status)
             return await _report(connection, status, event, metrics or {})
+
+        return await self.transact(work)
 
     async def finish(
         self,
@@ -158,29 +180,34 @@ class Store:
         archive: bytes | None = None,
     ) -> TaskReport:
         """Store a task's end and its result, if any; its journal and checkpoint are dropped."""
-        async with self.transaction() as connection:
+
+        async def work(connection: AsyncConnection) -> TaskReport:
             for table in (CHECKPOINTS, JOURNAL, SLOTS):
                 await connection.execute(delete(table).where(table.c.task == status.task))
             if archive is not None:
-                await connection.execute(
-                    insert(RESULTS).values(
-                        task=status.task, archive=archive, metrics=metrics_text(metrics or {})
-                    )
-                )
+                text = metrics_text(metrics or {})
+                row = insert(RESULTS).values(task=status.task, archive=archive, metrics=text)
+                await connection.execute(row)
             await _set_status(connection, status)
             return await _report(connection, status, event, metrics or {})
 
+        return await self.transact(work)
+
     async def tasks(self) -> Sequence[StoredTask]:
         """Return every task, oldest first."""
-        async with self.transaction() as connection:
+
+        async def work(connection: AsyncConnection) -> Sequence[StoredTask]:
             rows = await connection.execute(
                 select(TASKS.c.order, TASKS.c.status).order_by(TASKS.c.submitted, TASKS.c.task)
             )
             return [StoredTask(read_order(order), read_status(status)) for order, status in rows]
 
+        return await self.transact(work)
+
     async def reports(self, task: TaskId, after: int = 0, most: int = 500) -> Sequence[TaskReport]:
         """Return at most `most` reports with a number above `after`, in order."""
-        async with self.transaction() as connection:
+
+        async def work(connection: AsyncConnection) -> Sequence[TaskReport]:
             rows = await connection.execute(
                 select(REPORTS.c.number, REPORTS.c.status, REPORTS.c.event, REPORTS.c.metrics)
                 .where(REPORTS.c.task == task, REPORTS.c.number > after)
@@ -192,26 +219,40 @@ class Store:
                 for number, status, event, metrics in rows
             ]
 
+        return await self.transact(work)
+
     async def checkpoint(self, task: TaskId) -> bytes | None:
         """Return the last stored state of a task, or None."""
-        async with self.transaction() as connection:
-            state = await connection.scalar(
-                select(CHECKPOINTS.c.state).where(CHECKPOINTS.c.task == task)
-            )
+
+        async def work(connection: AsyncConnection) -> bytes | None:
+            query = select(CHECKPOINTS.c.state).where(CHECKPOINTS.c.task == task)
+            state = await connection.scalar(query)
             return None if state is None else bytes(state)
+
+        return await self.transact(work)
 
     async def result(self, status: TaskStatus) -> TaskResult | None:
         """Return the stored result of the task that `status` describes, or None."""
-        async with self.transaction() as connection:
-            found = await connection.execute(
-                select(RESULTS.c.archive, RESULTS.c.metrics).where(RESULTS.c.task == status.task)
-            )
-            row = found.first()
+
+        async def work(connection: AsyncConnection) -> TaskResult | None:
+            query = select(RESULTS.c.archive, RESULTS.c.metrics)
+            row = (await connection.execute(query.where(RESULTS.c.task == status.task))).first()
             return None if row is None else TaskResult(status, bytes(row[0]), read_metrics(row[1]))
+
+        return await self.transact(work)
 
     def journal(self, task: TaskId) -> StoreJournal:
         """Return the journal of a task (the seam of `dreamshare.protocol.journal`)."""
         return StoreJournal(self, task)
+
+
+async def _set_state(connection: AsyncConnection, task: TaskId, state: bytes) -> None:
+    """Replace a task's checkpoint; what it makes superfluous goes."""
+    await connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.task == task))
+    await connection.execute(insert(CHECKPOINTS).values(task=task, state=state))
+    # A task goes on with a new epoch: records of rounds that are merged serve nobody.
+    merged = (JOURNAL.c.task == task) & (JOURNAL.c.kind != int(RecordKind.OWNER))
+    await connection.execute(delete(JOURNAL).where(merged))
 
 
 async def _set_status(connection: AsyncConnection, status: TaskStatus) -> None:

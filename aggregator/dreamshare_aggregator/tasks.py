@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from dreamshare.algorithms.base import Algorithm, Done
 from dreamshare.algorithms.checkpoint import encode_arrays
-from dreamshare.binding import TaskLoop, terms_of
+from dreamshare.binding import Lookup, TaskLoop, terms_of
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.coordinator import Coordinator
@@ -28,9 +28,6 @@ from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.store import Store
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
-
-Lookup = Callable[[str, bytes], Algorithm[object]]
-"""(name, canonical JSON of the config) -> algorithm; raises ConfigError where it is unknown."""
 
 Add = Callable[[Coordinator, Journal], TaskRun]
 """Hands a coordinator to the driver."""
@@ -83,25 +80,25 @@ class LiveTask:
         self._identity = identity
         self._entropy = entropy
         self._run: TaskRun | None = None
-        self._cancelled = False
+        self._cancelled = asyncio.Event()
         self._failure = ""
 
     def cancel(self) -> None:
         """End the task; an open round is given up."""
-        self._cancelled = True
+        self._cancelled.set()
         if self._run is not None:
             self._run.give(Finished("cancelled"))
 
     async def work(self, add: Add) -> None:
-        """Run the task to its end; what was stored of it is taken up first."""
+        """Run the task to its end, or until the driver stops; what was stored is taken up first."""
         entry = self._entry
         task, order = entry.status.task, entry.order
         journal = self._store.journal(task)
         tells = await asyncio.to_thread(stored_tells, journal)
         checkpoint = await self._store.checkpoint(task)
         loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
-        await self._wait_for_devices()
-        if self._cancelled:
+        await self._board.step(entry, lambda p: (p.waiting(self._wanted), "waiting"))
+        if self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled before it began")
             return
         coordinator = Coordinator(self._identity, task, self._prepared.terms, self._entropy, tells)
@@ -116,7 +113,7 @@ class LiveTask:
             await self._end(TaskPhase.FAILED, self._failure)
         elif loop.done is not None:
             await self._finish(loop.done)
-        else:
+        elif self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled by an operator")
 
     def _order(self, run: TaskRun, loop: TaskLoop) -> None:
@@ -134,31 +131,35 @@ class LiveTask:
         self._failure = reason
         run.give(Finished("failed"))
 
-    async def _wait_for_devices(self) -> None:
-        cohort = self._entry.order.cohort
-        detail = f"waits for {cohort.least} devices that compute {self._entry.order.algorithm}"
-        progress = self._entry.progress.now(TaskPhase.WAITING, detail)
-        await self._board.step(self._entry, progress, "waiting")
+    async def count_devices(self, here: int) -> None:
+        """Note how many devices are here, while the task waits for them."""
+        await self._board.step(self._entry, lambda p: (p.joined(here, self._wanted), "joined"))
+
+    @property
+    def _wanted(self) -> str:
+        order = self._entry.order
+        return f"{order.cohort.least} devices that compute {order.algorithm}"
 
     async def _follow(self, loop: TaskLoop, run: TaskRun, outcome: TaskOutcome) -> None:
         """Note what was reported; where it ends an order, give the next one."""
-        progress, event = self._entry.progress.after(outcome)
         state = None
         try:
             if loop.react(outcome) is not None:
                 state = loop.checkpoint()
         except ConfigError as error:  # the algorithm cannot go on from this
             self._give_up(run, str(error))
-        await self._board.step(self._entry, progress, event, _metrics(outcome), state)
+        await self._board.step(
+            self._entry, lambda progress: progress.after(outcome), _metrics(outcome), state
+        )
         if state is not None:
             self._order(run, loop)
 
     async def _finish(self, done: Done) -> None:
-        progress = self._entry.progress.now(TaskPhase.DONE, "done")
-        await self._board.end(self._entry, progress, dict(done.metrics), encode_arrays(done.result))
+        archive = encode_arrays(done.result)
+        await self._board.end(self._entry, TaskPhase.DONE, "done", done.metrics, archive)
 
     async def _end(self, phase: TaskPhase, detail: str) -> None:
-        await self._board.end(self._entry, self._entry.progress.now(phase, detail))
+        await self._board.end(self._entry, phase, detail)
 
 
 def _metrics(outcome: TaskOutcome) -> Mapping[str, float]:

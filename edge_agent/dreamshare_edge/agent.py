@@ -33,7 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from dreamshare.binding import CatalogWork
+from dreamshare.binding import CatalogWork, Lookup
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.device import DeviceDriver
 from dreamshare.engine import ThreadEngine
@@ -64,6 +64,8 @@ class Surroundings:
         label: what the operator sees beside the device's id.
         seed: of the device's own sampling, >= 0; masks never depend on it.
         report: the device's own report, JSON lines; None writes none.
+        lookup: where algorithms come from, for an application that brings its own; None takes the
+            catalogue of this release.
         conditions: power and network.
         clock: what time it is.
         entropy: of keys.
@@ -72,6 +74,7 @@ class Surroundings:
     label: str = ""
     seed: int = 0
     report: Path | None = None
+    lookup: Lookup | None = None
     conditions: DeviceConditions = field(default_factory=ManualConditions)
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
@@ -123,7 +126,7 @@ class EdgeAgent:
             raise ConfigError(f"the policy allows none of the algorithms {', '.join(algorithms)}")
         self._worker = AgentWorker(
             Equipment(learner, data),
-            CatalogWork(permits.algorithms),
+            CatalogWork(permits.algorithms, around.lookup),
             identity.id,
             around.seed,
             self._engine,

@@ -19,6 +19,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -95,14 +96,19 @@ class FileStore:
         """
         self._folder = Path(folder)
         self._journals: dict[TaskId, FileJournal] = {}
-        try:
-            _make_folder(self._folder / "tasks")
-            _make_folder(self._folder / "kept")
-            self._lock = _lock(self._folder)
-            self._ledger = AppendLog.open(self._folder / "ledger")
-            self._memory = AppendLog.open(self._folder / "memory")
-        except OSError as error:
-            raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from None
+        self._lock = -1
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._unlock)
+            try:
+                _make_folder(self._folder / "tasks")
+                _make_folder(self._folder / "kept")
+                self._lock = _lock(self._folder)
+                self._ledger = AppendLog.open(self._folder / "ledger")
+                undo.callback(self._ledger.close)
+                self._memory = AppendLog.open(self._folder / "memory")
+            except OSError as error:
+                raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from None
+            undo.pop_all()
         self._answered = [struct.unpack("<d", raw)[0] for raw in self._ledger.read()]
 
     def __enter__(self) -> Self:
@@ -183,6 +189,9 @@ class FileStore:
         self._journals.clear()
         self._ledger.close()
         self._memory.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -64,6 +64,9 @@ def execute(arguments: Sequence[str]) -> int:
     except (DreamshareError, CryptoError) as error:
         complain(str(error))
         return exit_of(error)
+    except OSError as error:  # a disk that is full, a store that cannot be written
+        complain(str(error))
+        return Exit.FAILED
     except typer.Abort:
         return Exit.INTERRUPTED
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from dreamshare.protocol.outcomes import TaskOver
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.capture import read_capture
+from dreamshare_aggregator.handle import TaskEnded
 from dreamshare_crypto.certificates import Role
 from dreamshare_edge import EdgeAgent, Policy
 from tests.integration.stage import Stage, follow
@@ -91,7 +92,8 @@ async def test_a_device_keeps_its_accuracy_in_its_own_report(stage: Stage) -> No
         "learnt",
     ]
     (learnt,) = [line for line in lines if line["event"] == "learnt"]
-    assert learnt["before"] < learnt["after"]
+    assert 0 <= learnt["before"] <= 1
+    assert learnt["after"] > 0.8
     last = lines[-1]
     assert (last["event"], last["outcome"], last["rounds"]) == ("task-over", "done", 4)
     assert last["bytes_up"] > 0
@@ -128,7 +130,7 @@ async def test_a_running_task_can_be_cancelled(stage: Stage) -> None:
         if report.event == "round":
             task.cancel()
             break
-    with pytest.raises(ConfigError, match="cancelled by an operator"):
+    with pytest.raises(TaskEnded, match="cancelled by an operator"):
         await task.result()
     assert task.status.aggregations < 500
     assert await until_over(agents[0]) == "cancelled"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase
-from dreamshare_aggregator.service import Task
+from dreamshare_aggregator.handle import Task
 from tests.integration.stage import Stage, follow
 from tests.integration.toy import toy_config
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
@@ -98,10 +99,38 @@ async def test_a_journal_refuses_to_block_the_event_loop() -> None:
 
 
 async def test_commits_are_durable_and_readers_do_not_wait(tmp_path: Path) -> None:
-    async with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store, store.transaction() as c:
-        mode = (await c.exec_driver_sql("PRAGMA journal_mode")).scalar()
-        level = (await c.exec_driver_sql("PRAGMA synchronous")).scalar()
-        assert (mode, level) == ("wal", 2)  # 2 is FULL
+    async def pragmas(connection: AsyncConnection) -> tuple[object, object]:
+        mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
+        level = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar()
+        return mode, level
+
+    async with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        assert await store.transact(pragmas) == ("wal", 2)  # 2 is FULL
+
+
+async def test_a_transaction_whose_caller_is_cancelled_is_finished(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    async with open_store(url) as store:
+        adding = asyncio.create_task(store.add(ORDER, STATUS))
+        await asyncio.sleep(0)
+        adding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+    async with open_store(url) as store:
+        assert len(await store.tasks()) == 1
+
+
+async def test_a_merged_state_makes_records_of_rounds_superfluous_but_not_tells() -> None:
+    round_, told = Record(RecordKind.SERVER_ROUND, b"r"), Record(RecordKind.OWNER, b"t")
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        for record in (round_, told, round_):
+            await asyncio.to_thread(journal.append, record, True)
+        await store.advance(STATUS, "round", state=b"state")
+        assert await asyncio.to_thread(journal.records) == [told]
+        await asyncio.to_thread(journal.append, round_, True)
+        assert await asyncio.to_thread(journal.records) == [told, round_]
 
 
 async def test_another_version_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +75,35 @@ def tell(number: int, cycle: int) -> Learn:
     return Learn(number, RoundPlan("toy/1", "adopt", b"{}", cycle=cycle))
 
 
-async def test_a_round_is_charged_before_it_is_answered(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+NewBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def new_bench() -> Iterator[NewBench]:
+    with ExitStack() as stack:
+
+        def make(folder: Path, device: int = 1) -> Bench:
+            bench = Bench(folder, device)
+            stack.callback(bench.store.close)
+            return bench
+
+        yield make
+
+
+async def test_a_round_is_charged_before_it_is_answered(
+    tmp_path: Path, new_bench: NewBench
+) -> None:
+    bench = new_bench(tmp_path)
     await bench.worker.compute(TASK, ASK)
     assert bench.store.answered_today(1000.0) == 1
     bench.store.close()
-    assert Bench(tmp_path).store.answered_today(1000.0) == 1
+    assert new_bench(tmp_path).store.answered_today(1000.0) == 1
 
 
-async def test_the_same_order_has_the_same_answer_and_devices_differ(tmp_path: Path) -> None:
-    one, other = Bench(tmp_path / "a"), Bench(tmp_path / "b", device=2)
+async def test_the_same_order_has_the_same_answer_and_devices_differ(
+    tmp_path: Path, new_bench: NewBench
+) -> None:
+    one, other = new_bench(tmp_path / "a"), new_bench(tmp_path / "b", device=2)
     first = (await one.worker.compute(TASK, ASK)).arrays["x"]
     again = (await one.worker.compute(TASK, ASK)).arrays["x"]
     elsewhere = (await other.worker.compute(TASK, ASK)).arrays["x"]
@@ -90,13 +111,13 @@ async def test_the_same_order_has_the_same_answer_and_devices_differ(tmp_path: P
     assert not np.array_equal(first, elsewhere)
 
 
-async def test_what_was_learnt_is_stored_and_taken_up(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+async def test_what_was_learnt_is_stored_and_taken_up(tmp_path: Path, new_bench: NewBench) -> None:
+    bench = new_bench(tmp_path)
     await bench.worker.begin()
     await bench.worker.learn(TASK, tell(1, cycle=3))
     bench.store.close()
 
-    after = Bench(tmp_path)
+    after = new_bench(tmp_path)
     await after.worker.begin()
     np.testing.assert_array_equal(after.learner.bias, np.full(3, 3))
     await after.worker.learn(TASK, tell(1, cycle=9))  # learnt before the restart: nothing to do
@@ -105,8 +126,10 @@ async def test_what_was_learnt_is_stored_and_taken_up(tmp_path: Path) -> None:
     np.testing.assert_array_equal(after.learner.bias, np.full(3, 4))
 
 
-async def test_learning_that_fails_leaves_the_weights_as_they_were(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+async def test_learning_that_fails_leaves_the_weights_as_they_were(
+    tmp_path: Path, new_bench: NewBench
+) -> None:
+    bench = new_bench(tmp_path)
     await bench.worker.begin()
     await bench.worker.learn(TASK, tell(1, cycle=3))
     stored = bench.store.load("learner")
@@ -120,8 +143,10 @@ async def test_learning_that_fails_leaves_the_weights_as_they_were(tmp_path: Pat
     np.testing.assert_array_equal(bench.learner.bias, np.full(3, 5))
 
 
-async def test_the_report_has_accuracy_before_and_after(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+async def test_the_report_has_accuracy_before_and_after(
+    tmp_path: Path, new_bench: NewBench
+) -> None:
+    bench = new_bench(tmp_path)
     before = await bench.worker.begin()
     await bench.worker.learn(TASK, tell(1, cycle=3))
     (line,) = [json.loads(line) for line in bench.lines]
@@ -131,8 +156,8 @@ async def test_the_report_has_accuracy_before_and_after(tmp_path: Path) -> None:
     assert line["time"] == 1000.0
 
 
-async def test_damaged_weights_are_named(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
+async def test_damaged_weights_are_named(tmp_path: Path, new_bench: NewBench) -> None:
+    bench = new_bench(tmp_path)
     bench.store.save("learner", b"\xff\xff")
     with pytest.raises(ConfigError, match="stored weights are damaged"):
         await bench.worker.begin()
