@@ -25,6 +25,7 @@ from dreamshare.algorithms.codream import Codream
 from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.messages import Cohort, Sa2
 from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.tls import TlsFiles
 from dreamshare.updates import Update
 from dreamshare.wire.codec import decode_frame, decode_message
 from dreamshare.wire.link import Chunk, decode_packet
@@ -38,7 +39,7 @@ from dreamshare_crypto.secret import Secret
 from dreamshare_edge import EdgeAgent, FileStore, Policy
 from tests.integration.correlation import Lanes, Vector, Verdict, bound, search
 from tests.integration.dreamer import CONFIG, Dreamer, dreamer_data
-from tests.integration.toy import Loopback, tls_of
+from tests.integration.toy import Loopback
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -105,7 +106,7 @@ async def run(folder: Path) -> int:
         )
         for number in range(DEVICES):
             identity = federation.enrol(Role.DEVICE, f"device-{number}")
-            link = GrpcLink(f"grpcs://127.0.0.1:{listener.port}", tls_of(identity))
+            link = GrpcLink(f"grpcs://127.0.0.1:{listener.port}", TlsFiles.of(identity))
             agent = EdgeAgent(
                 link,
                 Dreamer(number),

@@ -116,9 +116,7 @@ class DemoFederation:
     def operator(self) -> tuple[GrpcLink, Identity]:
         """Return the operator's way to the aggregator, and its identity."""
         identity = Identity.load(self.folder.operator)
-        tls = identity.tls
-        files = TlsFiles(tls.chain_pem, tls.key_pem.reveal(), tls.roots_pem)
-        return GrpcLink(self.link, files), identity
+        return GrpcLink(self.link, TlsFiles.of(identity)), identity
 
 
 def _settings(link: str, number: int, options: DemoOptions) -> str:
