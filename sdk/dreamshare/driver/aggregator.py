@@ -10,17 +10,19 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import logging
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 
 from dreamshare.clock import Clock
 from dreamshare.driver.front import FrontDesk, Observer
+from dreamshare.driver.jobs import Jobs
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.reception import receive
 from dreamshare.driver.stream import converse
 from dreamshare.driver.task import TaskRun
-from dreamshare.driver.waiting import at_most, stop
+from dreamshare.driver.waiting import at_most, first_of
 from dreamshare.errors import DreamshareError, LocalProtocolError, PeerProtocolError, TransportError
 from dreamshare.ids import NO_TASK, PartyId, TaskId
 from dreamshare.protocol import events
@@ -45,6 +47,8 @@ from dreamshare.wire.codec import encode_message
 from dreamshare.wire.transfer import Arrival
 from dreamshare_crypto.certificates import Certificate, Role
 from dreamshare_crypto.identity import Identity
+
+_LOG = logging.getLogger(__name__)
 
 GRACE_S = 2.0
 """Seconds that a device may be cut off before rounds go on without it."""
@@ -83,13 +87,12 @@ class AggregatorDriver:
         self._birth = 0
         self._parties: dict[PartyId, Party] = {}
         self._tasks: dict[TaskId, TaskRun] = {}
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._failed: asyncio.Future[None] | None = None
+        self._jobs: Jobs | None = None
         self._closed = asyncio.Event()
 
     async def start(self) -> None:
         """Bind every listener, for `run` and `add`; raises ConfigError where one cannot."""
-        self._failed = asyncio.get_running_loop().create_future()
+        self._jobs = Jobs()
         for listener in self._listeners:
             await listener.start()
 
@@ -100,20 +103,20 @@ class AggregatorDriver:
             OSError: a journal cannot be written.
             DreamshareError: a task's owner gave it an order that has no place.
         """
-        failed = self._failed
-        if failed is None:
-            raise LocalProtocolError("an aggregator's driver is started before it runs")
+        jobs = self._started()
         for listener in self._listeners:
-            self._spawn(self._listen(listener))
-        closed = asyncio.ensure_future(self._until_closed())
+            jobs.start(self._listen(listener))
         try:
-            await asyncio.wait({closed, failed}, return_when=asyncio.FIRST_COMPLETED)
-            if failed.done():
-                failed.result()
+            await first_of(self._until_closed(), jobs.until_failed())
         finally:
-            await stop(closed, *self._jobs)
+            await jobs.stop()
             for listener in self._listeners:
                 await listener.close()
+
+    def _started(self) -> Jobs:
+        if self._jobs is None:
+            raise LocalProtocolError("an aggregator's driver is started before it is used")
+        return self._jobs
 
     async def _until_closed(self) -> None:
         await self._closed.wait()
@@ -136,7 +139,7 @@ class AggregatorDriver:
         """Begin a task; devices that are here are introduced to it at once. After `start`."""
         run = TaskRun(coordinator, journal, self._clock, self._post, self._front.evidence)
         self._tasks[run.task] = run
-        self._spawn(self._serve(run))
+        self._started().start(self._serve(run))
         for party in self._parties.values():
             if party.offer is not None:
                 run.give(events.Joined(party.id, party.offer.algorithms))
@@ -161,11 +164,14 @@ class AggregatorDriver:
 
     async def _listen(self, listener: Listener) -> None:
         async for connection in listener.connections():
-            self._spawn(self._connected(connection))
+            self._started().start(self._connected(connection))
 
     async def _connected(self, connection: Connection) -> None:
-        with suppress(TransportError, PeerProtocolError):  # the other end's affair; it was told
-            await self._talk(connection)
+        try:
+            with suppress(TransportError, PeerProtocolError):  # the other end's affair; it was told
+                await self._talk(connection)
+        except Exception:  # noqa: BLE001  a bug that one party found must not end it for all
+            _LOG.exception("a connection ended with an error of this program")
         await connection.close()
 
     async def _talk(self, connection: Connection) -> None:
@@ -186,7 +192,9 @@ class AggregatorDriver:
             clean = close is not None and close.code is None
         finally:
             if party.detach(connection):
-                party.grace = self._spawn(self._depart(party, 0.0 if clean else self._grace_s))
+                party.grace = self._started().start(
+                    self._depart(party, 0.0 if clean else self._grace_s)
+                )
 
     def _party(self, certificate: Certificate) -> Party:
         party = self._parties.get(PartyId(certificate.id))
@@ -239,7 +247,7 @@ class AggregatorDriver:
             case CheckIn():
                 self._checked_in(party, message)
             case Request():
-                self._spawn(self._answer(party, message))
+                self._started().start(self._answer(party, message))
         party.peering.acknowledge(arrival)
 
     def _checked_in(self, party: Party, offer: CheckIn) -> None:
@@ -262,22 +270,6 @@ class AggregatorDriver:
 
     def _tell(self, party: Party, task: TaskId, message: Message) -> None:
         party.post(Address(task), message, encode_message(message))
-
-    # ---- jobs ------------------------------------------------------------------------------------
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        job = asyncio.ensure_future(work)
-        self._jobs.add(job)
-        job.add_done_callback(self._job_done)
-        return job
-
-    def _job_done(self, job: asyncio.Task[None]) -> None:
-        self._jobs.discard(job)
-        if job.cancelled() or self._failed is None or self._failed.done():
-            return
-        error = job.exception()
-        if error is not None:
-            self._failed.set_exception(error)
 
 
 async def _all_settled(parties: Sequence[Party]) -> None:

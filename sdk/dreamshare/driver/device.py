@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 
 from dreamshare.clock import Clock
 from dreamshare.driver.backoff import BackoffSettings
@@ -23,7 +22,8 @@ from dreamshare.driver.desk import Desk, Seat, Worker
 from dreamshare.driver.effects import Stored, store
 from dreamshare.driver.timer import Timer
 from dreamshare.driver.waiting import at_most, stop
-from dreamshare.errors import PeerProtocolError, PrivacyError
+from dreamshare.driver.work import Result, Workbench
+from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import NO_SESSION, NO_TASK, SessionId, TaskId
 from dreamshare.protocol import events
 from dreamshare.protocol.envelope import Address
@@ -42,19 +42,16 @@ from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Stage
 
-_Work = Callable[[], Coroutine[None, None, events.ParticipantInput]]
-
 LAST_WORDS_S = 2.0
 """Seconds that `close` waits for the aggregator to acknowledge what is queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """An input for one task's machine; `work` is the computation that it comes from."""
+    """An input for one task's machine."""
 
     task: TaskId
     event: events.ParticipantInput
-    work: asyncio.Task[None] | None = None
 
 
 class DeviceDriver:
@@ -82,12 +79,11 @@ class DeviceDriver:
     ) -> None:
         self._clock = clock
         self._desk = desk
-        self._worker = worker
+        self._bench = Workbench(worker, self._give)
         self._caller = Caller(link, identity, clock, rng, backoff)
         self._inputs: asyncio.Queue[Arrival | _Input | None] = asyncio.Queue()
         self._outcomes: asyncio.Queue[DeviceOutcome | None] = asyncio.Queue()
         self._seats: dict[TaskId, Seat] = {}
-        self._work: dict[TaskId, asyncio.Task[None]] = {}
         self._timer = Timer(clock, self._due)
         self._idle = asyncio.Event()
         self._closed = asyncio.Event()
@@ -125,7 +121,7 @@ class DeviceDriver:
             await closing
         finally:
             self._timer.cancel()
-            await stop(serving, calling, closing, *self._work.values())
+            await stop(serving, calling, closing, *self._bench.running)
             self._idle.set()
             self._closed.set()
             self._outcomes.put_nowait(None)
@@ -138,7 +134,7 @@ class DeviceDriver:
     def interrupt(self, text: str) -> None:
         """Decline what is being computed: the owner's conditions changed, and `text` says how."""
         for task in self._seats:
-            self._inputs.put_nowait(_Input(task, events.Interrupted(text)))
+            self._give(task, events.Interrupted(text))
 
     async def close(self) -> None:
         """Stop: decline what is being computed, say so, and hang up. Idempotent."""
@@ -156,17 +152,20 @@ class DeviceDriver:
 
     # ---- inputs ----------------------------------------------------------------------------------
 
+    def _give(self, task: TaskId, event: events.ParticipantInput) -> None:
+        self._inputs.put_nowait(_Input(task, event))
+
     def _connected(self) -> None:
         self._send(NO_TASK, self._desk.check_in())
         for task in self._seats:
-            self._inputs.put_nowait(_Input(task, events.Connected()))
+            self._give(task, events.Connected())
 
     def _due(self) -> None:
         now = self._clock.now()
         for task, seat in self._seats.items():
             deadline = seat.participant.deadline
             if deadline is not None and deadline <= now:
-                self._inputs.put_nowait(_Input(task, events.Ticked()))
+                self._give(task, events.Ticked())
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -212,10 +211,8 @@ class DeviceDriver:
 
     async def _feed(self, item: _Input) -> None:
         seat = self._seats.get(item.task)
-        if item.work is not None:
-            if self._work.get(item.task) is not item.work:
-                return  # stopped or replaced meanwhile
-            del self._work[item.task]
+        if isinstance(item.event, Result) and not self._bench.collect(item.task, item.event):
+            return  # stopped or replaced meanwhile
         if seat is not None:
             await self._carry_out(seat, seat.participant.handle(item.event, self._clock.now()))
 
@@ -233,18 +230,16 @@ class DeviceDriver:
             match effect:
                 case events.Send(message):
                     self._send(task, message)
-                case events.Compute():
-                    self._start(task, partial(self._compute, task, effect))
-                case events.Learn():
-                    self._start(task, partial(self._learn, task, effect))
+                case events.Compute() | events.Learn():
+                    self._bench.start(task, effect)
                 case events.Stop():
-                    self._stop_work(task)
+                    self._bench.stop(task)
                 case events.Emit(outcome):
                     self._outcomes.put_nowait(outcome)
                 case events.KeepEvidence():
                     self._desk.evidence(task, effect)
                 case events.Close():
-                    self._stop_work(task)
+                    self._bench.stop(task)
                     del self._seats[task]
                     self._desk.leave(task)
         await store(seat.journal, waiting)
@@ -257,34 +252,3 @@ class DeviceDriver:
         session = None if seat is None else seat.participant.session
         address = Address(task, NO_SESSION if session is None else SessionId(session))
         peering.send(address, message)
-
-    # ---- work ------------------------------------------------------------------------------------
-
-    def _start(self, task: TaskId, work: _Work) -> None:
-        self._stop_work(task)
-        self._work[task] = asyncio.ensure_future(self._finish(task, work))
-
-    def _stop_work(self, task: TaskId) -> None:
-        running = self._work.pop(task, None)
-        if running is not None:
-            running.cancel()
-
-    async def _finish(self, task: TaskId, work: _Work) -> None:
-        event = await work()
-        self._inputs.put_nowait(_Input(task, event, asyncio.current_task()))
-
-    async def _compute(self, task: TaskId, order: events.Compute) -> events.ParticipantInput:
-        try:
-            update = await self._worker.compute(task, order)
-        except PrivacyError as error:
-            return events.ComputeFailed(order.payload_hash, str(error), RefusalCode.S6)
-        except Exception as error:  # noqa: BLE001  the border to the app's learner: it is reported
-            return events.ComputeFailed(order.payload_hash, f"{type(error).__name__}: {error}")
-        return events.Computed(order.payload_hash, update)
-
-    async def _learn(self, task: TaskId, order: events.Learn) -> events.ParticipantInput:
-        try:
-            await self._worker.learn(task, order)
-        except Exception as error:  # noqa: BLE001  as above
-            return events.LearnFailed(order.number, f"{type(error).__name__}: {error}")
-        return events.Learnt(order.number)
