@@ -103,12 +103,12 @@ def _task(logits: Tensor, objective: DreamObjective) -> Tensor:
     else:
         if objective.labels_B.shape != (count,) or objective.labels_B.max() >= logits.shape[1]:
             raise ConfigError(f"labels_B must hold {count} classes below {logits.shape[1]}")
-        labels_B = torch.as_tensor(objective.labels_B, device=logits.device)
+        labels_B = torch.tensor(objective.labels_B, device=logits.device)
         task_B = functional.cross_entropy(logits, labels_B, reduction="none")
     if objective.weights_B is not None:
         if objective.weights_B.shape != (count,):
             raise ConfigError(f"weights_B has shape {objective.weights_B.shape}, not ({count},)")
-        task_B = task_B * torch.as_tensor(objective.weights_B, device=logits.device)
+        task_B = task_B * torch.tensor(objective.weights_B, device=logits.device)
     return task_B
 
 

@@ -141,7 +141,7 @@ class TorchLearner:
                 )
         with torch.no_grad():
             for name, array in parameters.items():
-                state[name].copy_(torch.as_tensor(array))
+                state[name].copy_(torch.tensor(array))
 
     def _tensor(self, x_NCHW: Floats) -> Tensor:
         x = torch.tensor(x_NCHW, dtype=torch.float32, device=self._device)  # payloads are read-only
