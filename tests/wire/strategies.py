@@ -92,7 +92,7 @@ requests = st.one_of(
         name=texts,
     ),
     st.just(m.ListTasks()),
-    st.builds(m.Watch, tasks, u64),
+    st.builds(m.Watch, tasks, st.integers(0, limits.REPORTS_LIMIT)),
     st.builds(m.Cancel, tasks),
     st.builds(m.FetchResult, tasks),
     st.just(m.ListDevices()),

@@ -22,6 +22,9 @@ from dreamshare_crypto.certificates import Certificate
 from dreamshare_crypto.envelope import Header
 from dreamshare_crypto.identity import Identity
 
+MOST_REPLIES = 1024
+"""Answers that wait for a peer that does not read; the next greeting says what is left out."""
+
 
 class Opened(NamedTuple):
     """A frame that holds: its header, its message, and the bytes of its body."""
@@ -154,13 +157,13 @@ class Peering:
                 taken = self._inbox.take(packet)
                 if isinstance(taken, Arrival):
                     return taken
-                if taken is not None:
+                if taken is not None and len(self._replies) < MOST_REPLIES:
                     self._reply(taken)
             case Ack():
                 self._outbox.acknowledged(packet)
                 self._wake.set()
                 self._settled.set()
-            case Ping(number, answer=False):
+            case Ping(number, answer=False) if len(self._replies) < MOST_REPLIES:
                 self._reply(Ping(number, answer=True))
         return None
 

@@ -110,9 +110,17 @@ class TaskRun:
                 if item.handled is not None:
                     item.handled()
                 self._timer.set(self._coordinator.deadline)
+            self._settle_rest()
         finally:
             self._timer.cancel()
             self._reports.put_nowait(None)
+
+    def _settle_rest(self) -> None:
+        """The task is over: what still waits changes nothing, and is not to be sent again."""
+        while not self._items.empty():
+            item = self._items.get_nowait()
+            if item.handled is not None:
+                item.handled()
 
     async def _carry_out(self, effects: tuple[events.CoordinatorEffect, ...]) -> None:
         waiting: list[events.Persist] = []

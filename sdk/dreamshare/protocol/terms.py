@@ -68,6 +68,11 @@ class TaskTerms:
                 min(deadlines.setup_s, deadlines.collect_s, deadlines.reveal_s) >= 1,
                 "every deadline must be at least 1 second",
             ),
+            (
+                deadlines.setup_s + deadlines.collect_s + deadlines.reveal_s <= self.life_s / 2,
+                f"the deadlines together must be at most {self.life_s / 2:g} seconds, half of an "
+                "epoch's life",
+            ),
             (self.grace_s >= 0, "grace_s must not be negative"),
             (1 <= self.life_s <= 86_400, "life_s must be in 1..86,400 seconds"),
             (self.retries >= 0, "retries must not be negative"),

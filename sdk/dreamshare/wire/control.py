@@ -6,6 +6,7 @@ unknown algorithm) is for the aggregator to say, in words.
 
 from __future__ import annotations
 
+from dreamshare.errors import AbortCode
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol import messages as m
 from dreamshare.wire import limits
@@ -43,6 +44,8 @@ def request_from_wire(wire: pb.Request) -> m.Request:
         case "list_tasks":
             request = m.ListTasks()
         case "watch":
+            if wire.watch.after > limits.REPORTS_LIMIT:
+                raise refuse(f"reports after number {wire.watch.after}", AbortCode.TOO_LARGE)
             request = m.Watch(_task(wire.watch.task), wire.watch.after)
         case "cancel":
             request = m.Cancel(_task(wire.cancel.task))

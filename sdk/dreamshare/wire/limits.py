@@ -62,6 +62,12 @@ ALGORITHMS_LIMIT = 256
 METRICS_LIMIT = 1024
 """Public scalars of a report."""
 
+TRANSFERS_LIMIT = 2**62
+"""Highest number of a first transfer; counting on from there must not leave 64 bits."""
+
+REPORTS_LIMIT = 2**62
+"""Highest number of a report that is asked about; databases count in 63 bits."""
+
 TASKS_LIMIT = 10_000
 """Tasks in a list."""
 

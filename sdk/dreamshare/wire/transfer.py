@@ -178,7 +178,12 @@ class Inbox:
 
         Frames below the peer's `first` are settled for it (an earlier life of this end took them),
         so they are not waited for.
+
+        Raises:
+            PeerProtocolError: a first transfer that nobody can have counted to.
         """
+        if peer.first > limits.TRANSFERS_LIMIT:
+            raise refuse(f"a first transfer {peer.first}; at most {limits.TRANSFERS_LIMIT}")
         self._gap_told = False
         if peer.birth != self._birth:
             self._birth = peer.birth

@@ -29,6 +29,8 @@ TERMS = TaskTerms("toy/1", {"sum": FIELDS}, Cohort(4, 8))
         ({"cohort": Cohort(5, 8, survivors=2)}, "survivors 2"),
         ({"cohort": Cohort(5, 8, survivors=6)}, "survivors 6"),
         ({"deadlines": Deadlines(collect_s=0.5)}, "deadline"),
+        ({"deadlines": Deadlines(collect_s=90_000.0)}, "together"),  # no epoch lives so long
+        ({"deadlines": Deadlines(collect_s=1e300)}, "together"),  # nor fits it the offer
         ({"grace_s": -1.0}, "grace_s"),
         ({"life_s": 86_401}, "life_s"),
         ({"retries": -1}, "retries"),
