@@ -52,7 +52,6 @@ from dreamshare_crypto.secagg.events import RecordKind
 
 T = TypeVar("T")
 _SQLITE = "sqlite://"
-_MOST_NUMBER = 2**63 - 1  # what a column of SQLite holds
 
 
 def open_store(url: str) -> Store:
