@@ -174,7 +174,6 @@ class FedAvg:
 
     def plan(self, state: FedAvgState) -> Ask | Tell | Done:
         c = self.config
-        cap = c.weight_cap if c.weighting == "examples" else 1.0
         left = c.rounds - state.round + int(c.evaluate)
         model: dict[str, PublicArray] = dict(zip(self._names, state.parameters, strict=True))
         match state.stage:
@@ -182,7 +181,7 @@ class FedAvg:
                 return Ask(Stage.START.value, self.steps()[Stage.START], sums=left + 1)
             case Stage.TRAIN:
                 fields = self._fields([bound.value for bound in state.bounds])
-                return Ask(Stage.TRAIN.value, fields, model, left, state.round, cap)
+                return Ask(Stage.TRAIN.value, fields, model, left, state.round)
             case Stage.ADOPT:
                 return Tell(Stage.ADOPT.value, model, int(c.evaluate), state.round)
             case Stage.EVALUATE:
@@ -267,7 +266,8 @@ class FedAvg:
         after = learner.parameters()
         deltas = zip(self._names, before, strict=True)
         arrays: dict[str, Array] = {name: after[own] - before[own] for name, own in deltas}
-        weight = min(float(len(data)), ask.weight_cap) if c.weighting == "examples" else 1.0
+        # A share of the cap, so that every step of the run has one weight cap: 1.
+        weight = min(len(data) / c.weight_cap, 1.0) if c.weighting == "examples" else 1.0
         return answer(arrays, ask.fields, weight, ask.weight_cap)
 
     def _step(self, state: FedAvgState, mean: Mapping[str, Array]) -> FedAvgState:
