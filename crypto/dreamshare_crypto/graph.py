@@ -164,7 +164,7 @@ class Floor:
     max_bits: int = 20
     max_rounds: int = 256
     max_life_s: int = 86_400
-    max_clip: float = 1e6
+    max_clip: float = 1e9
     max_vector_words: int = 2**27
     draws: int = 3
     monotone_active: bool = True

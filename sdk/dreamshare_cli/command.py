@@ -28,6 +28,8 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Federated learning that shares dreams under secure aggregation.",
+        epilog="Exit codes: 0 done, 1 failed, 2 an option, file or identity is wrong, "
+        "3 nobody answers, 4 refused, 130 interrupted.",
     )
     app.callback()(_top)
     app.command(name="demo")(demo)
