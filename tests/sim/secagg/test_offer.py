@@ -159,7 +159,7 @@ def test_version_lower_than_seen(cohort: Cohort) -> None:
 
 def test_q_of_each_field_counts(cohort: Cohort) -> None:
     """The second field of a template is looked at as well as the first."""
-    fields = (FieldParams.create(5, 16, 1.0, 16), FieldParams.create(5, 16, 2e6, 16))
+    fields = (FieldParams.create(5, 16, 1.0, 16), FieldParams.create(5, 16, 2e9, 16))
     params = replace(make_params(), fields=fields)
     refused(cohort, offer(cohort, template=(TemplateStep("test/1", "sum", params),)), "O1")
 
