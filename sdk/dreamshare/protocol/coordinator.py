@@ -88,6 +88,7 @@ class Coordinator:
         self._devices = Attendance(terms.algorithm)
         self._tells = Tells(tells)
         self._order: Order | None = None
+        self._declines: set[outcomes.DeviceDeclined] = set()  # since the last round or offer
 
     @property
     def deadline(self) -> float | None:
@@ -137,6 +138,7 @@ class Coordinator:
         match event:
             case events.Joined(device, algorithms, fresh):
                 if self._devices.joined(device, algorithms, fresh):
+                    self._tells.came(device)
                     yield from self._forward(sa2.Returned(device), now)
             case events.Departed(device):
                 self._devices.departed(device)
@@ -146,10 +148,11 @@ class Coordinator:
             case events.HeardFrom(device, messages.Sa2(stage, body)):
                 yield from self._forward(sa2.Arrived(device, stage, body), now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
-                yield Report(outcomes.DeviceDeclined(device, code, round_))
-                yield from self._declined(device, code, round_, now)
+                yield from self._declined(outcomes.DeviceDeclined(device, code, round_), now)
             case events.HeardFrom(device, messages.TellDone(number)):
-                yield from self._heard_position(device, number, now)
+                until = self._tell_until(now)
+                self.phase, sends = self._tells.hear(self.phase, device, number, until)
+                yield from sends
             case events.Asked():
                 self._order = OpenSum(event)
             case events.Told(plan):
@@ -197,6 +200,7 @@ class Coordinator:
         server = self._epochs.begin(willing, self._order.asked.sums, now)
         self.phase = SettingUp(server)
         self._devices.offered()
+        self._declines.clear()
         yield from self._translate(server.start(now), now)
 
     def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
@@ -212,35 +216,26 @@ class Coordinator:
             self.phase = Gathering()
             return
         if not order.caught_up and any(self._tells.is_behind(d) for d in here):
-            yield from self._tell(server, tuple(filter(self._tells.is_behind, here)), now)
+            yield from self._tell(server, filter(self._tells.is_behind, here), now)
             return
         plan = order.plan(self._tells.last_hash)
         encoding = self._terms.encoding(order.asked.fields)
         times = self._terms.deadlines
         opened = sa2.Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
         self.phase = Summing(server, plan, self._epochs.next_round(server))
+        self._tells.round_begins()
+        self._declines.clear()
         yield from self._forward(opened, now)
 
     # ---- tells -----------------------------------------------------------------------------------
 
-    def _tell(
-        self, server: SecaggServer | None, devices: tuple[PartyId, ...], now: float
-    ) -> Effects:
-        """Send each of these devices the Tell that it needs next, and wait."""
-        behind = tuple(filter(self._tells.is_behind, devices))
-        until = now + self._terms.deadlines.collect_s
-        self.phase = Telling(server, frozenset(devices), frozenset(behind), until)
-        for device in behind:
-            yield self._tells.next_for(device)
+    def _tell(self, server: SecaggServer | None, devices: Iterable[PartyId], now: float) -> Effects:
+        """Have each of these devices learn what it lacks, and wait."""
+        self.phase, sends = self._tells.begin(server, devices, self._tell_until(now))
+        yield from sends
 
-    def _heard_position(self, device: PartyId, number: int, now: float) -> Effects:
-        self._tells.has_learnt(device, number)
-        if isinstance(self.phase, Telling) and device in self.phase.waiting:
-            gone = frozenset() if self._tells.is_behind(device) else frozenset({device})
-            until = now + self._terms.deadlines.collect_s
-            self.phase = replace(self.phase, waiting=self.phase.waiting - gone, until=until)
-        if self._tells.is_behind(device):
-            yield self._tells.next_for(device)
+    def _tell_until(self, now: float) -> float:
+        return now + self._terms.deadlines.collect_s
 
     def _stop_telling(self, phase: Telling) -> Effects:
         """Everybody has learnt, or the time is over."""
@@ -263,13 +258,15 @@ class Coordinator:
                 return server
         return None
 
-    def _declined(
-        self, device: PartyId, code: RefusalCode, round_: int | None, now: float
-    ) -> Effects:
+    def _declined(self, declined: outcomes.DeviceDeclined, now: float) -> Effects:
+        """A refusal of the open round, or of the epoch, counts once; others are out of date."""
+        device, code, round_ = declined.device, declined.code, declined.round
+        if round_ not in (None, self.round) or declined in self._declines:
+            return
+        self._declines.add(declined)
+        yield Report(declined)
         if round_ is None and code in _REFUSES_TASK:
             self._devices.refused(device)
-        if round_ not in (None, self.round):
-            return  # of a round that is over
         if code is RefusalCode.S7 and isinstance(self._order, OpenSum):
             self._order = replace(self._order, answered_before=True)
         yield from self._without(sa2.Passed(device), now)

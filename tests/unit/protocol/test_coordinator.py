@@ -218,8 +218,7 @@ def test_a_fresh_device_is_sent_the_running_stage_again() -> None:
 def test_a_late_refusal_of_a_round_that_is_over_costs_nothing() -> None:
     world = summing()
     late = events.HeardFrom(world.devices[0].id, Declined(RefusalCode.S4, 77))
-    effects = world.coordinator.handle(late, world.now)
-    assert [type(effect) for effect in effects] == [events.Report]
+    assert world.coordinator.handle(late, world.now) == ()
     world.finish()
     assert len(world.sums[0][0].survivors) == 4
 
@@ -281,6 +280,37 @@ def test_a_tell_ends_at_its_deadline_without_the_slow() -> None:
     world.finish()
     assert slow.learnt == [1]
     assert len(world.sums) == 3
+
+
+def test_a_device_cannot_prolong_a_tell_or_have_it_sent_without_end() -> None:
+    """Saying the same again is no progress, and a Tell that is under way is not sent again."""
+    world = World()
+    world.start()
+    while not any(isinstance(message, TellOrder) for _, message in world.down):
+        assert world.step()
+    device = world.devices[0].id
+    deadline = world.coordinator.deadline
+    for _ in range(5):
+        heard = events.HeardFrom(device, TellDone(0))
+        assert world.coordinator.handle(heard, world.now + 1.0) == ()
+        assert world.coordinator.deadline == deadline
+    back = world.coordinator.handle(events.Joined(device, (NAME,)), world.now + 2.0)
+    assert not [e for e in back if isinstance(e, events.SendTo)]  # no stage is open
+    heard = events.HeardFrom(device, TellDone(0))
+    (again,) = world.coordinator.handle(heard, world.now + 2.0)
+    assert isinstance(again, events.SendTo)
+    assert isinstance(again.message, TellOrder)
+
+
+def test_a_refusal_counts_and_is_reported_once() -> None:
+    world = summing()
+    refusal = events.HeardFrom(world.devices[0].id, Declined(RefusalCode.S6, 0))
+    first = world.coordinator.handle(refusal, world.now)
+    assert [type(effect) for effect in first] == [events.Report]
+    assert world.coordinator.handle(refusal, world.now) == ()
+    whole = events.HeardFrom(world.devices[0].id, Declined(RefusalCode.S6, None))
+    assert world.coordinator.handle(whole, world.now) != ()
+    assert world.coordinator.handle(whole, world.now) == ()
 
 
 def test_a_device_that_claims_to_be_ahead_is_not_sent_anything() -> None:

@@ -9,6 +9,7 @@ from dreamshare.errors import LocalProtocolError
 from dreamshare.ids import PartyId
 from dreamshare.protocol.events import SendTo
 from dreamshare.protocol.messages import TellOrder
+from dreamshare.protocol.phases import Gathering, Telling
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.protocol.position import TellPosition
 from dreamshare.protocol.tells import Tells
@@ -45,6 +46,11 @@ def test_the_last_tell_told_again_is_no_new_one() -> None:
     assert tells.count == 3
 
 
+def said(tells: Tells, number: int) -> tuple[SendTo, ...]:
+    """Return what the device is sent after it said how far it is."""
+    return tells.hear(Gathering(), DEVICE, number, 0.0)[1]
+
+
 def test_a_device_gets_one_after_the_other() -> None:
     tells = Tells()
     assert not tells.is_behind(DEVICE)
@@ -52,12 +58,37 @@ def test_a_device_gets_one_after_the_other() -> None:
     second = tells.add(plan(2))
     assert second is not None
     assert tells.is_behind(DEVICE)
-    tells.has_learnt(DEVICE, 1)
-    assert tells.next_for(DEVICE) == SendTo((DEVICE,), TellOrder(2, second))
-    tells.has_learnt(DEVICE, 2)
+    assert said(tells, 1) == (SendTo((DEVICE,), TellOrder(2, second)),)
+    assert said(tells, 2) == ()
     assert not tells.is_behind(DEVICE)
-    tells.has_learnt(DEVICE, 0)  # it lost its store: what it says counts
+
+
+def test_each_is_sent_once_until_something_may_be_lost() -> None:
+    tells = Tells([plan(1)])
+    assert len(said(tells, 0)) == 1
+    assert said(tells, 0) == ()
+    tells.round_begins()
+    assert len(said(tells, 0)) == 1
+    tells.came(DEVICE)
+    assert len(said(tells, 0)) == 1
+    said(tells, 1)
+    assert said(tells, 0) == ()  # it lost its store without coming anew: what it says counts
     assert tells.is_behind(DEVICE)
+
+
+def test_getting_further_earns_time_once() -> None:
+    tells = Tells([plan(1), plan(2)])
+    phase, sends = tells.begin(None, (DEVICE,), until=10.0)
+    assert phase == Telling(None, frozenset({DEVICE}), frozenset({DEVICE}), 10.0)
+    assert len(sends) == 1
+    for number, until in ((0, 10.0), (1, 12.0), (0, 12.0), (1, 12.0)):
+        after, _ = tells.hear(phase, DEVICE, number, until=12.0)
+        assert isinstance(after, Telling)
+        assert (after.until, after.waiting) == (until, {DEVICE})
+        phase = after
+    after, _ = tells.hear(phase, DEVICE, 2, until=14.0)
+    assert isinstance(after, Telling)
+    assert after.waiting == frozenset()
 
 
 def test_a_position_is_what_its_records_say() -> None:
