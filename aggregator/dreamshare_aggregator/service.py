@@ -120,7 +120,10 @@ class Aggregator:
             self._capture = capture = Capture(self._around.capture, self._around.clock)
             listeners = tuple(TappedListener(listener, capture) for listener in listeners)
         self._driver = AggregatorDriver(
-            listeners, self._identity, self._around.clock, _Front(self._control, self._traffic.set)
+            listeners,
+            self._identity,
+            self._around.clock,
+            _Front(self._control, self._board, self._traffic.set),
         )
         await self._store.__aenter__()
         try:
@@ -280,6 +283,12 @@ class Aggregator:
         self._live[task] = live
         try:
             await live.work(driver.add)
+        except OSError:
+            raise  # the database: nothing can go on
+        except Exception as error:  # noqa: BLE001  one task's bug must not stop every start
+            _LOG.exception("task %s ended with an error of its algorithm", task.hex())
+            live.cancel()
+            await self._board.end(entry, TaskPhase.FAILED, f"{type(error).__name__}: {error}")
         finally:
             del self._live[task]
 
@@ -292,8 +301,9 @@ class Aggregator:
 class _Front:
     """See `dreamshare.driver.front.FrontDesk`."""
 
-    def __init__(self, control: Control, traffic: Callable[[], None]) -> None:
+    def __init__(self, control: Control, board: Board, traffic: Callable[[], None]) -> None:
         self._control = control
+        self._board = board
         self._traffic = traffic
 
     def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
@@ -306,6 +316,9 @@ class _Front:
     def device_went(self, device: PartyId) -> None:
         _LOG.info("device %s departed", short(device))
         self._traffic()
+
+    def knows(self, task: TaskId) -> bool:
+        return any(entry.status.task == task for entry in self._board.unfinished())
 
     def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
         _LOG.warning(

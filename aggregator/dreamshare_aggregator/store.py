@@ -28,6 +28,7 @@ from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import Submit, TaskReport, TaskResult, TaskStatus
 from dreamshare_aggregator.journal import StoreJournal
+from dreamshare_aggregator.lock import DatabaseLock
 from dreamshare_aggregator.rows import (
     StoredTask,
     metrics_text,
@@ -78,6 +79,7 @@ class Store:
             url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
         )
         event.listen(self._engine.sync_engine, "connect", _configure)
+        self._lock = DatabaseLock(self._engine.url.database)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: set[asyncio.Future[Any]] = set()
 
@@ -92,18 +94,19 @@ class Store:
         """Open; creates the tables of a new database.
 
         Raises:
-            ConfigError: it cannot be opened, or is of another version.
+            ConfigError: it cannot be opened, is of another version, or another aggregator has it.
         """
         self._loop = asyncio.get_running_loop()
+        self._lock.take()
         try:
             async with self._engine.begin() as connection:
                 await connection.run_sync(_check_or_create)
         except DatabaseError as error:
-            await self._engine.dispose()
+            await self._dispose()
             name = self._engine.url.database
             raise ConfigError(f"cannot open the database {name}: {error.orig}") from None
         except BaseException:
-            await self._engine.dispose()
+            await self._dispose()
             raise
         return self
 
@@ -114,7 +117,11 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._dispose()
+
+    async def _dispose(self) -> None:
         await self._engine.dispose()
+        self._lock.give()
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Do `work` in one transaction: all of it is durable on return, or nothing was done.
@@ -249,8 +256,10 @@ async def _set_state(connection: AsyncConnection, task: TaskId, state: bytes) ->
     """Replace a task's checkpoint; what it makes superfluous goes."""
     await connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.task == task))
     await connection.execute(insert(CHECKPOINTS).values(task=task, state=state))
-    # A task goes on with a new epoch: records of rounds that are merged serve nobody.
-    merged = (JOURNAL.c.task == task) & (JOURNAL.c.kind != int(RecordKind.OWNER))
+    # A task goes on with a new epoch: records of rounds that are merged serve nobody. Offers stay,
+    # so that the next epoch's number is above theirs whatever the clock says.
+    kept = (int(RecordKind.OWNER), int(RecordKind.SERVER_EPOCH))
+    merged = (JOURNAL.c.task == task) & JOURNAL.c.kind.not_in(kept)
     await connection.execute(delete(JOURNAL).where(merged))
 
 

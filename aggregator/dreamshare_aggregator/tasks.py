@@ -19,6 +19,7 @@ from dreamshare.binding import Lookup, TaskLoop, terms_of
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.coordinator import Coordinator
+from dreamshare.protocol.epochs import last_epoch
 from dreamshare.protocol.events import Asked, Finished
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import Submit, TaskPhase
@@ -95,13 +96,16 @@ class LiveTask:
         task, order = entry.status.task, entry.order
         journal = self._store.journal(task)
         tells = await asyncio.to_thread(stored_tells, journal)
+        offered = last_epoch(await asyncio.to_thread(journal.records))
         checkpoint = await self._store.checkpoint(task)
         loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
         await self._board.step(entry, lambda p: (p.waiting(self._wanted), "waiting"))
         if self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled before it began")
             return
-        coordinator = Coordinator(self._identity, task, self._prepared.terms, self._entropy, tells)
+        coordinator = Coordinator(
+            self._identity, task, self._prepared.terms, self._entropy, tells, offered
+        )
         self._run = run = add(coordinator, journal)
         self._order(run, loop)
         async for outcome in run.reports():

@@ -2,7 +2,8 @@
 
 Rules:
 - a party is who its certificate says, and whom the transport proved where it proves anything;
-- frames go to the task that their header names; a device whose task is unknown here is told so;
+- frames go to the task that their header names; a device whose task is unknown here is told so,
+  unless the task only waits for its turn: it will be offered a new epoch then;
 - a device that says goodbye departs at once, one that is cut off after `grace_s`;
 - nothing that a party sends ends the driver: what does not hold is dropped, counted, acknowledged.
 """
@@ -243,7 +244,8 @@ class AggregatorDriver:
                         lambda: party.peering.acknowledge(arrival),
                     )
                     return
-                self._tell(party, TaskId(opened.header.task), TaskClosed("unknown"))
+                if not self._front.knows(TaskId(opened.header.task)):
+                    self._tell(party, TaskId(opened.header.task), TaskClosed("unknown"))
             case CheckIn():
                 self._checked_in(party, message)
             case Request():

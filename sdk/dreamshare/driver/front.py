@@ -32,6 +32,10 @@ class FrontDesk(Protocol):
         """A device departed."""
         ...
 
+    def knows(self, task: TaskId) -> bool:
+        """Say whether a task that is not at work here will be, sooner or later."""
+        ...
+
     def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
         """Keep two messages of one device that contradict each other, for people."""
         ...

@@ -159,5 +159,8 @@ class _Front:
     def device_went(self, device: PartyId) -> None:
         """Nobody looks."""
 
+    def knows(self, task: TaskId) -> bool:
+        return False
+
     def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
         raise ConfigError(f"a simulated device contradicts itself: {evidence.code}")

@@ -111,6 +111,7 @@ class Office:
     came: list[PartyId] = field(default_factory=list)
     went: list[PartyId] = field(default_factory=list)
     answers: Callable[[PartyId, Request], AsyncIterator[Reply]] | None = None
+    waiting: set[TaskId] = field(default_factory=set)
 
     def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
         assert self.answers is not None
@@ -121,6 +122,9 @@ class Office:
 
     def device_went(self, device: PartyId) -> None:
         self.went.append(device)
+
+    def knows(self, task: TaskId) -> bool:
+        return task in self.waiting
 
     def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
         raise AssertionError("nobody contradicts itself here")

@@ -346,3 +346,20 @@ def test_a_task_that_the_aggregator_does_not_know_is_over() -> None:
             assert late.left == [stage.task]
 
     stage.play(play())
+
+
+def test_a_task_that_waits_for_its_turn_is_not_over() -> None:
+    """A restarted aggregator takes its tasks up one after the other; their devices stay."""
+    stage = Stage()
+    early: Handset = stage.handsets[0]
+    early.restored = True
+    stage.office.waiting.add(stage.task)
+
+    async def play() -> None:
+        async with stage.open():
+            stage.connect(early)
+            await stage.later(1.0)
+            assert await stage.close(early) == []
+            assert early.left == []
+
+    stage.play(play())

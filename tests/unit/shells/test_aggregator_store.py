@@ -157,3 +157,38 @@ async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 def test_another_kind_of_database_is_refused() -> None:
     with pytest.raises(ConfigError, match="stores in SQLite"):
         open_store("postgresql://localhost/x")
+
+
+async def test_one_aggregator_has_a_database_at_a_time(tmp_path: Path) -> None:
+    """Two would run the same tasks and mix their journals; the lock goes with its holder."""
+    url = f"sqlite:///{tmp_path / 'rounds.db'}"
+    async with open_store(url):
+        with pytest.raises(ConfigError, match="in use by another aggregator"):
+            await open_store(url).__aenter__()
+    async with open_store(url) as store:
+        await store.add(ORDER, STATUS)
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+async def test_nobody_else_reads_the_database(tmp_path: Path) -> None:
+    """Under an ordinary umask; SQLite gives its companions the mode of the database."""
+    async with open_store(f"sqlite:///{tmp_path / 'rounds.db'}") as store:
+        await store.add(ORDER, STATUS)
+        modes = modes_in(tmp_path)
+        assert set(modes) >= {"rounds.db", "rounds.db-wal"}
+        assert set(modes.values()) == {0o600}
+
+
+async def test_a_checkpoint_leaves_the_offers() -> None:
+    """The next epoch's number must be above theirs, also when the clock was set back."""
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        offer = Record(RecordKind.SERVER_EPOCH, b"offer")
+        for record in (offer, Record(RecordKind.SERVER_ROUND, b"start")):
+            await asyncio.to_thread(journal.append, record, True)
+        await store.advance(STATUS, "round", {}, b"state")
+        assert await asyncio.to_thread(journal.records) == [offer]
