@@ -138,10 +138,12 @@ class Coordinator:
         match event:
             case events.Joined(device, algorithms, fresh):
                 if self._devices.joined(device, algorithms, fresh):
+                    self._disturb()
                     self._tells.came(device)
                     yield from self._forward(sa2.Returned(device), now)
             case events.Departed(device):
                 self._devices.departed(device)
+                self._disturb()
                 if device in self.members:
                     yield Report(outcomes.DeviceDropped(device))
                 yield from self._without(sa2.Left(device), now)
@@ -271,6 +273,10 @@ class Coordinator:
             self._order = replace(self._order, answered_before=True)
         yield from self._without(sa2.Passed(device), now)
 
+    def _disturb(self) -> None:
+        if isinstance(self.phase, SettingUp):
+            self.phase = replace(self.phase, disturbed=True)
+
     def _without(self, absence: sa2.Left | sa2.Passed, now: float) -> Effects:
         """Stop waiting for a device in whatever is going on."""
         if isinstance(self.phase, Telling):
@@ -353,7 +359,7 @@ class Coordinator:
         phase = self.phase
         yield Report(outcomes.EpochEnded(reason))
         self.phase = replace(phase, server=None) if isinstance(phase, Telling) else Gathering()
-        if isinstance(phase, SettingUp):
+        if isinstance(phase, SettingUp) and not phase.disturbed:
             failures = self._epochs.failed()
             if failures > self._terms.retries:
                 yield from self._fail(

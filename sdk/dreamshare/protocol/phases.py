@@ -174,9 +174,10 @@ class Gathering:
 
 @dataclass(frozen=True, slots=True)
 class SettingUp:
-    """An epoch is being set up."""
+    """An epoch is being set up. `disturbed`: a device came or went, so failing proves nothing."""
 
     server: SecaggServer
+    disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Handset:
             self.identity,
             self.task,
             Floor(),
-            self.federation.entropy.fork("restored"),
+            self.federation.entropy.fork(f"restored {self.id.hex()} {len(self.computed)}"),
             allow,
             self.memory,
             self.journal.records(),

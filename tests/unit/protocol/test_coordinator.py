@@ -157,6 +157,23 @@ def test_set_ups_that_fail_in_a_row_fail_the_task() -> None:
     assert effects[-2] == events.SendTo(DEVICES[:3], TaskClosed("failed"))
 
 
+def test_a_set_up_that_was_disturbed_proves_nothing() -> None:
+    """Devices that come and go may disturb any number of set-ups; the task goes on waiting."""
+    world = World(3)
+    coordinator = coordinator_of(world, retries=0)
+    coordinator.handle(world.loop.order(), world.now)
+    for device in DEVICES[:3]:
+        coordinator.handle(events.Joined(device, (NAME,)), world.now)
+    for attempt in range(5):
+        assert isinstance(coordinator.phase, SettingUp)
+        moment = world.now + attempt
+        coordinator.handle(events.Departed(DEVICES[0]), moment)
+        for device in DEVICES[1:3]:  # and with them nobody is left to wait for
+            coordinator.handle(events.HeardFrom(device, Declined(RefusalCode.R1, None)), moment)
+        assert coordinator.phase == Gathering()
+        coordinator.handle(events.Joined(DEVICES[0], (NAME,)), moment)
+
+
 def test_epochs_have_growing_numbers() -> None:
     world = World(3)
     coordinator = Coordinator(
