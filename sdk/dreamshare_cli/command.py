@@ -23,6 +23,7 @@ from dreamshare_crypto.errors import CryptoError
 def build() -> typer.Typer:
     """Return the command with all its verbs."""
     app = typer.Typer(
+        rich_markup_mode="markdown",
         name="dreamshare",
         no_args_is_help=True,
         add_completion=False,
