@@ -108,7 +108,18 @@ def test_a_run_on_toys_learns_and_its_bounds_follow_the_sums():
     seen = run(FedAvg(toy_config()), toys())
     assert seen.steps == ["start", "train", "train", "train", "train", "adopt", "evaluate"]
     assert seen.done.metrics["accuracy"] > 0.6  # chance is 1/3
-    assert seen.bounds[1] == 16.0 and seen.bounds[-1] < 16.0
+    # weights are 20 of 65,535 examples; the first bound is twice that share of 16
+    assert seen.bounds[1] == pytest.approx(2 * 20 / 65_535 * 16.0)
+    assert seen.bounds[-1] < seen.bounds[1]
+
+
+def test_rounding_of_small_weights_changes_little():
+    """16 bits: the model differs from the exact one by far less than it moved (about 1)."""
+    config = toy_config(delta_bound=4.0)
+    exact = run(FedAvg(config), toys()).done.result["p0"]
+    rounded = run(FedAvg(config), toys(), quantise=np.random.default_rng(0)).done.result["p0"]
+    moved = np.abs(exact - ToyLearner(5).parameters()["weight"]).max()
+    assert np.abs(exact - rounded).max() < 0.01 * moved
 
 
 def test_steps_and_template_agree():
@@ -117,7 +128,7 @@ def test_steps_and_template_agree():
     ask = algorithm.plan(state)
     assert isinstance(ask, Ask)
     assert ask.fields == algorithm.steps()["start"] and ask.sums == 1 + 4 + 1
-    assert [f.name for f in ask.fields] == ["p0", "p1", "clipped"]
+    assert [f.name for f in ask.fields] == ["p0", "p1", "clipped", "share"]
 
 
 def test_state_survives_storing():

@@ -34,6 +34,12 @@ from dreamshare.updates import Array, Field, PublicArray, Update
 
 Weighting = Literal["examples", "uniform"]
 
+SHARE = Field("share", (), bound=1.0, bits=20)
+"""A device's weight, in `start`: how much smaller what travels is than a difference."""
+
+LEAST_SHARE = 2.0**-16
+"""Resolution of a weight in the encoding (docs/protocol.md 12.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class FedAvgConfig:
@@ -133,6 +139,7 @@ class FedAvgState:
         stage: what comes next.
         round: rounds of training merged so far.
         parameters: the public model, in the order of `shapes`.
+        share: mean weight of a device, 0 to 1 (masked mean of the shares of the cap).
         bounds: clip of each field of the next `train`.
         clipped: largest share of clipped coordinates in a round so far.
         accuracy: of the evaluation, 0 to 1.
@@ -142,6 +149,7 @@ class FedAvgState:
     stage: Stage
     round: int
     parameters: tuple[Floats, ...]
+    share: float
     bounds: tuple[Bound, ...]
     clipped: float = 0.0
     accuracy: float = 0.0
@@ -159,7 +167,7 @@ class FedAvg:
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         c = self.config
         steps = {
-            Stage.START.value: self._fields([c.start_bound] * len(c.shapes)),
+            Stage.START.value: (*self._fields([c.start_bound] * len(c.shapes)), SHARE),
             Stage.TRAIN.value: self._fields([c.delta_bound] * len(c.shapes)),
         }
         if c.evaluate:
@@ -170,7 +178,7 @@ class FedAvg:
         c = self.config
         bound = Bound(c.delta_bound, c.delta_bound)
         nothing = tuple(np.zeros(shape, np.float32) for shape in c.shapes)
-        return FedAvgState(Stage.START, 0, nothing, (bound,) * len(c.shapes))
+        return FedAvgState(Stage.START, 0, nothing, 1.0, (bound,) * len(c.shapes))
 
     def plan(self, state: FedAvgState) -> Ask | Tell | Done:
         c = self.config
@@ -198,7 +206,8 @@ class FedAvg:
         match ask:
             case Ask(step=Stage.START):
                 own = dict(zip(self._names, self._own(learner).values(), strict=True))
-                return answer(own, ask.fields, 1.0, ask.weight_cap)
+                share = np.array(self._weight(data))
+                return answer({**own, SHARE.name: share}, ask.fields, 1.0, ask.weight_cap)
             case Ask(step=Stage.TRAIN):
                 return self._train(ask, learner, data, rng)
             case Tell(step=Stage.ADOPT):
@@ -213,7 +222,13 @@ class FedAvg:
         match state.stage:
             case Stage.START:
                 parameters = tuple(mean[name].astype(np.float32) for name in self._names)
-                return replace(state, stage=Stage.TRAIN, parameters=parameters)
+                share = float(np.clip(mean[SHARE.name], LEAST_SHARE, 1.0))
+                # what travels is the difference times a weight, so the bounds shrink with weights
+                first = min(1.0, 2.0 * share) * c.delta_bound
+                bounds = (Bound(first, c.delta_bound),) * len(c.shapes)
+                return replace(
+                    state, stage=Stage.TRAIN, parameters=parameters, share=share, bounds=bounds
+                )
             case Stage.TRAIN:
                 return self._step(state, mean)
             case Stage.ADOPT:
@@ -233,6 +248,11 @@ class FedAvg:
         triples = zip(self._names, c.shapes, bounds, strict=True)
         fields = tuple(Field(name, shape, bound, c.bits) for name, shape, bound in triples)
         return (*fields, clipped_field(fields))
+
+    def _weight(self, data: Data) -> float:
+        """Return the device's weight: a share of the cap, so that a run has one weight cap, 1."""
+        c = self.config
+        return min(len(data) / c.weight_cap, 1.0) if c.weighting == "examples" else 1.0
 
     def _own(self, learner: Learner) -> Mapping[str, Floats]:
         own = learner.parameters()
@@ -266,9 +286,7 @@ class FedAvg:
         after = learner.parameters()
         deltas = zip(self._names, before, strict=True)
         arrays: dict[str, Array] = {name: after[own] - before[own] for name, own in deltas}
-        # A share of the cap, so that every step of the run has one weight cap: 1.
-        weight = min(len(data) / c.weight_cap, 1.0) if c.weighting == "examples" else 1.0
-        return answer(arrays, ask.fields, weight, ask.weight_cap)
+        return answer(arrays, ask.fields, self._weight(data), ask.weight_cap)
 
     def _step(self, state: FedAvgState, mean: Mapping[str, Array]) -> FedAvgState:
         c = self.config
@@ -279,7 +297,7 @@ class FedAvg:
             for old, name in zip(state.parameters, self._names, strict=True)
         )
         bounds = tuple(
-            bound.follow(mean[name], share)
+            bound.follow(mean[name], share, scale=state.share)
             for bound, name in zip(state.bounds, self._names, strict=True)
         )
         done = state.round + 1
