@@ -291,3 +291,18 @@ def test_an_acknowledgement_needs_an_arrival() -> None:
         inbox.acknowledge(1, 1)
     with pytest.raises(LocalProtocolError):
         Outbox(0)
+
+
+def test_a_frame_half_here_is_let_go() -> None:
+    """A peer that is gone for good keeps no memory here; one that comes back sends it all again."""
+    outbox, inbox = Outbox(7), Inbox()
+    connect(outbox, inbox)
+    frame = b"x" * (PIECE + 1)
+    outbox.put(frame)
+    assert deliver(inbox, chunks(outbox)[:1]) == []
+    assert inbox.received.offset == PIECE
+    inbox.let_go()
+    assert inbox.received.offset == 0
+    outbox.disconnected()
+    connect(outbox, inbox)
+    assert deliver(inbox, chunks(outbox)) == [frame]

@@ -80,7 +80,12 @@ class Advertising:
         self._check(device, advertise, now)
         if device in self.box:
             return self.box.put(device, advertise)
-        keys = {advertise.box_pk, *advertise.keys, advertise.entry().commitments_hash}
+        keys = {
+            advertise.certificate.ik,
+            advertise.box_pk,
+            *advertise.keys,
+            advertise.entry().commitments_hash,
+        }
         if keys & self._keys or len(self.box) == self._offer.n_max:
             self.box.leave(device)  # an equal key: the later one stays out (10.2)
             raise Ignored(RefusalCode.R2, "a key or commitment list of another device, or no room")
@@ -96,6 +101,8 @@ class Advertising:
         if named != expected:
             raise AuthenticationError("an advertisement of another device, federation or offer")
         certificate.verify(self._identity.authority_key, now)
+        # The others look at it when the roster comes: one that ends before would end their epoch.
+        certificate.verify(self._identity.authority_key, now + self._offer.deadlines.setup_s)
         self._offer.revocations.check(certificate)
         advertise.verify(certificate.ik)
 

@@ -107,6 +107,7 @@ class Peering:
         """Drop everything queued; the peer sees a new birth and knows that it missed something."""
         self._outbox = Outbox(birth)
         self._signer = Signer(self._identity, self.peer, birth)
+        self._inbox.let_go()
 
     def renew(self, certificate: Certificate) -> None:
         """The peer shows another certificate of the same id."""

@@ -200,6 +200,10 @@ class Inbox:
             self._held = {t: size for t, size in self._held.items() if t >= peer.first}
             self._settle()
 
+    def let_go(self) -> None:
+        """Drop the frame that is half here: the peer is gone, and sends it from the start again."""
+        self._partial = bytearray()
+
     def take(self, chunk: Chunk) -> Arrival | Ack | None:
         """Take a chunk; return the frame that it completes, or a packet to send back, or None.
 

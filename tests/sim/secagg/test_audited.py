@@ -118,6 +118,25 @@ def test_the_end_is_durable_before_the_refusal_is_told() -> None:
     assert kinds.index(Persist) < kinds.index(Refuse)
 
 
+def test_a_certificate_about_to_expire_stays_out_of_the_roster() -> None:
+    """It would be bad (R1) for everybody by the time the roster comes, and end the epoch (E).
+
+    One silent device keeps the stage open for its 60 s; device 2's certificate ends after 30 s.
+    """
+    cohort = Cohort(6)
+    party = cohort.parties[2]
+    certificate = cohort.federation.certify(
+        Role.DEVICE, party.identity.signing, party.identity.kem, not_after=int(NOW) + 30
+    )
+    party.identity = replace(party.identity, certificate=certificate)
+    party.client = SecaggClient(
+        party.identity, cohort.task, party.floor, party.entropy, party.memory
+    )
+    cohort.set_up(lambda number, stage: (number, stage) != (5, Stage.ADVERTISE))
+    assert cohort.server.members == tuple(cohort.parties[i].id for i in (0, 1, 3, 4))
+    assert all(not cohort.parties[i].refusals() for i in (0, 1, 3, 4))
+
+
 def test_tls_request_of_an_unknown_version() -> None:
     """The X.509 library raises an error of its own family for version 5; ours must come out."""
     entropy = SeededEntropy(b"tls request")
