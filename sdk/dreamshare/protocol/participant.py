@@ -226,7 +226,12 @@ class Participant:
                 self.phase = Resting()
                 yield events.Stop()
                 yield from self._forward(sa2.ComputeFailed(round_, RefusalCode.S6), now, text)
-            case Learning() | Resting(Pending()):
+            case Learning(held=held):
+                self.phase = Resting()
+                yield events.Stop()
+                if held is not None:  # refused as 'behind', so that nobody waits for this device
+                    yield from self._open(held, now)
+            case Resting(Pending()):
                 self.phase = Resting()
                 yield events.Stop()
 

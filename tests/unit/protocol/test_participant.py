@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -347,3 +349,20 @@ def test_a_computation_that_nobody_waits_for_is_interrupted_too() -> None:
     participant = world.devices[0].participant
     participant.phase = Resting(Pending(b"h" * 32))
     assert participant.handle(events.Interrupted("on battery"), world.now) == (events.Stop(),)
+
+
+def test_a_round_that_waited_for_learning_is_declined_when_learning_is_interrupted() -> None:
+    """The aggregator hears at once that the device is behind, not at the round's deadline."""
+    world = World()
+    world.start()
+    while not any(isinstance(message, RoundOpening) for _, message in world.down):
+        assert world.step_messages()
+    to, opening = next(each for each in world.down if isinstance(each[1], RoundOpening))
+    participant = world.device(to).participant
+    participant.phase = Learning(1, b"h" * 32, "tell")
+    after_tell = RoundOpening(opening.start, replace(opening.plan, last_tell=b"h" * 32))
+    assert participant.handle(events.Heard(after_tell), world.now) == ()
+    effects = participant.handle(events.Interrupted("on battery"), world.now)
+    assert effects[0] == events.Stop()
+    assert participant.phase == Resting()
+    assert sends(effects) == [Declined(RefusalCode.S5, 0), TellDone(0)]
