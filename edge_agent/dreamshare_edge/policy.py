@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError, UnsafePlan
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import setting
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_edge.conditions import Conditions
 
 

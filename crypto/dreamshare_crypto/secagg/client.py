@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg import joining, rounds
 from dreamshare_crypto.secagg.device import Device, Step, end_epoch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dreamshare_crypto.entropy import Entropy
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import ClientEffect, EndReason, EpochOver, Forget, Persist
 from dreamshare_crypto.secagg.memory import Memory

@@ -16,7 +16,8 @@ from itertools import pairwise
 from dreamshare_crypto.certificates import Role, authority_key_id
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
-from dreamshare_crypto.graph import LARGEST_COMPLETE, Floor, Mode
+from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode
 from dreamshare_crypto.keys import check_public
 from dreamshare_crypto.secagg.epoch_messages import (
     KEY_BYTES,

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 from dreamshare_crypto.certificates import CERTIFICATE_BYTES, Certificate, RevocationList
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import MalformedError
+from dreamshare_crypto.graph import Claims
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import SIGNATURE_BYTES
 from dreamshare_crypto.secagg.round_messages import MOST_PARAMS_BYTES
@@ -102,6 +103,21 @@ class EpochOffer(Signed):
     def ends(self) -> int:
         """When the epoch's life is over, Unix seconds."""
         return self.not_before + self.life_s
+
+    @property
+    def claims(self) -> Claims:
+        """What thresholds are computed from (4.1)."""
+        return Claims(
+            profile=self.profile,
+            mode=self.mode,
+            gamma_ppm=self.gamma_ppm,
+            delta_ppm=self.delta_ppm,
+            sigma=self.sigma,
+            eta=self.eta,
+            a_min_ppm=self.a_min_ppm,
+            d_ppm=self.d_ppm,
+            least_cohort=self.least_cohort,
+        )
 
     def digest(self) -> bytes:
         """Return ho, 32 bytes (section 3)."""

@@ -13,7 +13,8 @@ from itertools import pairwise
 
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
-from dreamshare_crypto.graph import Derived, Floor
+from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.graph import Derived
 from dreamshare_crypto.keys import verify_signature
 from dreamshare_crypto.secagg.epoch_checks import CLOCK_SKEW_S
 from dreamshare_crypto.secagg.events import Payload

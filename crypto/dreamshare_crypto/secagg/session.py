@@ -48,15 +48,7 @@ class Session:
         Raises:
             Refused: O1 or R2, when the offer's claims give no thresholds for a roster of this size.
         """
-        derived = derive_parameters(
-            n=len(roster.entries),
-            gamma_ppm=offer.gamma_ppm,
-            delta_ppm=offer.delta_ppm,
-            sigma=offer.sigma,
-            eta=offer.eta,
-            a_min_ppm=offer.a_min_ppm,
-            least_cohort=offer.least_cohort,
-        )
+        derived = derive_parameters(len(roster.entries), offer.claims)
         offer_hash, roster_digest = offer.digest(), roster.digest()
         sid = session_id(offer_hash, roster_digest, derived.encode())
         return cls(offer, offer_hash, roster, roster_digest, derived, sid)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dreamshare_crypto.certificates import authority_key_id
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Mode, Profile, Suite
+from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Claims, Mode, Profile, Suite
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.offer import VERSION, Deadlines, EpochOffer, TemplateStep
 
@@ -32,6 +32,8 @@ class EpochTerms:
         least_cohort: least devices in a sum, >= 3.
         n_max: largest roster, least_cohort..128.
         deadlines: most seconds for a stage of the set-up, for collecting, and for revealing.
+        suite, profile, mode: as in `graph`; this release runs suite 1, profile C, agreed mode.
+        d_ppm: most dropouts of bounded mode, millionths; 0 in agreed mode.
     """
 
     template: tuple[TemplateStep, ...]
@@ -45,6 +47,10 @@ class EpochTerms:
     least_cohort: int = 3
     n_max: int = LARGEST_COMPLETE
     deadlines: Deadlines = Deadlines(setup_s=60, collect_s=120, reveal_s=30)
+    suite: Suite = Suite.AES
+    profile: Profile = Profile.COMPLETE
+    mode: Mode = Mode.AGREED
+    d_ppm: int = 0
 
     def __post_init__(self) -> None:
         checks = (
@@ -59,6 +65,10 @@ class EpochTerms:
                 self.least_cohort <= self.n_max <= LARGEST_COMPLETE,
                 f"n_max must be in least_cohort..{LARGEST_COMPLETE}",
             ),
+            (self.suite is Suite.AES, "only suite 1 is in this release"),
+            (self.profile is Profile.COMPLETE, "only profile C is in this release"),
+            (self.mode is Mode.AGREED, "only agreed mode is in this release"),
+            (self.d_ppm == 0, "d_ppm must be 0 in agreed mode"),
             (bool(self.template), "the template needs a step"),
             (
                 all(step.params.n_max == self.n_max for step in self.template),
@@ -73,14 +83,29 @@ class EpochTerms:
             if not holds:
                 raise ParameterError(f"epoch terms: {text}")
 
+    @property
+    def claims(self) -> Claims:
+        """What thresholds are computed from (4.1)."""
+        return Claims(
+            profile=self.profile,
+            mode=self.mode,
+            gamma_ppm=self.gamma_ppm,
+            delta_ppm=self.delta_ppm,
+            sigma=self.sigma,
+            eta=self.eta,
+            a_min_ppm=self.a_min_ppm,
+            d_ppm=self.d_ppm,
+            least_cohort=self.least_cohort,
+        )
+
     def offer(self, identity: Identity, task: bytes, epoch: int, now: float) -> EpochOffer:
         """Return the signed offer of `epoch` by the aggregator of this identity."""
         return EpochOffer(
             version=VERSION,
             min_version=VERSION,
-            suite=Suite.AES,
-            profile=Profile.COMPLETE,
-            mode=Mode.AGREED,
+            suite=self.suite,
+            profile=self.profile,
+            mode=self.mode,
             federation=identity.federation,
             task=task,
             epoch=epoch,
@@ -94,7 +119,7 @@ class EpochTerms:
             sigma=self.sigma,
             eta=self.eta,
             a_min_ppm=self.a_min_ppm,
-            d_ppm=0,
+            d_ppm=self.d_ppm,
             least_cohort=self.least_cohort,
             n_max=self.n_max,
             template=self.template,

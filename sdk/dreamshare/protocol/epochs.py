@@ -91,18 +91,8 @@ class Epochs:
 
     def _least_active(self) -> int:
         """A_min of the running epoch (4.4)."""
-        terms = self._terms.epoch(1)
         with crypto_border():
-            derived = derive_parameters(
-                n=len(self.roster),
-                gamma_ppm=terms.gamma_ppm,
-                delta_ppm=terms.delta_ppm,
-                sigma=terms.sigma,
-                eta=terms.eta,
-                a_min_ppm=terms.a_min_ppm,
-                least_cohort=terms.least_cohort,
-            )
-        return derived.a_min
+            return derive_parameters(len(self.roster), self._terms.epoch(1).claims).a_min
 
 
 def last_epoch(records: Iterable[Record]) -> int:

@@ -39,7 +39,7 @@ from dreamshare.protocol.plan import RoundPlan, signed_fields
 from dreamshare.protocol.position import TellPosition
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import RefusalCode
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.keys import Secret
 from dreamshare_crypto.secagg import events as sa2

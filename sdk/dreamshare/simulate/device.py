@@ -25,7 +25,7 @@ from dreamshare.simulate.values import SimulatedDevice
 from dreamshare.transport.memory import MemoryNetwork
 from dreamshare.updates import Update
 from dreamshare_crypto.entropy import SeededEntropy
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.memory import Memory
 

@@ -13,7 +13,7 @@ from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.messages import Deadlines, DeviceStatus
 from dreamshare.protocol.outcomes import DeviceOutcome, TaskOutcome
 from dreamshare.updates import PublicArray
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 
 
 @dataclass(frozen=True, slots=True)

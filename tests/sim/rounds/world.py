@@ -31,7 +31,7 @@ from dreamshare.protocol.phases import COORDINATOR_LEGAL, PARTICIPANT_LEGAL, inp
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
 from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Record
 from dreamshare_crypto.secagg.memory import Memory

@@ -24,7 +24,7 @@ from dreamshare_crypto.certificates import (
 )
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.entropy import SeededEntropy
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.events import (

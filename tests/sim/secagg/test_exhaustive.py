@@ -16,7 +16,7 @@ from itertools import chain, combinations, product
 
 import pytest
 
-from dreamshare_crypto.graph import Derived, derive_parameters
+from dreamshare_crypto.graph import Claims, Derived, Mode, Profile, derive_parameters
 from dreamshare_crypto.secagg import round_checks
 from dreamshare_crypto.secagg.refusals import RoundRefused
 from dreamshare_crypto.secagg.round_messages import RoundStart
@@ -110,7 +110,20 @@ def least_crowd(n: int, colluders: Set, derived: Derived) -> int | None:
 
 
 def derived_for(n: int, least_cohort: int = 3, a_min_ppm: int = 0) -> Derived:
-    return derive_parameters(n, 50_000, 100_000, 64, 20, a_min_ppm, least_cohort)
+    return derive_parameters(
+        n,
+        Claims(
+            profile=Profile.COMPLETE,
+            mode=Mode.AGREED,
+            gamma_ppm=50_000,
+            delta_ppm=100_000,
+            sigma=64,
+            eta=20,
+            a_min_ppm=a_min_ppm,
+            d_ppm=0,
+            least_cohort=least_cohort,
+        ),
+    )
 
 
 @pytest.mark.parametrize(("n", "crowd"), [(3, 3), (4, 2), (5, 3)])

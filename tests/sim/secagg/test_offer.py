@@ -9,7 +9,7 @@ import pytest
 from dreamshare_crypto.certificates import RevocationList, Role
 from dreamshare_crypto.encoding import FieldParams
 from dreamshare_crypto.errors import ParameterError, RefusalCode
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.secagg.events import (
     Abandoned,
     EndReason,

@@ -7,13 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamshare_crypto.errors import ParameterError, RefusalCode, Refused
-from dreamshare_crypto.graph import Derived, Floor, derive_parameters
+from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.graph import Claims, Derived, Mode, Profile, derive_parameters
 
 
 def derive(
     n: int, gamma_ppm: int = 50_000, a_min_ppm: int = 1_000_000, least_cohort: int = 3
 ) -> Derived:
-    return derive_parameters(n, gamma_ppm, 100_000, 64, 20, a_min_ppm, least_cohort)
+    return derive_parameters(n, claims(gamma_ppm, a_min_ppm, least_cohort))
+
+
+def claims(
+    gamma_ppm: int, a_min_ppm: int, least_cohort: int, sigma: int = 64, eta: int = 20
+) -> Claims:
+    return Claims(
+        profile=Profile.COMPLETE,
+        mode=Mode.AGREED,
+        gamma_ppm=gamma_ppm,
+        delta_ppm=100_000,
+        sigma=sigma,
+        eta=eta,
+        a_min_ppm=a_min_ppm,
+        d_ppm=0,
+        least_cohort=least_cohort,
+    )
 
 
 ROWS = [  # 4.4: n, a, t = q, dropouts survived at u_min = max(3, q)
@@ -83,7 +100,7 @@ def test_refusals(changes: dict[str, int], code: RefusalCode) -> None:
 @pytest.mark.parametrize("bits", [(0, 20), (64, 0)])
 def test_security_of_no_bits_is_refused(bits: tuple[int, int]) -> None:
     with pytest.raises(Refused):
-        derive_parameters(10, 50_000, 100_000, *bits, 900_000, 3)
+        derive_parameters(10, claims(50_000, 900_000, 3, *bits))
 
 
 def test_floor_defaults_are_those_of_4_12() -> None:

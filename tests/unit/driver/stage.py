@@ -35,7 +35,7 @@ from dreamshare.simulate.jumping import JumpingSelector
 from dreamshare.transport.memory import Fate, MemoryNetwork, prompt
 from dreamshare.updates import Update
 from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.memory import Memory
 from tests.sim.rounds.ordering import DEADLINES

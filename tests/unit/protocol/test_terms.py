@@ -77,15 +77,7 @@ def test_survivors_can_be_demanded_of_every_roster_size(least: int, more: int) -
     for survivors in {0, 3, least // 2 + 2, least}:
         terms = replace(TERMS, cohort=Cohort(least, most, survivors)).epoch(1)
         for n in range(least, most + 1):
-            derived = derive_parameters(
-                n,
-                terms.gamma_ppm,
-                terms.delta_ppm,
-                terms.sigma,
-                terms.eta,
-                terms.a_min_ppm,
-                terms.least_cohort,
-            )
+            derived = derive_parameters(n, terms.claims)
             assert derived.u_min >= survivors
             assert derived.u_min <= derived.a_min <= n
 

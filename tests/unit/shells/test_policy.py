@@ -7,7 +7,7 @@ import pytest
 from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError, UnsafePlan
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import default_text, read_settings
-from dreamshare_crypto.graph import Floor
+from dreamshare_crypto.floor import Floor
 from dreamshare_edge.conditions import Conditions, ManualConditions
 from dreamshare_edge.policy import Policy
 
