@@ -22,7 +22,6 @@ from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.lanes import FieldParams, pack, round_block, unpack_sum
 from dreamshare_crypto.prg import Stream
-from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.transcript import Reader, Writer
 
 __all__ = [
@@ -153,7 +152,7 @@ def encode_vector(
     params: Params,
     fields: Sequence[NDArray[np.float64]],
     weight: float,
-    rounding_key: Secret | None,
+    rounding: Stream | None,
 ) -> NDArray[np.uint64]:
     """Return one device's words, not yet masked (12.2, 12.3).
 
@@ -162,7 +161,7 @@ def encode_vector(
         fields: x, one flat float64 array per field of `params`, finite.
         weight: w in 0..weight_cap. The sum takes x * w / W clipped to [-C, C]. At w = 0 that is
             zero, up to half a step of rounding.
-        rounding_key: 32 bytes derived for this payload (12.6); None rounds to nearest.
+        rounding: of a key derived for this payload (12.6), from its start; None rounds to nearest.
 
     Returns:
         `params.words` uint64 words, the weight last.
@@ -181,11 +180,10 @@ def encode_vector(
     if not 0 <= weight <= params.weight_cap:
         raise ParameterError(f"weight {weight} is not within 0..{params.weight_cap}")
     share = weight / params.weight_cap
-    stream = None if rounding_key is None else Stream(rounding_key)
     if params.l2_clip:
-        words = _within_norm(params, fields, share, stream)
+        words = _within_norm(params, fields, share, rounding)
     else:
-        words, _ = _quantise(params, fields, share, stream)
+        words, _ = _quantise(params, fields, share, rounding)
     words[-1] = math.floor(share * WEIGHT_LEVELS + 0.5)
     return words
 

@@ -22,6 +22,7 @@ from dreamshare_crypto.errors import AuthenticationError, MalformedError, Parame
 from dreamshare_crypto.kdf import derive
 from dreamshare_crypto.keys import AgreementKey, IdentityKey, verify_signature
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import OUTSIDE
 from dreamshare_crypto.transcript import Reader, Writer
 
 HEADER_BYTES = 128
@@ -195,7 +196,7 @@ def seal_to(
     final = replace(header, flags=Flag.SEALED, body_length=len(plaintext) + SEAL_OVERHEAD)
     aad = final.encode()
     key = _seal_key(ephemeral.exchange(receiver_kem), ephemeral.public, receiver_kem, aad)
-    return final, ephemeral.public + seal(key, _ZERO_NONCE, plaintext, aad)
+    return final, ephemeral.public + seal(key, _ZERO_NONCE, plaintext, aad, OUTSIDE)
 
 
 def open_sealed(kem: AgreementKey, header: Header, body: bytes) -> bytes:
@@ -210,7 +211,7 @@ def open_sealed(kem: AgreementKey, header: Header, body: bytes) -> bytes:
     public, box = body[:32], body[32:]
     aad = header.encode()
     key = _seal_key(kem.exchange(public), public, kem.public, aad)
-    return open_box(key, _ZERO_NONCE, box, aad)
+    return open_box(key, _ZERO_NONCE, box, aad, OUTSIDE)
 
 
 def seal_broadcast(
@@ -235,7 +236,7 @@ def seal_broadcast(
     final = replace(header, flags=flags, body_length=len(plaintext) + SEAL_OVERHEAD)
     aad, salt = final.encode(), entropy.draw(_SALT_BYTES)
     key = derive(group_key, salt, 32, "sa2/v1/broadcast", aad)
-    return final, salt + seal(key, _ZERO_NONCE, plaintext, aad)
+    return final, salt + seal(key, _ZERO_NONCE, plaintext, aad, OUTSIDE)
 
 
 def open_broadcast(group_key: Secret, header: Header, body: bytes) -> bytes:
@@ -249,7 +250,7 @@ def open_broadcast(group_key: Secret, header: Header, body: bytes) -> bytes:
         raise MalformedError("a body is not sealed to a group")
     aad = header.encode()
     key = derive(group_key, body[:_SALT_BYTES], 32, "sa2/v1/broadcast", aad)
-    return open_box(key, _ZERO_NONCE, body[_SALT_BYTES:], aad)
+    return open_box(key, _ZERO_NONCE, body[_SALT_BYTES:], aad, OUTSIDE)
 
 
 def _signed(header: bytes, body: bytes) -> bytes:

@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import MILLION, Mode, Profile, Suite
+from dreamshare_crypto.graph import MILLION, Mode, Profile
+from dreamshare_crypto.suite import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Floor:
         sigma: least security of random graphs, bits.
         modes: modes accepted; this release runs AGREED alone.
         profiles: share graphs accepted; this release runs COMPLETE alone.
-        suites: suites accepted; this release runs AES alone.
+        suites: suites accepted; both by default, which differ in speed and not in strength.
         versions: protocol versions accepted.
         min_bits: least q of a field, 8..20.
         max_bits: greatest q of a field, min_bits..20.
@@ -44,7 +45,7 @@ class Floor:
     sigma: int = 64
     modes: tuple[int, ...] = (Mode.AGREED,)
     profiles: tuple[int, ...] = (Profile.COMPLETE,)
-    suites: tuple[int, ...] = (Suite.AES,)
+    suites: tuple[int, ...] = (Suite.AES, Suite.CHACHA)
     versions: tuple[int, ...] = (1,)
     min_bits: int = 8
     max_bits: int = 20
@@ -65,7 +66,8 @@ class Floor:
             (self.sigma >= 1, "sigma must be at least 1 bit"),
             (tuple(self.modes) == (Mode.AGREED,), "only agreed mode is in this release"),
             (tuple(self.profiles) == (Profile.COMPLETE,), "only profile C is in this release"),
-            (tuple(self.suites) == (Suite.AES,), "only suite 1 is in this release"),
+            (bool(self.suites), "suites must name at least one suite"),
+            (set(self.suites) <= set(Suite), "suites must be among 1 (AES) and 2 (ChaCha20)"),
             (tuple(self.versions) == (1,), "only protocol version 1 is in this release"),
             (8 <= self.min_bits <= self.max_bits <= 20, "bits must be within 8..20"),
             (1 <= self.max_rounds <= 256, "max_rounds must be in 1..256"),

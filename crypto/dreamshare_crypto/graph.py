@@ -3,7 +3,7 @@
 Rules:
 - every party computes thresholds itself from the roster size and the offer's claims and takes
   none from the wire (docs/protocol.md 4.1);
-- this release runs profile C (complete graph, n <= 128), agreed mode and suite 1. The other values
+- this release runs profile C (complete graph, n <= 128) and agreed mode. The other values
   exist as numbers, so that they can be read and refused by name.
 """
 
@@ -18,13 +18,6 @@ from dreamshare_crypto.transcript import Writer
 MILLION = 1_000_000
 LARGEST_COMPLETE = 128
 """Most members of a roster in profile C (4.2)."""
-
-
-class Suite(IntEnum):
-    """Symmetric primitives (2.6)."""
-
-    AES = 1  # AES-256-GCM, AES-256-CTR masks
-    CHACHA = 2  # ChaCha20-Poly1305; not in this release
 
 
 class Profile(IntEnum):

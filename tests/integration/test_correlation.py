@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dreamshare_crypto.encoding import FieldParams, Params, encode_vector, words_to_bytes
-from dreamshare_crypto.prg import apply_masks
+from dreamshare_crypto.prg import Stream, apply_masks
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import Suite
 from tests.integration.correlation import Lanes, bound, search
 
 DIMS = 1500
@@ -17,9 +18,10 @@ PACKING = (Lanes(FIELD.lanes, FIELD.lane_bits),)
 
 def encoded(update: np.ndarray, masked: bool) -> bytes:
     params = Params(1, (FIELD,), 4, 3, 3, 0, 0.0, 1.0, 0.0, 0.0, 0, bytes(16))
-    words = encode_vector(params, (update,), 0.5, Secret(bytes(32), "rounding key"))
+    rounding = Stream(Secret(bytes(32), "rounding key"), Suite.AES)
+    words = encode_vector(params, (update,), 0.5, rounding)
     if masked:
-        apply_masks(words, [(Secret(b"\x01" * 32, "self mask"), 1)])
+        apply_masks(words, [(Secret(b"\x01" * 32, "self mask"), 1)], Suite.AES)
     return words_to_bytes(words)
 
 

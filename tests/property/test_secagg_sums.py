@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamshare_crypto.secagg.events import RoundAbandoned, Stage, Summed
+from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.federation import make_terms
 from tests.sim.secagg.harness import Cohort
 
@@ -31,14 +32,14 @@ def drop_patterns(draw: st.DrawFn) -> tuple[int, dict[int, Stage]]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(drop_patterns())
-def test_masked_sum_is_integer_sum(pattern: tuple[int, dict[int, Stage]]) -> None:
+@given(drop_patterns(), st.sampled_from(Suite))
+def test_masked_sum_is_integer_sum(pattern: tuple[int, dict[int, Stage]], suite: Suite) -> None:
     """Enough devices at every stage: the exact sum of those whose vector arrived. Else nothing.
 
     The updates lie on the encoding's grid, so each decoded coordinate is a whole number of steps.
     """
     n, dropped = pattern
-    cohort = Cohort(n, make_terms(rounds=1))
+    cohort = Cohort(n, make_terms(rounds=1, suite=suite))
     cohort.set_up()
 
     def keeps(number: int, stage: Stage) -> bool:

@@ -85,7 +85,7 @@ def _split(
     session: Session, keys: EpochKeys, kind: Kind, r: int, xs: tuple[int, ...]
 ) -> tuple[bytes, ...]:
     secret = decode_element(keys.secret(kind, r).reveal())
-    stream = keys.coefficients(kind, r, session.sid, session.derived.t)
+    stream = keys.coefficients(kind, r, session.sid, session.derived.t, session.suite)
     return split(secret, session.derived.t, xs, stream)
 
 
@@ -111,13 +111,13 @@ def _seal(
     key = _box_key(session, box_key.exchange(session.entry(holder).box_pk), own, holder)
     digest = hash_parts("sa2/v1/box-plain", plaintext)
     nonce = derive(key, session.sid, NONCE_BYTES, "sa2/v1/box-nonce", digest).reveal()
-    return nonce + seal(key, nonce, plaintext, _associated(session, own, holder))
+    return nonce + seal(key, nonce, plaintext, _associated(session, own, holder), session.suite)
 
 
 def _open(session: Session, box_key: AgreementKey, own: int, dealer: int, box: bytes) -> bytes:
     key = _box_key(session, box_key.exchange(session.entry(dealer).box_pk), dealer, own)
     nonce, ciphertext = box[:NONCE_BYTES], box[NONCE_BYTES:]
-    return open_box(key, nonce, ciphertext, _associated(session, dealer, own))
+    return open_box(key, nonce, ciphertext, _associated(session, dealer, own), session.suite)
 
 
 def _held(plaintext: bytes) -> Held:

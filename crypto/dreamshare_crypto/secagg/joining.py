@@ -50,6 +50,7 @@ from dreamshare_crypto.secagg.schedule import SEED_BYTES, EpochKeys
 from dreamshare_crypto.secagg.session import Session
 from dreamshare_crypto.secagg.vault import CHAIN_BYTES, CHAIN_SLOT, Vault
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import OUTSIDE
 
 _ONCE = bytes(NONCE_BYTES)  # each wrapping key seals one seed
 
@@ -68,7 +69,7 @@ def take_offer(device: Device, phase: Phase, body: bytes, now: float) -> Step:
     )
     wrap = Secret(device.entropy.draw(SEED_BYTES), "seed wrapping key")
     advertise = make_advertise(device, offer, keys).encode()
-    sealed = seal(wrap, _ONCE, keys.seed.reveal(), keys.offer_hash)
+    sealed = seal(wrap, _ONCE, keys.seed.reveal(), keys.offer_hash, OUTSIDE)
     device.memory.note_offer(offer)
     return Step(
         Advertised(offer, keys.offer_hash, keys, advertise),

@@ -49,6 +49,7 @@ from dreamshare_crypto.secagg.session import Session
 from dreamshare_crypto.secagg.survivor_messages import Survivors
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT, Vault
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import OUTSIDE
 
 
 def restore_phase(device: Device, records: Sequence[Record], slots: Mapping[str, Secret]) -> Step:
@@ -183,7 +184,8 @@ def _session(epoch: EpochRecord, record: RosterRecord) -> Session:
 def _seed(device: Device, epoch: EpochRecord, slots: Mapping[str, Secret]) -> EpochKeys:
     _require(SEED_SLOT in slots, "seed")
     offer_hash = epoch.offer.digest()
-    seed = open_box(slots[SEED_SLOT], bytes(NONCE_BYTES), epoch.sealed_seed, offer_hash)
+    sealed, nonce = epoch.sealed_seed, bytes(NONCE_BYTES)
+    seed = open_box(slots[SEED_SLOT], nonce, sealed, offer_hash, OUTSIDE)
     return EpochKeys(Secret(seed, "epoch seed"), offer_hash, device.identity.id)
 
 

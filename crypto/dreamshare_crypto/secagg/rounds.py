@@ -15,7 +15,7 @@ from dataclasses import replace
 from dreamshare_crypto.encoding import encode_vector, words_to_bytes
 from dreamshare_crypto.errors import IllegalInputError, ParameterError, RefusalCode
 from dreamshare_crypto.kdf import derive, hash_parts
-from dreamshare_crypto.prg import apply_masks
+from dreamshare_crypto.prg import Stream, apply_masks
 from dreamshare_crypto.secagg import round_checks
 from dreamshare_crypto.secagg.device import Device, Step
 from dreamshare_crypto.secagg.events import (
@@ -143,18 +143,17 @@ def move_chain(member: Membership, r: int) -> tuple[Membership, tuple[Keep, ...]
 
 def take_update(device: Device, phase: Committed, event: Computed) -> Step:
     """COMMITTED, Computed: encode, mask and send the vector, row E (7.2)."""
-    start = phase.commitment.start
+    start, suite = phase.commitment.start, phase.member.session.suite
     try:
         _check_fresh(device, phase.commitment)
     except RoundRefused as refusal:
         return decline(phase, refusal.code, str(refusal))
     try:
-        words = encode_vector(
-            start.params, event.fields, event.weight, _rounding_key(device, start)
-        )
+        rounding = Stream(_rounding_key(device, start), suite)
+        words = encode_vector(start.params, event.fields, event.weight, rounding)
     except ParameterError as error:
         return decline(phase, RefusalCode.E1, str(error))
-    apply_masks(words, _masks(phase, device.identity.id))
+    apply_masks(words, _masks(phase, device.identity.id), suite)
     vector = words_to_bytes(words)
     context = phase.commitment.context
     message = MaskedInput(start.session, start.round, context, vector)

@@ -17,6 +17,7 @@ from dreamshare_crypto.keys import AgreementKey
 from dreamshare_crypto.prg import expand
 from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.shamir import coefficient_bytes, encode_element, reduce_wide
+from dreamshare_crypto.suite import Suite
 
 SEED_BYTES = 32
 
@@ -65,14 +66,14 @@ class EpochKeys:
         """Return com[r]."""
         return commitment(self.secret(Kind.S, r), self.offer_hash, self.device, r)
 
-    def coefficients(self, kind: Kind, r: int, session: bytes, t: int) -> bytes:
+    def coefficients(self, kind: Kind, r: int, session: bytes, t: int, suite: Suite) -> bytes:
         """Return the random part of the polynomial that shares `secret(kind, r)`.
 
         The session is part of the key: a seed that was ever used with another roster would deal
         other polynomials, never two points too many on one.
         """
         key = derive(self.seed, session, 32, "sa2/v1/poly", bytes([kind]), _u32(r))
-        return expand(key, coefficient_bytes(t))
+        return expand(key, coefficient_bytes(t), suite)
 
 
 def pair_key(p: Secret, offer_hash: bytes, device: bytes, r: int) -> AgreementKey:

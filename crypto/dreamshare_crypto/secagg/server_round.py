@@ -218,7 +218,9 @@ class Unmasking:
         start, survivors = self.round.start, self.fixed.survivors
         masks = masks_of_sum(self.round.cohort, start, survivors, self._answers)
         words = self._total.copy()
-        apply_masks(words, tuple((key, -sign) for key, sign in masks))
+        apply_masks(
+            words, tuple((key, -sign) for key, sign in masks), self.round.cohort.session.suite
+        )
         sums, weight_sum = decode_sum(start.params, words, len(survivors))
         result = RoundResult(
             session=start.session,

@@ -17,6 +17,7 @@ from dreamshare_crypto.secagg.epoch_messages import KEY_BYTES, PeerKeys, Roster,
 from dreamshare_crypto.secagg.masking import Peer
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.schedule import session_id
+from dreamshare_crypto.suite import Suite
 
 
 @dataclass(frozen=True)  # no slots: ids are looked up often and cached
@@ -52,6 +53,11 @@ class Session:
         offer_hash, roster_digest = offer.digest(), roster.digest()
         sid = session_id(offer_hash, roster_digest, derived.encode())
         return cls(offer, offer_hash, roster, roster_digest, derived, sid)
+
+    @property
+    def suite(self) -> Suite:
+        """The primitives that the offer names; only a known suite is ever accepted (O1)."""
+        return Suite(self.offer.suite)
 
     @property
     def n(self) -> int:

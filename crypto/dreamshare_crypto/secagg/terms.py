@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from dreamshare_crypto.certificates import authority_key_id
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Claims, Mode, Profile, Suite
+from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Claims, Mode, Profile
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.offer import VERSION, Deadlines, EpochOffer, TemplateStep
+from dreamshare_crypto.suite import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class EpochTerms:
         least_cohort: least devices in a sum, >= 3.
         n_max: largest roster, least_cohort..128.
         deadlines: most seconds for a stage of the set-up, for collecting, and for revealing.
-        suite, profile, mode: as in `graph`; this release runs suite 1, profile C, agreed mode.
+        suite: symmetric primitives; CHACHA for devices without AES instructions.
+        profile, mode: as in `graph`; this release runs profile C, agreed mode.
         d_ppm: most dropouts of bounded mode, millionths; 0 in agreed mode.
     """
 
@@ -65,7 +67,7 @@ class EpochTerms:
                 self.least_cohort <= self.n_max <= LARGEST_COMPLETE,
                 f"n_max must be in least_cohort..{LARGEST_COMPLETE}",
             ),
-            (self.suite is Suite.AES, "only suite 1 is in this release"),
+            (self.suite in tuple(Suite), "suite must be 1 (AES) or 2 (ChaCha20)"),
             (self.profile is Profile.COMPLETE, "only profile C is in this release"),
             (self.mode is Mode.AGREED, "only agreed mode is in this release"),
             (self.d_ppm == 0, "d_ppm must be 0 in agreed mode"),

@@ -17,6 +17,7 @@ from dreamshare_crypto.aead import NONCE_BYTES, open_box, seal
 from dreamshare_crypto.errors import MalformedError, ParameterError
 from dreamshare_crypto.kdf import derive, hash_parts, lp
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import OUTSIDE
 from dreamshare_crypto.transcript import Reader, Writer
 
 CHAIN_BYTES = 32
@@ -78,8 +79,8 @@ class Vault:
         """Seal every round's secrets under the chain that starts at `chain` (c_0)."""
         sealed, link = [], chain
         for r, secrets in enumerate(rounds):
-            plaintext = secrets.encode().reveal()
-            sealed.append(seal(_wrap_key(link, session), _ONCE, plaintext, _place(session, r)))
+            plaintext, key = secrets.encode().reveal(), _wrap_key(link, session)
+            sealed.append(seal(key, _ONCE, plaintext, _place(session, r), OUTSIDE))
             link = _next(link, session)
         return cls(session=session, sealed=tuple(sealed), position=0, chain=chain)
 
@@ -104,7 +105,7 @@ class Vault:
             AuthenticationError: the stored ciphertext is not what was sealed.
         """
         key = _wrap_key(self.advance(r).chain, self.session)
-        plaintext = open_box(key, _ONCE, self.sealed[r], _place(self.session, r))
+        plaintext = open_box(key, _ONCE, self.sealed[r], _place(self.session, r), OUTSIDE)
         return RoundSecrets.decode(plaintext)
 
     def slot(self) -> Secret:

@@ -212,7 +212,7 @@ class Hostile:
                 own, session.ids[other], (session.peer(target, r),), context
             )
             masks.append((key, sign))  # the target has the other sign, so this takes it off
-        apply_masks(words, masks)
+        apply_masks(words, masks, session.suite)
         sums, _ = decode_sum(start.params, words, 1)
         return sums[0]
 

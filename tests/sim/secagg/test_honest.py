@@ -27,6 +27,7 @@ from dreamshare_crypto.secagg.events import (
 )
 from dreamshare_crypto.secagg.phases import Done, Idle
 from dreamshare_crypto.secagg.server_phases import ServerPhase
+from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.federation import make_params, make_terms, payload_of
 from tests.sim.secagg.harness import Cohort
 
@@ -36,10 +37,10 @@ def loses(*lost: tuple[int, Stage]):
     return lambda number, stage: (number, stage) not in lost
 
 
-@pytest.fixture
-def cohort() -> Cohort:
+@pytest.fixture(params=tuple(Suite), ids=lambda suite: suite.name.lower())
+def cohort(request: pytest.FixtureRequest) -> Cohort:
     """Five devices, a = 1, t = q = 4, A_min = u_min = 4: one may drop out of a round."""
-    cohort = Cohort(5)
+    cohort = Cohort(5, make_terms(suite=request.param))
     cohort.set_up()
     return cohort
 

@@ -102,7 +102,6 @@ OUTSIDE = {
     "sigma_one_offer": {"sigma": 1},
     "least_cohort_2": {"least_cohort": 2},
     "suite_unknown": {"suite": 3},
-    "suite_2": {"suite": 2},
     "profile_k": {"profile": 2},
     "bounded_not_allowed": {"mode": 2},
     "version_unknown": {"version": 2, "min_version": 1},
@@ -142,8 +141,9 @@ def test_offer_outside_floor(cohort: Cohort, name: str) -> None:
         Floor(gamma_ppm=60_000),
         Floor(least_cohort=4),
         Floor(max_rounds=3),
+        Floor(suites=(2,)),
     ],
-    ids=["clip", "min_bits", "max_bits", "words", "gamma", "cohort", "rounds"],
+    ids=["clip", "min_bits", "max_bits", "words", "gamma", "cohort", "rounds", "suites"],
 )
 def test_offer_against_stricter_floor(floor: Floor) -> None:
     """The offer that default settings accept is refused by a stricter operator."""

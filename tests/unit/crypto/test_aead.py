@@ -1,4 +1,4 @@
-"""Boxes: the AES-256-GCM answers of its authors, and what must not open."""
+"""Boxes: published answers of both suites, and what must not open."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from dreamshare_crypto.aead import open_box, seal
 from dreamshare_crypto.errors import AuthenticationError, ParameterError
 from dreamshare_crypto.keys import Secret
+from dreamshare_crypto.suite import Suite
 
 # McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, test cases 13, 14 and 16:
 # key, nonce, plaintext, associated data, ciphertext and tag.
@@ -32,17 +33,34 @@ GCM = [
 ]
 
 
-@pytest.mark.parametrize(("key", "nonce", "plain", "aad", "box"), GCM)
-def test_known_answers(key: str, nonce: str, plain: str, aad: str, box: str) -> None:
+# RFC 8439, 2.8.2.
+CHACHA = (
+    bytes(range(0x80, 0xA0)).hex(),
+    "070000004041424344454647",
+    b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, "
+    b"sunscreen would be it.".hex(),
+    "50515253c0c1c2c3c4c5c6c7",
+    "d31a8d34648e60db7b86afbc53ef7ec2a4aded51296e08fea9e2b5a736ee62d6"
+    "3dbea45e8ca9671282fafb69da92728b1a71de0a9e060b2905d6a5b67ecd3b36"
+    "92ddbd7f2d778b8c9803aee328091b58fab324e4fad675945585808b4831d7bc"
+    "3ff4def08e4b7a9de576d26586cec64b6116"
+    "1ae10b594f09e26a7e902ecbd0600691",
+)
+ANSWERS = [*((Suite.AES, *case) for case in GCM), (Suite.CHACHA, *CHACHA)]
+
+
+@pytest.mark.parametrize(("suite", "key", "nonce", "plain", "aad", "box"), ANSWERS)
+def test_known_answers(suite: Suite, key: str, nonce: str, plain: str, aad: str, box: str) -> None:
     secret = Secret(bytes.fromhex(key))
     given = [bytes.fromhex(text) for text in (nonce, plain, aad)]
-    assert seal(secret, given[0], given[1], given[2]).hex() == box
-    assert open_box(secret, given[0], bytes.fromhex(box), given[2]) == given[1]
+    assert seal(secret, given[0], given[1], given[2], suite).hex() == box
+    assert open_box(secret, given[0], bytes.fromhex(box), given[2], suite) == given[1]
 
 
 KEY, NONCE = Secret(b"k" * 32, "box key"), b"n" * 12
 
 
+@pytest.mark.parametrize("suite", tuple(Suite))
 @pytest.mark.parametrize(
     ("key", "nonce", "change", "aad"),
     [
@@ -52,22 +70,32 @@ KEY, NONCE = Secret(b"k" * 32, "box key"), b"n" * 12
         (KEY, NONCE, 0, b"aaf"),
     ],
 )
-def test_nothing_else_opens(key: Secret, nonce: bytes, change: int, aad: bytes) -> None:
-    box = bytearray(seal(KEY, NONCE, b"plain", b"aad"))
+def test_nothing_else_opens(
+    key: Secret, nonce: bytes, change: int, aad: bytes, suite: Suite
+) -> None:
+    box = bytearray(seal(KEY, NONCE, b"plain", b"aad", suite))
     box[0] ^= change
     with pytest.raises(AuthenticationError):
-        open_box(key, nonce, bytes(box), aad)
+        open_box(key, nonce, bytes(box), aad, suite)
 
 
+def test_one_suite_does_not_open_the_other() -> None:
+    for suite, other in ((Suite.AES, Suite.CHACHA), (Suite.CHACHA, Suite.AES)):
+        with pytest.raises(AuthenticationError):
+            open_box(KEY, NONCE, seal(KEY, NONCE, b"plain", b"", suite), b"", other)
+
+
+@pytest.mark.parametrize("suite", tuple(Suite))
 @pytest.mark.parametrize("length", [0, 4, 15, 16])
-def test_truncated_boxes_do_not_open(length: int) -> None:
+def test_truncated_boxes_do_not_open(length: int, suite: Suite) -> None:
     with pytest.raises(AuthenticationError):
-        open_box(KEY, NONCE, seal(KEY, NONCE, b"plain", b"")[:length], b"")
+        open_box(KEY, NONCE, seal(KEY, NONCE, b"plain", b"", suite)[:length], b"", suite)
 
 
-def test_key_and_nonce_lengths() -> None:
+@pytest.mark.parametrize("suite", tuple(Suite))
+def test_key_and_nonce_lengths(suite: Suite) -> None:
     for key, nonce in [(Secret(b"k" * 16), NONCE), (KEY, b"n" * 8), (KEY, b"n" * 16)]:
         with pytest.raises(ParameterError):
-            seal(key, nonce, b"", b"")
+            seal(key, nonce, b"", b"", suite)
         with pytest.raises(ParameterError):
-            open_box(key, nonce, bytes(16), b"")
+            open_box(key, nonce, bytes(16), b"", suite)

@@ -22,7 +22,8 @@ from dreamshare_crypto.encoding import (
 )
 from dreamshare_crypto.errors import MalformedError, ParameterError
 from dreamshare_crypto.keys import Secret
-from dreamshare_crypto.prg import add_mask, expand, subtract_mask
+from dreamshare_crypto.prg import Stream, add_mask, expand, subtract_mask
+from dreamshare_crypto.suite import Suite
 
 Vector = NDArray[np.float64]
 
@@ -49,6 +50,10 @@ def params(
 
 def key(i: int) -> Secret:
     return Secret(i.to_bytes(32, "little"), "rounding key")
+
+
+def rounding_of(i: int) -> Stream:
+    return Stream(key(i), Suite.AES)
 
 
 ROWS = [  # n_max, q, lanes L: 8 / L bytes a coordinate; b = floor(64 / L)
@@ -108,7 +113,7 @@ def test_decoded_sum_is_the_sum_of_clipped_weighted_values(
     p, devices = case
     total = np.zeros(p.words, dtype=np.uint64)
     for vectors, weight, rounding in devices:
-        total += encode_vector(p, vectors, weight, rounding)
+        total += encode_vector(p, vectors, weight, Stream(rounding, Suite.AES))
     sums, weight_sum = decode_sum(p, total, len(devices))
     for i, (f, decoded) in enumerate(zip(p.fields, sums, strict=True)):
         exact = sum(np.clip(v[i] * (w / p.weight_cap), -f.clip, f.clip) for v, w, _ in devices)
@@ -124,7 +129,7 @@ def test_sums_are_exact_in_the_integer_domain(
 ) -> None:
     """decode(sum of words) equals the sum of what each device's own words decode to."""
     p, devices = case
-    words = [encode_vector(p, v, w, k) for v, w, k in devices]
+    words = [encode_vector(p, v, w, Stream(k, Suite.AES)) for v, w, k in devices]
     sums, weight_sum = decode_sum(p, sum(words[1:], words[0].copy()), len(devices))
     alone = [decode_sum(p, one, 1) for one in words]
     for i, f in enumerate(p.fields):
@@ -143,12 +148,12 @@ def test_masks_cancel_around_the_packing(
     plain = np.zeros(p.words, dtype=np.uint64)
     masked = plain.copy()
     for vectors, weight, rounding in devices:
-        words = encode_vector(p, vectors, weight, rounding)
+        words = encode_vector(p, vectors, weight, Stream(rounding, Suite.AES))
         plain += words
-        add_mask(words, rounding)
+        add_mask(words, rounding, Suite.AES)
         masked += words
     for _, _, rounding in devices:
-        subtract_mask(masked, rounding)
+        subtract_mask(masked, rounding, Suite.AES)
     assert np.array_equal(masked, plain)
 
 
@@ -173,8 +178,8 @@ def test_rounding_offsets_are_the_key_stream() -> None:
     """u = floor((v + C)(2^q - 1)/(2C) + U), U from four bytes a coordinate, fields in order."""
     p = params((5, 16, 1.0), (3, 12, 2.0))
     xs = [np.linspace(-1, 1, 5), np.array([-0.3, 0.1, 1.9])]
-    words = encode_vector(p, xs, 1.0, key(9))
-    offsets = np.frombuffer(expand(key(9), 32), dtype="<u4") / 2**32
+    words = encode_vector(p, xs, 1.0, rounding_of(9))
+    offsets = np.frombuffer(expand(key(9), 32, Suite.AES), dtype="<u4") / 2**32
     sums, _ = decode_sum(p, words, 1)
     start = 0
     for f, x, decoded in zip(p.fields, xs, sums, strict=True):
@@ -187,7 +192,7 @@ def test_rounding_offsets_are_the_key_stream() -> None:
 def test_rounding_is_repeatable_and_unbiased() -> None:
     p = params((4000, 8, 1.0))
     x = np.full(4000, 0.3)
-    one, again, other = (encode_vector(p, [x], 1.0, key(i)) for i in (1, 1, 2))
+    one, again, other = (encode_vector(p, [x], 1.0, rounding_of(i)) for i in (1, 1, 2))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     # A rounding's standard error is at most half a step: 5 sigma of the mean of 4000.
@@ -200,7 +205,7 @@ def test_extremes_stay_in_the_lane() -> None:
     p = params((5, 8, 1.0), n_max=10)
     total = np.zeros(p.words, dtype=np.uint64)
     for i in range(10):
-        total += encode_vector(p, [np.full(5, 1e300)], 1.0, key(i))
+        total += encode_vector(p, [np.full(5, 1e300)], 1.0, rounding_of(i))
     sums, weight = decode_sum(p, total, 10)
     assert np.array_equal(sums[0], np.full(5, 10.0))
     assert weight == 10.0
@@ -208,7 +213,7 @@ def test_extremes_stay_in_the_lane() -> None:
 
 def test_a_device_of_weight_zero_adds_half_a_step_at_most() -> None:
     p = params((50, 16, 4.0), weight_cap=7.0)
-    sums, weight = decode_sum(p, encode_vector(p, [np.full(50, 3.9)], 0.0, key(1)), 1)
+    sums, weight = decode_sum(p, encode_vector(p, [np.full(50, 3.9)], 0.0, rounding_of(1)), 1)
     assert weight == 0.0
     assert np.abs(sums[0]).max() <= 4.0 / 65535 * (1 + 1e-9)
 
@@ -278,15 +283,15 @@ class TestRange:
 class TestNorm:
     """12.1, 12.6: the l2 clip holds over all fields together, after rounding."""
 
-    @pytest.mark.parametrize("rounding", [None, key(3)])
+    @pytest.mark.parametrize("stream", [None, rounding_of(3)])
     @pytest.mark.parametrize("bits", [8, 16])
     @pytest.mark.parametrize("clip", [0.5, 2.0])
-    def test_holds_after_rounding(self, rounding: Secret | None, bits: int, clip: float) -> None:
+    def test_holds_after_rounding(self, stream: Stream | None, bits: int, clip: float) -> None:
         p = params((300, bits, 0.5), (20, bits, 8.0), l2_clip=clip)
         generator = np.random.default_rng(5)
         xs = [generator.normal(0, 0.4, 300), generator.normal(0, 5.0, 20)]
         for scale in (1e-3, 1.0, 1e3):
-            sums, _ = decode_sum(p, encode_vector(p, [x * scale for x in xs], 1.0, rounding), 1)
+            sums, _ = decode_sum(p, encode_vector(p, [x * scale for x in xs], 1.0, stream), 1)
             norm = math.sqrt(
                 sum(float(np.sum((s / f.clip) ** 2)) for s, f in zip(sums, p.fields, strict=True))
             )
@@ -300,7 +305,7 @@ class TestNorm:
         """
         p = params((16_256, 8, 1.0), l2_clip=1.0)
         x = np.full(16_256, 0.5)
-        drawn, nearest = (encode_vector(p, [x], 1.0, k) for k in (key(3), None))
+        drawn, nearest = (encode_vector(p, [x], 1.0, k) for k in (rounding_of(3), None))
         norm = float(np.linalg.norm(decode_sum(p, drawn, 1)[0][0]))
         assert norm <= 1 + 1 / 64
         assert np.array_equal(drawn, nearest)
@@ -316,7 +321,8 @@ class TestNorm:
         with_clip, without = params((9, 16, 1.0), l2_clip=4.0), params((9, 16, 1.0))
         x = np.full(9, 0.5)
         assert np.array_equal(
-            encode_vector(with_clip, [x], 1.0, key(1)), encode_vector(without, [x], 1.0, key(1))
+            encode_vector(with_clip, [x], 1.0, rounding_of(1)),
+            encode_vector(without, [x], 1.0, rounding_of(1)),
         )
 
     def test_direction_is_kept(self) -> None:
@@ -328,7 +334,7 @@ class TestNorm:
         """10,000 coordinates of 8 bits: half a step each is 100 / 255 = 0.39 in norm."""
         p = params((10_000, 8, 1.0), l2_clip=0.3)
         with pytest.raises(ParameterError, match="resolution"):
-            encode_vector(p, [np.zeros(10_000)], 1.0, key(1))
+            encode_vector(p, [np.zeros(10_000)], 1.0, rounding_of(1))
 
     def test_values_that_have_no_norm_are_refused(self) -> None:
         with pytest.raises(ParameterError, match="too large"):
@@ -352,12 +358,12 @@ class TestInputs:
     )
     def test_fields(self, fields: tuple[Vector, ...]) -> None:
         with pytest.raises(ParameterError):
-            encode_vector(self.p, fields, 1.0, key(1))
+            encode_vector(self.p, fields, 1.0, rounding_of(1))
 
     @pytest.mark.parametrize("weight", [-0.1, 5.1, math.nan, math.inf])
     def test_weight(self, weight: float) -> None:
         with pytest.raises(ParameterError, match="weight"):
-            encode_vector(self.p, self.good, weight, key(1))
+            encode_vector(self.p, self.good, weight, rounding_of(1))
 
     @pytest.mark.parametrize(
         "change",
@@ -366,13 +372,13 @@ class TestInputs:
     def test_what_this_release_does_not_run(self, change: dict[str, float]) -> None:
         p = dataclasses.replace(self.p, **change)  # type: ignore[arg-type]
         with pytest.raises(ParameterError, match="not in this release"):
-            encode_vector(p, self.good, 1.0, key(1))
+            encode_vector(p, self.good, 1.0, rounding_of(1))
         with pytest.raises(ParameterError, match="not in this release"):
             decode_sum(p, np.zeros(p.words, dtype=np.uint64), 1)
 
     def test_the_given_arrays_are_not_touched(self) -> None:
         x = np.array([5.0, -5.0, 0.1])
-        encode_vector(self.p, (x, np.zeros(2)), 1.0, key(1))
+        encode_vector(self.p, (x, np.zeros(2)), 1.0, rounding_of(1))
         assert x.tolist() == [5.0, -5.0, 0.1]
 
     def test_broken_words(self) -> None:

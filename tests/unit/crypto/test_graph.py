@@ -106,7 +106,8 @@ def test_security_of_no_bits_is_refused(bits: tuple[int, int]) -> None:
 def test_floor_defaults_are_those_of_4_12() -> None:
     floor = Floor()
     assert (floor.least_cohort, floor.gamma_ppm, floor.sigma) == (3, 50_000, 64)
-    assert (floor.modes, floor.profiles, floor.suites, floor.versions) == ((1,), (1,), (1,), (1,))
+    assert (floor.modes, floor.profiles, floor.versions) == ((1,), (1,), (1,))
+    assert floor.suites == (1, 2)
     assert (floor.min_bits, floor.max_bits, floor.max_rounds, floor.max_life_s) == (
         8,
         20,
@@ -126,6 +127,7 @@ def test_floor_defaults_are_those_of_4_12() -> None:
         {"modes": (1, 2)},
         {"profiles": (2,)},
         {"suites": ()},
+        {"suites": (1, 3)},
         {"versions": (2,)},
         {"min_bits": 7},
         {"max_bits": 21},

@@ -1,4 +1,4 @@
-"""Masks: AES-256-CTR answers, and adding in chunks is adding the stream."""
+"""Masks: AES-256-CTR and ChaCha20 answers, and adding in chunks is adding the stream."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from dreamshare_crypto.prg import (
     expand,
     subtract_mask,
 )
+from dreamshare_crypto.suite import Suite
 
 CHUNK_WORDS = CHUNK_BYTES // 8
 KEY = Secret(bytes(range(32)))
+SUITES = tuple(Suite)
 
 
 def counter_blocks(key: bytes, counters: list[int]) -> str:
@@ -46,54 +48,87 @@ def test_sp_800_38a_ctr_aes256() -> None:
         "1bc12c9c01610d5d0d8bd6a3378eca62"
         "2956e1c8693536b1bee99c73a31576b6"
     )
-    assert expand(Secret(key), 4096).hex() == counter_blocks(key, list(range(256)))
-    assert expand(Secret(bytes(32)), 48).hex() == (
+    assert expand(Secret(key), 4096, Suite.AES).hex() == counter_blocks(key, list(range(256)))
+    assert expand(Secret(bytes(32)), 48, Suite.AES).hex() == (
         "dc95c078a2408989ad48a21492842087"
         "530f8afbc74536b9a963b4f1c4cb738b"
         "cea7403d4d606b6e074ec5d3baf39d18"
     )
 
 
-@given(st.lists(st.integers(0, 50), max_size=6))
-def test_a_stream_is_read_in_order(cuts: list[int]) -> None:
-    stream = Stream(KEY)
-    assert b"".join(stream.take(n) for n in cuts) == expand(KEY, sum(cuts))
+# RFC 8439, appendix A.1: key, block counter, key stream; the nonce of these three is zero.
+CHACHA_BLOCKS = [
+    (
+        "00" * 32,
+        0,
+        "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7"
+        "da41597c5157488d7724e03fb8d84a376a43b8f41518a11cc387b669b2ee6586",
+    ),
+    (
+        "00" * 32,
+        1,
+        "9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed"
+        "29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f",
+    ),
+    (
+        "00ff" + "00" * 30,
+        2,
+        "72d54dfbf12ec44b362692df94137f328fea8da73990265ec1bbbea1ae9af0ca"
+        "13b25aa26cb4a648cb9b9d1be65b2c0924a66c54d545ec1b7374f4872e99f096",
+    ),
+]
+
+
+@pytest.mark.parametrize(("key", "counter", "block"), CHACHA_BLOCKS)
+def test_rfc_8439_key_streams(key: str, counter: int, block: str) -> None:
+    """The stream begins at counter 0 and nonce 0, so block `counter` of it is the RFC's."""
+    stream = expand(Secret(bytes.fromhex(key)), 64 * (counter + 1), Suite.CHACHA)
+    assert stream[64 * counter :].hex() == block
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@given(cuts=st.lists(st.integers(0, 50), max_size=6))
+def test_a_stream_is_read_in_order(suite: Suite, cuts: list[int]) -> None:
+    stream = Stream(KEY, suite)
+    assert b"".join(stream.take(n) for n in cuts) == expand(KEY, sum(cuts), suite)
 
 
 LENGTHS = [0, 1, 7, CHUNK_WORDS - 1, CHUNK_WORDS, CHUNK_WORDS + 1, 2 * CHUNK_WORDS + 3]
 
 
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("length", LENGTHS)
-def test_add_is_the_stream_as_little_endian_words(length: int) -> None:
+def test_add_is_the_stream_as_little_endian_words(length: int, suite: Suite) -> None:
     words = np.zeros(length, dtype=np.uint64)
-    add_mask(words, KEY)
-    assert words.astype("<u8").tobytes() == expand(KEY, 8 * length)
-    subtract_mask(words, KEY)
+    add_mask(words, KEY, suite)
+    assert words.astype("<u8").tobytes() == expand(KEY, 8 * length, suite)
+    subtract_mask(words, KEY, suite)
     assert not words.any()
 
 
 def test_words_wrap_modulo_two_to_the_64() -> None:
     words = np.full(3, 2**64 - 1, dtype=np.uint64)
-    add_mask(words, KEY)
-    stream = expand(KEY, 24)
+    add_mask(words, KEY, Suite.AES)
+    stream = expand(KEY, 24, Suite.AES)
     expected = [
         (2**64 - 1 + int.from_bytes(stream[i : i + 8], "little")) % 2**64 for i in (0, 8, 16)
     ]
     assert [int(w) for w in words] == expected
 
 
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("length", [5, CHUNK_WORDS + 9])
-def test_many_masks_at_once_are_the_same_one_by_one(length: int) -> None:
+def test_many_masks_at_once_are_the_same_one_by_one(length: int, suite: Suite) -> None:
     masks = [(Secret(bytes([i]) * 32), 1 if i % 3 else -1) for i in range(7)]
     start = np.arange(length, dtype=np.uint64)
     together, apart = start.copy(), start.copy()
-    apply_masks(together, masks)
+    apply_masks(together, masks, suite)
     for key, sign in reversed(masks):
-        (add_mask if sign == 1 else subtract_mask)(apart, key)
+        (add_mask if sign == 1 else subtract_mask)(apart, key, suite)
     assert np.array_equal(together, apart)
-    apply_masks(together, [(key, -sign) for key, sign in masks])
+    apply_masks(together, [(key, -sign) for key, sign in masks], suite)
     assert np.array_equal(together, start)
-    apply_masks(together, [])
+    apply_masks(together, [], suite)
     assert np.array_equal(together, start)
 
 
@@ -108,15 +143,15 @@ def test_many_masks_at_once_are_the_same_one_by_one(length: int) -> None:
 )
 def test_other_arrays_are_refused(words: np.ndarray) -> None:
     with pytest.raises(ParameterError, match="uint64"):
-        add_mask(words, KEY)
+        add_mask(words, KEY, Suite.AES)
 
 
 def test_bad_signs_keys_and_lengths_change_nothing() -> None:
     words = np.zeros(4, dtype=np.uint64)
     for masks in ([(KEY, 1), (KEY, 0)], [(KEY, 1), (Secret(b"short"), 1)]):
         with pytest.raises(ParameterError):
-            apply_masks(words, masks)
+            apply_masks(words, masks, Suite.AES)
     assert not words.any()
     for length in (-1, LONGEST + 1):
         with pytest.raises(ParameterError):
-            expand(KEY, length)
+            expand(KEY, length, Suite.AES)
