@@ -11,10 +11,10 @@ from tests.reference.certificates import (
     authority_key_id,
     revocation_list,
 )
-from tests.reference.curve import ed25519_public, x25519_public
+from tests.reference.curve import ed25519_public
 from tests.reference.device import Device
-from tests.reference.finder import PROFILE_K, Claims, derive
-from tests.reference.lanes import BOUNDED, Field, Params, field_for
+from tests.reference.finder import Claims, derive
+from tests.reference.lanes import Field, Params, field_for
 from tests.reference.messages import Offer, Template
 from tests.reference.values import Entropy, H
 
@@ -165,18 +165,3 @@ def make_cast(recipe: Recipe) -> Cast:
         offer,
         offer_bytes,
     )
-
-
-__all__ = [
-    "BOUNDED",
-    "FEDERATION",
-    "NOW",
-    "PROFILE_K",
-    "TASK",
-    "Cast",
-    "Recipe",
-    "make_cast",
-    "round_params",
-    "template_params",
-    "x25519_public",
-]
