@@ -1,4 +1,4 @@
-"""Who takes part in a session of the vectors: keys, epoch secrets and the offer, all from a seed."""
+"""Who takes part in a session of the vectors: keys, epoch secrets, the offer; all from a seed."""
 
 from __future__ import annotations
 
@@ -83,9 +83,7 @@ def template_params(recipe: Recipe) -> Params:
     """The params of the offer's only template entry."""
     n_max = recipe.n + 2
     fields = [field_for(d, q, 1.0, n_max) for d, q in zip(recipe.dims, recipe.bits, strict=True)]
-    return Params(
-        recipe.mode, tuple(fields), n_max, 0, 0, 0, 0.0, recipe.W, 0.0, 0.0, 0, bytes(16)
-    )
+    return Params(recipe.mode, tuple(fields), n_max, 0, 0, 0, 0.0, recipe.W, 0.0, 0.0, 0, bytes(16))
 
 
 def round_params(recipe: Recipe, r: int, nonce: bytes) -> Params:

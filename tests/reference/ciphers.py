@@ -77,9 +77,7 @@ def _encrypt(words: list[int], block: bytes) -> bytes:
                 for a, b, c, d in rows
             ]
         else:
-            state = [
-                SBOX[a] << 24 | SBOX[b] << 16 | SBOX[c] << 8 | SBOX[d] for a, b, c, d in rows
-            ]
+            state = [SBOX[a] << 24 | SBOX[b] << 16 | SBOX[c] << 8 | SBOX[d] for a, b, c, d in rows]
         state = [state[c] ^ words[4 * i + c] for c in range(4)]
     return b"".join(word.to_bytes(4, "big") for word in state)
 

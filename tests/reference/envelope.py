@@ -53,8 +53,6 @@ def sealed_to_one(
     return eph_pk + suite.seal(key, bytes(12), body, header)
 
 
-def sealed_to_all(
-    suite: Suite, group_key: bytes, salt: bytes, header: bytes, body: bytes
-) -> bytes:
+def sealed_to_all(suite: Suite, group_key: bytes, salt: bytes, header: bytes, body: bytes) -> bytes:
     key = KDF(group_key, salt, 32, "sa2/v1/broadcast", header)
     return salt + suite.seal(key, bytes(12), body, header)

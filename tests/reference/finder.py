@@ -84,7 +84,7 @@ def greatest_head(n: int, marked: int, drawn: int, bound: Fraction) -> int:
     return value
 
 
-def cut(n: int, A: int, h: int, x: int) -> Fraction:  # noqa: N803
+def cut(n: int, A: int, h: int, x: int) -> Fraction:
     """Condition (iv) of 4.6, its left side."""
     total = Fraction(0)
     for u in range(x, h + 1):
@@ -97,10 +97,10 @@ def cut(n: int, A: int, h: int, x: int) -> Fraction:  # noqa: N803
 def neighbours_and_threshold(
     n: int, gamma_ppm: int, delta_ppm: int, sigma: int, eta: int, *, with_cut: bool = True
 ) -> tuple[int, int] | None:
-    """(k, t) of 4.6, or None: no even k below n satisfies it. `with_cut` False: 4.7's first rows."""
-    A = share_floor(gamma_ppm, n)  # noqa: N806
-    B = A + share_floor(delta_ppm, n)  # noqa: N806
-    S = share_ceil(MILLION - delta_ppm, n)  # noqa: N806
+    """(k, t) of 4.6, or None where no even k does. `with_cut` False: 4.7's first rows."""
+    A = share_floor(gamma_ppm, n)
+    B = A + share_floor(delta_ppm, n)
+    S = share_ceil(MILLION - delta_ppm, n)
     half = Fraction(1, 2 ** (sigma + 1))
     for k in range(2, n, 2):
         if k <= B:
@@ -121,9 +121,9 @@ def neighbours_and_threshold(
 
 def committee(n: int, gamma_ppm: int, delta_ppm: int, sigma: int, eta: int) -> tuple[int, int]:
     """(K, q) of 4.8."""
-    A = share_floor(gamma_ppm, n)  # noqa: N806
-    S = share_ceil(MILLION - delta_ppm, n)  # noqa: N806
-    for K in range(1, n + 1):  # noqa: N806
+    A = share_floor(gamma_ppm, n)
+    S = share_ceil(MILLION - delta_ppm, n)
+    for K in range(1, n + 1):
         t_w = least_tail(n, A, K, Fraction(1, 2 ** (sigma + 1)))
         q = (K + t_w) // 2 + 1
         if sum((hyp(n, S, K, u) for u in range(q)), Fraction(0)) <= Fraction(1, 2**eta):
@@ -149,19 +149,17 @@ def derive(n: int, profile: int, claims: Claims) -> Derived:
         if found is None:
             raise ValueError("no graph exists for these claims")
         k, t = found
-        K, q = committee(  # noqa: N806
-            n, claims.gamma_ppm, claims.delta_ppm, claims.sigma, claims.eta
-        )
+        K, q = committee(n, claims.gamma_ppm, claims.delta_ppm, claims.sigma, claims.eta)
         m = seeders(claims.gamma_ppm)
         left = MILLION - claims.delta_ppm
-        A_min = max(q, share_ceil(claims.A_min_ppm, n))  # noqa: N806
+        A_min = max(q, share_ceil(claims.A_min_ppm, n))
         u_min = max(claims.least_cohort, a + 2, share_ceil(left, A_min))
         return Derived(a, t, k, q, K, m, A_min, u_min, 0)
     a = 0 if n == 3 else max(1, share_ceil(claims.gamma_ppm, n))
     t = q = (n + a) // 2 + 1
-    A_min = min(n, max(q, share_ceil(claims.A_min_ppm, n)))  # noqa: N806
+    A_min = min(n, max(q, share_ceil(claims.A_min_ppm, n)))
     if n == 3:
-        A_min = 3  # noqa: N806
+        A_min = 3
     if claims.bounded:
         d = share_floor(claims.d_ppm, n)
         return Derived(a, t, 0, q, n, 0, A_min, A_min - d, d)

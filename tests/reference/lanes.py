@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 
 from tests.reference.suites import Suite
-from tests.reference.values import H, KDF, f64, listed, u8, u32, u64
+from tests.reference.values import KDF, H, f64, listed, u8, u32, u64
 
 AGREED, BOUNDED = 1, 2
 WEIGHT_STEPS = 2**16 - 1
@@ -69,7 +69,7 @@ class Params:
         return H("sa2/v1/params", self.encoded())
 
 
-def rounding_stream(suite: Suite, rounding_key: bytes, task: bytes, Hb: bytes, size: int) -> bytes:  # noqa: N803
+def rounding_stream(suite: Suite, rounding_key: bytes, task: bytes, Hb: bytes, size: int) -> bytes:
     return suite.stream(KDF(rounding_key, task, 32, "sa2/v1/rounding", Hb), size)
 
 

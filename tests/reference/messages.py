@@ -78,9 +78,7 @@ def advertise(
 ) -> tuple[bytes, bytes]:
     """The message, and the entry of 410 bytes that stands for it in a roster."""
     hashes = pks_hash(pks) + coms_hash(coms)
-    signature = sign(
-        secret, "sa2/v1/advertise", ho + certificate + box_pk + hashes + nonce_com
-    )
+    signature = sign(secret, "sa2/v1/advertise", ho + certificate + box_pk + hashes + nonce_com)
     front = certificate + box_pk
     lists = b"".join(pks) + b"".join(coms)
     return (
@@ -136,7 +134,13 @@ def ready(sid: bytes, good: bytes, secret: bytes) -> bytes:
 
 
 def round_start(
-    sid: bytes, r: int, A_r: bytes, Hb: bytes, params: bytes, deadline: int, secret: bytes  # noqa: N803
+    sid: bytes,
+    r: int,
+    A_r: bytes,
+    Hb: bytes,
+    params: bytes,
+    deadline: int,
+    secret: bytes,
 ) -> bytes:
     body = sid + u32(r) + A_r + Hb + var(params) + u64(deadline)
     return body + sign(secret, "sa2/v1/round-start", body)
@@ -148,12 +152,12 @@ def masked_input(sid: bytes, r: int, rctx: bytes, y: bytes, secret: bytes) -> by
     return front + var(y) + signature
 
 
-def survivors(sid: bytes, r: int, rctx: bytes, U_r: bytes, secret: bytes) -> bytes:  # noqa: N803
+def survivors(sid: bytes, r: int, rctx: bytes, U_r: bytes, secret: bytes) -> bytes:
     body = sid + u32(r) + rctx + U_r
     return body + sign(secret, "sa2/v1/survivors", body)
 
 
-def agree(sid: bytes, r: int, rctx: bytes, U_r: bytes, secret: bytes) -> bytes:  # noqa: N803
+def agree(sid: bytes, r: int, rctx: bytes, U_r: bytes, secret: bytes) -> bytes:
     """The bitmap and rctx are signed, not sent."""
     return sid + u32(r) + sign(secret, "sa2/v1/agree", sid + u32(r) + rctx + U_r)
 
@@ -166,7 +170,7 @@ def agree_set(sid: bytes, r: int, signatures: Mapping[int, bytes]) -> bytes:
 def unmask_response(
     sid: bytes,
     r: int,
-    U_r: bytes,  # noqa: N803
+    U_r: bytes,
     listed_devices: Sequence[int],
     held: Mapping[int, bytes],
     secret: bytes,
@@ -186,7 +190,7 @@ def round_result(
     sid: bytes,
     r: int,
     rctx: bytes,
-    U_r: bytes,  # noqa: N803
+    U_r: bytes,
     words: bytes,
     weight_sum: int,
     secret: bytes,

@@ -64,7 +64,7 @@ def update_of(params: Params, index: int, r: int) -> tuple[list[list[float]], fl
     return fields, params.W * (index % 5) / 4
 
 
-def encode(setup: SetUp, params: Params, index: int, r: int, Hb: bytes) -> list[int]:  # noqa: N803
+def encode(setup: SetUp, params: Params, index: int, r: int, Hb: bytes) -> list[int]:
     """12.2, 12.3: the fields' words, then the weight's."""
     fields, weight = update_of(params, index, r)
     size = 4 * sum(f.dims for f in params.fields)
@@ -85,10 +85,10 @@ def run_round(setup: SetUp, r: int) -> Round:
     gone = recipe.silent("vector") if r == recipe.rounds[0] else set()
     if r != recipe.rounds[0]:
         active -= recipe.silent("agree")  # who is away for good is left out (13.1)
-    A_r = bitmap(active, n)  # noqa: N806
+    A_r = bitmap(active, n)
     name = f"{recipe.name} round {r}".encode()
     base, draw = H("sa2/v1/payload", name), r
-    Hb = H("sa2/v1/payload", name, bytes([draw]))  # noqa: N806
+    Hb = H("sa2/v1/payload", name, bytes([draw]))
     params = round_params(recipe, r, H("sa2/v1/seeded", b"round nonce", name)[:16])
     rctx = round_context(sid, r, A_r, Hb, params.hash())
     start = messages.round_start(sid, r, A_r, Hb, params.encoded(), NOW + 100, secret)
@@ -106,8 +106,8 @@ def run_round(setup: SetUp, r: int) -> Round:
     iks = [device.party.ik_secret for device in cast.devices]
     inputs = {i: messages.masked_input(sid, r, rctx, words_bytes(y[i]), iks[i]) for i in y}
 
-    U = set(y) - set(recipe.late)  # noqa: N806
-    U_r = bitmap(U, n)  # noqa: N806
+    U = set(y) - set(recipe.late)
+    U_r = bitmap(U, n)
     survivors = messages.survivors(sid, r, rctx, U_r, secret)
     agrees, agree_set = {}, b""
     if recipe.mode == AGREED:
@@ -130,9 +130,7 @@ def run_round(setup: SetUp, r: int) -> Round:
     for f in params.fields:
         sums.append(decode_sum(f, unpack(f, total[at : at + f.words]), len(U)))
         at += f.words
-    result = messages.round_result(
-        sid, r, rctx, U_r, words_bytes(total), total[-1], secret
-    )
+    result = messages.round_result(sid, r, rctx, U_r, words_bytes(total), total[-1], secret)
     return Round(
         r,
         tuple(sorted(active)),
@@ -162,7 +160,11 @@ def run_round(setup: SetUp, r: int) -> Round:
 
 
 def shares_to_show(
-    setup: SetUp, me: int, r: int, active: set[int], U: set[int]  # noqa: N803
+    setup: SetUp,
+    me: int,
+    r: int,
+    active: set[int],
+    U: set[int],
 ) -> dict[int, bytes]:
     """7.6: of each neighbour in A_r one share; profile C: of oneself too, which is in U_r."""
     session = setup.session
@@ -177,7 +179,11 @@ def shares_to_show(
 
 
 def _rebuild(
-    setup: SetUp, r: int, active: set[int], U: set[int], held: dict[int, dict[int, bytes]]  # noqa: N803
+    setup: SetUp,
+    r: int,
+    active: set[int],
+    U: set[int],
+    held: dict[int, dict[int, bytes]],
 ) -> tuple[dict[int, int], dict[int, int], dict[int, bytes]]:
     """11.1, 11.5: s of U_r; p, and the key it gives, of whom A_r has more."""
     session, t = setup.session, setup.session.derived.t
@@ -193,5 +199,3 @@ def _rebuild(
         check_self(session, j, r, value, setup.coms[j][r])
     sks = {j: check_pair(session, j, r, value, setup.pks[j][r]) for j, value in p.items()}
     return s, p, sks
-
-

@@ -51,5 +51,5 @@ def open_session(
     return Session(offer, ho, rd, seed, ordered, derived, graph, sid)
 
 
-def round_context(sid: bytes, r: int, A_r: bytes, Hb: bytes, Hp: bytes) -> bytes:  # noqa: N803
+def round_context(sid: bytes, r: int, A_r: bytes, Hb: bytes, Hp: bytes) -> bytes:
     return H("sa2/v1/round", sid, u32(r), A_r, Hb, Hp)

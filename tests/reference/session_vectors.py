@@ -18,7 +18,7 @@ from tests.reference.rounds import Round, run_round
 from tests.reference.setup import SetUp, set_up
 from tests.reference.values import bitmap, element, evaluate
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json]"
 
 MASK_BYTES = 64
 
@@ -142,7 +142,7 @@ def _set_up(setup: SetUp, full: tuple[int, ...]) -> Json:
             "bytes": d.encoded().hex(),
         },
         "ring": list(session.graph.ring),
-        "witnesses": sorted(session.graph.witnesses),
+        "witnesses": list(sorted(session.graph.witnesses)),
         "sid": session.sid.hex(),
         "devices": {str(i): _dealing(setup, i) for i in full},
         "shares_sha256": digests(setup.shares),

@@ -47,7 +47,7 @@ def lp(*parts: bytes) -> bytes:
     return b"".join(u64(len(part)) + part for part in parts)
 
 
-def H(label: str, *parts: bytes) -> bytes:  # noqa: N802  (the text's name)
+def H(label: str, *parts: bytes) -> bytes:
     return hashlib.sha256(lp(label.encode("ascii"), *parts)).digest()
 
 
@@ -66,7 +66,7 @@ def hkdf(ikm: bytes, salt: bytes, length: int, info: bytes) -> bytes:
     return out[:length]
 
 
-def KDF(ikm: bytes, salt: bytes, length: int, label: str, *parts: bytes) -> bytes:  # noqa: N802
+def KDF(ikm: bytes, salt: bytes, length: int, label: str, *parts: bytes) -> bytes:
     return hkdf(ikm, salt, length, lp(label.encode("ascii"), *parts))
 
 
