@@ -142,7 +142,7 @@ def _set_up(setup: SetUp, full: tuple[int, ...]) -> Json:
             "bytes": d.encoded().hex(),
         },
         "ring": list(session.graph.ring),
-        "witnesses": list(sorted(session.graph.witnesses)),
+        "witnesses": [*sorted(session.graph.witnesses)],
         "sid": session.sid.hex(),
         "devices": {str(i): _dealing(setup, i) for i in full},
         "shares_sha256": digests(setup.shares),
