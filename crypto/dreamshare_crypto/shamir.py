@@ -70,17 +70,18 @@ def split(secret: int, t: int, xs: Sequence[int], stream: bytes) -> tuple[bytes,
     Raises:
         ParameterError: an argument outside these ranges.
     """
-    _check_xs(xs)
+    check_xs(xs)
     if not 0 <= secret < P or not 1 <= t <= len(xs):
         raise ParameterError(f"cannot share with threshold {t} among {len(xs)} holders")
     if len(stream) != coefficient_bytes(t):
         raise ParameterError(f"threshold {t} takes {coefficient_bytes(t)} bytes of coefficients")
     rising = [secret, *(reduce_wide(stream[i : i + 64]) for i in range(0, len(stream), WIDE_BYTES))]
     falling = rising[::-1]
-    return tuple(_evaluate(falling, x).to_bytes(ELEMENT_BYTES, "little") for x in xs)
+    return tuple(evaluate(falling, x).to_bytes(ELEMENT_BYTES, "little") for x in xs)
 
 
-def _evaluate(falling: Sequence[int], x: int) -> int:
+def evaluate(falling: Sequence[int], x: int) -> int:
+    """Return a polynomial's value at `x < 2^32`; its leading coefficient comes first."""
     value = 0
     for start in range(0, len(falling), _LAZY):
         for coefficient in falling[start : start + _LAZY]:
@@ -136,13 +137,13 @@ def lagrange_at_zero(xs: Sequence[int]) -> tuple[int, ...]:
     Raises:
         ParameterError: an x is 0, repeated or above 2^32-1, or there is none.
     """
-    _check_xs(xs)
+    check_xs(xs)
     below = [x * math.prod(other - x for other in xs if other != x) % P for x in xs]
     above = math.prod(xs) % P
-    return tuple(above * inverse % P for inverse in _invert_all(below))
+    return tuple(above * inverse % P for inverse in invert_all(below))
 
 
-def _invert_all(values: Sequence[int]) -> list[int]:
+def invert_all(values: Sequence[int]) -> list[int]:
     """Montgomery's batch: one modular inverse and three products a value; no value is 0 mod P."""
     before = [1]
     for value in values:
@@ -155,6 +156,7 @@ def _invert_all(values: Sequence[int]) -> list[int]:
     return inverses
 
 
-def _check_xs(xs: Sequence[int]) -> None:
+def check_xs(xs: Sequence[int]) -> None:
+    """Refuse holders' x-coordinates that are 0, repeated or above 2^32-1, or none at all (3.3)."""
     if not xs or len(set(xs)) != len(xs) or not all(0 < x < 2**32 for x in xs):
         raise ParameterError("x-coordinates are distinct integers in 1..2^32-1")
