@@ -60,6 +60,7 @@ class RecordKind(IntEnum):
     SERVER_ROUND = 33  # aggregator: RoundStart
     SERVER_FIXED = 34  # aggregator: U_r, durable before Survivors leaves
     SERVER_DONE = 35  # aggregator: result or abandonment
+    SERVER_FAULTY = 36  # aggregator: a device that stays out of the task (11.3)
     OWNER = 64  # written by the owner of the machine, who takes it out before a restore
 
 
@@ -81,6 +82,14 @@ class AbortReason(IntEnum):
     RANGE = 5
     CANCELLED = 6
     RESTARTED = 7
+
+
+class FaultReason(IntEnum):
+    """What gave a faulty device away (11.3, 11.4)."""
+
+    NOT_DECODABLE = 1  # it dealt shares that lie on no polynomial
+    CONTRADICTION = 2  # it dealt another secret than it committed to
+    MARKED_EDGES = 3  # more wrong shares between it and others than liars can explain
 
 
 class EndReason(StrEnum):
@@ -309,6 +318,15 @@ class RoundAbandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class Faulty:
+    """Server: this device is proven to have lied; keep it out of the task's later epochs (11.3)."""
+
+    device: bytes
+    reason: FaultReason
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochOver:
     """This session is over; its secrets are erased. A new epoch may follow."""
 
@@ -320,5 +338,6 @@ ClientEffect = (
     | EpochOver
 )  # fmt: skip
 ServerEffect = (
-    Send | Persist | Refuse | KeepEvidence | SessionReady | Summed | RoundAbandoned | EpochOver
+    Send | Persist | Refuse | KeepEvidence | SessionReady | Summed | RoundAbandoned | Faulty
+    | EpochOver
 )  # fmt: skip

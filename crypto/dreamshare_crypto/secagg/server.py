@@ -5,6 +5,7 @@ Rules:
 - a stage ends when everybody asked has answered or is gone, or at its deadline;
 - the survivors of a round are durable before anybody is told, and never change (7.3, 9.8);
 - unmasking that starves asks the same again up to three times, then the round is given up;
+- a device found faulty (11.3) is told of with the end of the round and is in no later one;
 - the epoch ends when its rounds or its life are used up, or fewer than A_min members are left.
 """
 
@@ -22,6 +23,7 @@ from dreamshare_crypto.errors import (
     RefusalCode,
 )
 from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.secagg.blame import FaultRecord
 from dreamshare_crypto.secagg.events import (
     Abandoned,
     AbortReason,
@@ -29,6 +31,7 @@ from dreamshare_crypto.secagg.events import (
     Cancelled,
     EndReason,
     EpochOver,
+    Faulty,
     Left,
     Opened,
     Passed,
@@ -45,7 +48,6 @@ from dreamshare_crypto.secagg.events import (
     Ticked,
 )
 from dreamshare_crypto.secagg.open_round import open_round
-from dreamshare_crypto.secagg.reconstruction import BadShares
 from dreamshare_crypto.secagg.refusals import Ignored
 from dreamshare_crypto.secagg.server_phases import PHASE_OF, ServerPhase, ServerStage, owed_to_all
 from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
@@ -306,23 +308,22 @@ class SecaggServer:
         return (Persist(record), *owed_to_all(agreeing))
 
     def _unmask(self, stage: Unmasking, now: float) -> tuple[ServerEffect, ...]:
-        if not stage.complete:
-            if stage.resends == RESENDS or stage.settled:
-                return self._give_up(AbortReason.TOO_FEW_ANSWERS)
-            stage.resends += 1
+        if stage.pass_deadline(RESENDS):
             self._stage_ends = now + stage.round.reveal_s
             return tuple(
                 send for device in sorted(stage.box.awaited) for send in stage.owed(device)
             )
+        obstacle = stage.finish()
+        if obstacle is not None:
+            return self._give_up(obstacle)
         try:
             result, summed = stage.sum()
-        except BadShares:
-            return self._give_up(AbortReason.BAD_SHARES)
         except RangeError:
             return self._give_up(AbortReason.RANGE)
         self._rest()
         body = result.encode()
         return (
+            *self._faults(stage.round.start.round),
             Persist(Record(RecordKind.SERVER_DONE, body)),
             Send(Stage.ROUND_RESULT, body, stage.round.ids(stage.round.start.active)),
             summed,
@@ -340,18 +341,33 @@ class SecaggServer:
         start, body = stage.round.start, stage.round.abort(reason).encode()
         self._rest()
         return (
+            *self._faults(start.round),
             Persist(Record(RecordKind.SERVER_DONE, body)),
             Send(Stage.ROUND_ABORT, body, stage.round.ids(start.active)),
             RoundAbandoned(start.round, reason, answered=isinstance(stage, Unmasking)),
         )
+
+    def _faults(self, number: int) -> tuple[ServerEffect, ...]:
+        """Tell who was found faulty in the round that ends (11.3)."""
+        if self._cohort is None:
+            return ()
+        ids = self._cohort.session.ids
+        effects: list[ServerEffect] = []
+        for index, reason in sorted(self._cohort.blame.news().items()):
+            record = FaultRecord(self.epoch, number, ids[index], reason).record()
+            effects += (Persist(record), Faulty(ids[index], reason, number))
+        return tuple(effects)
 
     def _cancel(self) -> tuple[ServerEffect, ...]:
         aborted = self._abort(AbortReason.CANCELLED)
         return (*aborted, *self._after_round()) if aborted else ()
 
     def _after_round(self) -> tuple[ServerEffect, ...]:
-        """Leave out who missed too many rounds, and end the epoch when no round can follow."""
-        self._active = frozenset(i for i in self._active if self._missed[i] < MISSES)
+        """Leave out the faulty and who missed too much; end the epoch when no round can follow."""
+        faulty = {} if self._cohort is None else self._cohort.blame.faulty
+        self._active = frozenset(
+            i for i in self._active if self._missed[i] < MISSES and i not in faulty
+        )
         if self._cohort is None or len(self._active) < self._cohort.session.derived.a_min:
             return self._end(EndReason.TOO_FEW)
         if not self.rounds_left:

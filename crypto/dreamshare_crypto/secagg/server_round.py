@@ -19,10 +19,10 @@ from dreamshare_crypto.encoding import decode_sum, words_from_bytes, words_to_by
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.prg import apply_masks
-from dreamshare_crypto.secagg.events import KeepEvidence, Send, Stage, Summed
+from dreamshare_crypto.secagg.events import AbortReason, KeepEvidence, Send, Stage, Summed
 from dreamshare_crypto.secagg.mailbox import Mailbox
 from dreamshare_crypto.secagg.open_round import OpenRound
-from dreamshare_crypto.secagg.reconstruction import enough, masks_of_sum
+from dreamshare_crypto.secagg.reconstruction import Moment, Reconstruction, masks_of_sum
 from dreamshare_crypto.secagg.refusals import Ignored
 from dreamshare_crypto.secagg.round_messages import InputReceipt, MaskedInput, RoundResult
 from dreamshare_crypto.secagg.survivor_messages import (
@@ -137,7 +137,11 @@ class Agreeing:
 
 
 class Unmasking:
-    """UNMASKING: answers come in until every secret has t of them."""
+    """UNMASKING: answers come in until every secret is open, or shown to be spoilt (11.2).
+
+    Attributes:
+        resends: how often who is silent was asked again.
+    """
 
     ACCEPTS: ClassVar[Stage] = Stage.UNMASK_RESPONSE
 
@@ -160,23 +164,46 @@ class Unmasking:
         self._dealers = sorted(round_.start.active)
         asked = round_.ids(fixed.survivors)
         self.box: Mailbox[UnmaskResponse] = Mailbox(RefusalCode.U4, asked, gone)
+        self._secrets = Reconstruction(round_.cohort, round_.start, fixed.survivors)
 
     @property
-    def _answers(self) -> dict[int, dict[int, bytes]]:
-        index_of = self.round.cohort.session.index_of
-        return {index_of[d]: self._shares(answer) for d, answer in self.box.answers.items()}
+    def opened(self) -> bool:
+        """Whether every secret is known and checked."""
+        return not self._secrets.pending
 
     @property
-    def complete(self) -> bool:
-        """Whether every secret has its t answers."""
-        t = self.round.cohort.session.derived.t
-        return len(self.box) >= t and enough(self.round.start.active, self._answers, t)
+    def hopeless(self) -> bool:
+        """Whether no further answer can open every secret."""
+        cohort, secrets = self.round.cohort, self._secrets
+        indices = (cohort.session.index_of[device] for device in self.box.awaited)
+        awaited = frozenset(index for index in indices if index not in cohort.blame.faulty)
+        return bool(secrets.convicted) or not awaited or secrets.starves(awaited)
 
     @property
     def settled(self) -> bool:
-        """Whether the answers suffice or nobody is left to give more."""
-        t = self.round.cohort.session.derived.t
-        return self.box.hopeful < t or not self.box.awaited or self.complete
+        """Whether nothing is waited for."""
+        return self.opened or self.hopeless
+
+    def pass_deadline(self, most: int) -> bool:
+        """Say whether the silent are to be asked again, at most `most` times.
+
+        They are not where nothing is waited for, or where every secret has so many answers that an
+        honest dealer's would be open.
+        """
+        if not self.settled:
+            self._secrets.attempt(Moment.DEADLINE)
+        if self.settled or self._secrets.ample or self.resends == most:
+            return False
+        self.resends += 1
+        return True
+
+    def finish(self) -> AbortReason | None:
+        """Nobody is waited for any more: try all that is allowed; say what is in the way (11.2)."""
+        self._secrets.attempt(Moment.LAST)
+        if self.opened:
+            return None
+        spoilt = self._secrets.enough or self._secrets.convicted
+        return AbortReason.BAD_SHARES if spoilt else AbortReason.TOO_FEW_ANSWERS
 
     def owed(self, device: bytes) -> tuple[Send, ...]:
         """Return the quorum's signatures: the request to answer.
@@ -197,10 +224,13 @@ class Unmasking:
         if response.survivors_hash != self._chosen:
             raise Ignored(RefusalCode.U4, "an answer for other survivors")
         holder = self.round.cohort.session.index_of[device]
-        if not self.round.cohort.good[holder].issuperset(self._shares(response)):
+        shares = self._shares(response)
+        if not self.round.cohort.good[holder].issuperset(shares):
             raise Ignored(RefusalCode.D1, "a share from a box that the device called bad")
         for share in response.shares:
             decode_element(share)
+        if device not in self.box:
+            self._secrets.take(holder, shares)
         return self.box.put(device, response)
 
     def _shares(self, response: UnmaskResponse) -> dict[int, bytes]:
@@ -209,14 +239,13 @@ class Unmasking:
         return dict(zip(dealers, response.shares, strict=True))
 
     def sum(self) -> tuple[RoundResult, Summed]:
-        """Return the signed result and the sum itself; everything or nothing (11.5, 11.6).
+        """Return the signed result and the sum, of opened secrets; everything or nothing (11.6).
 
         Raises:
-            BadShares: a reconstructed secret does not fit what its owner published.
             RangeError: the bare sum is not one that honest devices can make (12.5).
         """
         start, survivors = self.round.start, self.fixed.survivors
-        masks = masks_of_sum(self.round.cohort, start, survivors, self._answers)
+        masks = masks_of_sum(self.round.cohort, start, survivors, self._secrets.opened)
         words = self._total.copy()
         apply_masks(
             words, tuple((key, -sign) for key, sign in masks), self.round.cohort.session.suite

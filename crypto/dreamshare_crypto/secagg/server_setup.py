@@ -18,6 +18,7 @@ from dreamshare_crypto.errors import AuthenticationError, RefusalCode, Refused
 from dreamshare_crypto.graph import MILLION
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.keys import check_public
+from dreamshare_crypto.secagg.blame import Blame, tolerated_liars
 from dreamshare_crypto.secagg.epoch_messages import (
     Advertise,
     Deliver,
@@ -41,11 +42,13 @@ class Cohort:
         session: the public facts, with everybody's round keys.
         commitments: com[0..R-1] by roster index.
         good: by roster index of a member, the dealers whose boxes it could read, and itself.
+        blame: what the epoch's rounds find out about its members; the one part that grows.
     """
 
     session: Session
     commitments: tuple[tuple[bytes, ...], ...]
     good: Mapping[int, frozenset[int]]
+    blame: Blame
 
     @property
     def members(self) -> frozenset[int]:
@@ -230,4 +233,5 @@ class Delivering:
         }
         if len(members) < session.derived.a_min:
             return None
-        return Cohort(session, self._commitments, members)
+        blame = Blame(tolerated_liars(session.derived))
+        return Cohort(session, self._commitments, members, blame)
