@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
@@ -68,6 +69,7 @@ class SecaggClient:
         floor: Floor,
         entropy: Entropy,
         memory: Memory | None = None,
+        threads: int = 1,
     ) -> None:
         """Begin without an epoch.
 
@@ -77,10 +79,17 @@ class SecaggClient:
             floor: what the device's operator insists on (4.12).
             entropy: source of seeds; SystemEntropy outside tests.
             memory: what the device remembers; all clients of one device share one object.
+            threads: how many an input may be handled with; results do not depend on it.
         """
         rounding = Secret(entropy.draw(SEED_BYTES), "rounding key")
         self._device = Device(
-            identity, task, floor, entropy, Memory() if memory is None else memory, rounding
+            identity,
+            task,
+            floor,
+            entropy,
+            Memory() if memory is None else memory,
+            rounding,
+            threads,
         )
         self._phase: Phase = Idle()
         self._pending: tuple[ClientEffect, ...] = ()
@@ -96,6 +105,7 @@ class SecaggClient:
         records: Sequence[Record],
         slots: Mapping[str, Secret],
         memory: Memory | None = None,
+        threads: int = 1,
     ) -> SecaggClient:
         """Continue where a journal of this task ends (9.6).
 
@@ -103,13 +113,14 @@ class SecaggClient:
             records: the journal's complete records, oldest first.
             slots: what the key slots hold.
             memory: the device's memory, if other tasks filled it; this journal is added to it.
+            threads: as when it was made.
 
         A journal that contradicts itself, or whose keys are gone, ends the session (J1): the first
         call then returns EpochOver.
         """
-        client = cls(identity, task, floor, entropy, memory)
+        client = cls(identity, task, floor, entropy, memory, threads)
         rounding = slots.get(ROUNDING_SLOT, client._device.rounding)
-        client._device = Device(identity, task, floor, entropy, client._device.memory, rounding)
+        client._device = replace(client._device, rounding=rounding)
         client._device.memory.absorb(records)
         step = restore_phase(client._device, records, slots)
         client._phase, client._pending = step.phase, step.effects

@@ -27,6 +27,7 @@ class Device:
         entropy: where its seeds come from.
         memory: what it remembers across sessions and tasks.
         rounding: the key that repeats its rounding after a crash (12.6).
+        threads: how many the device may compute with at a time.
     """
 
     identity: Identity
@@ -35,6 +36,7 @@ class Device:
     entropy: Entropy
     memory: Memory
     rounding: Secret
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

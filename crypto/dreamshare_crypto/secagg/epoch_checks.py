@@ -19,6 +19,7 @@ from dreamshare_crypto.errors import AuthenticationError, MalformedError, Refusa
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode
 from dreamshare_crypto.keys import check_public
+from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
 from dreamshare_crypto.secagg.epoch_messages import (
     KEY_BYTES,
     Deliver,
@@ -215,16 +216,23 @@ def check_roster(
     own: RosterEntry,
     authority_key: bytes,
     now: float,
+    threads: int = 1,
 ) -> None:
-    """Rows R1 and R2: every entry is looked at, not only one's own neighbours (6.2)."""
+    """Rows R1 and R2: every entry is looked at, not only one's own neighbours (6.2).
+
+    At most `threads` check signatures, two an entry; the first entry that fails is the one named.
+    """
     if roster.offer_hash != offer_hash:
         raise EpochRefused(RefusalCode.R1, "the roster belongs to another offer")
     check_roster_size(roster, offer)
     check_roster_unique(roster)
     check_roster_own(roster, own)
-    for entry in roster.entries:
-        if entry != own:
-            check_roster_entry(entry, offer, offer_hash, authority_key, now)
+    each(
+        [entry for entry in roster.entries if entry != own],
+        lambda entry: check_roster_entry(entry, offer, offer_hash, authority_key, now),
+        threads,
+        SIGNATURES_A_THREAD,
+    )
 
 
 def check_roster_second(first: Roster, second: Roster) -> None:

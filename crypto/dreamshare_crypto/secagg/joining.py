@@ -118,7 +118,9 @@ def take_roster(device: Device, phase: Advertised, body: bytes, now: float) -> S
     roster.verify(phase.offer.aggregator.ik)
     own = Advertise.decode(phase.advertise, phase.offer.rounds).entry()
     authority_key = device.identity.authority_key
-    epoch_checks.check_roster(roster, phase.offer, phase.offer_hash, own, authority_key, now)
+    epoch_checks.check_roster(
+        roster, phase.offer, phase.offer_hash, own, authority_key, now, device.threads
+    )
     try:
         session = Session.of(phase.offer, roster)
     except Refused as error:

@@ -32,6 +32,7 @@ class OpenRound:
         start: the signed RoundStart.
         context: rctx.
         reveal_s: seconds for agreeing and for each attempt at unmasking.
+        threads: how many the aggregator computes with.
     """
 
     identity: Identity
@@ -39,6 +40,7 @@ class OpenRound:
     start: RoundStart
     context: bytes
     reveal_s: float
+    threads: int = 1
 
     def ids(self, indices: Iterable[int]) -> tuple[bytes, ...]:
         """Return device ids in roster order."""
@@ -69,6 +71,7 @@ def open_round(
     event: Opened,
     entropy: Entropy,
     now: float,
+    threads: int = 1,
 ) -> OpenRound:
     """Return round `number` of the cohort's session, open for the roster indices in `active`.
 
@@ -90,7 +93,7 @@ def open_round(
         params=_complete(event.params, cohort, entropy),
         deadline=math.ceil(now + event.collect_s),
     ).sign(identity.signing)
-    return OpenRound(identity, cohort, start, start.context(), event.reveal_s)
+    return OpenRound(identity, cohort, start, start.context(), event.reveal_s, threads)
 
 
 def _complete(params: Params, cohort: Cohort, entropy: Entropy) -> Params:

@@ -16,6 +16,7 @@ from dreamshare_crypto.errors import AuthenticationError, MalformedError, Refusa
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Derived
 from dreamshare_crypto.keys import verify_signature
+from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
 from dreamshare_crypto.secagg.epoch_checks import CLOCK_SKEW_S
 from dreamshare_crypto.secagg.events import Payload
 from dreamshare_crypto.secagg.memory import Memory
@@ -190,10 +191,11 @@ def check_quorum_round(agree_set: AgreeSet, commitment: Commitment) -> None:
         raise Ignored(RefusalCode.U1, "a quorum of another round")
 
 
-def check_quorum(agree_set: AgreeSet, own: Survivors, session: Session) -> None:
+def check_quorum(agree_set: AgreeSet, own: Survivors, session: Session, threads: int = 1) -> None:
     """Q1: exactly q distinct members of the own U_r signed the own (sid, r, rctx, U_r).
 
-    A quorum for anything else (Q2) shows as signatures that do not hold here.
+    A quorum for anything else (Q2) shows as signatures that do not hold here; at most `threads`
+    check them.
     """
     signers = [index for index, _ in agree_set.signatures]
     if len(signers) != session.derived.q:
@@ -205,10 +207,14 @@ def check_quorum(agree_set: AgreeSet, own: Survivors, session: Session) -> None:
     if not own.survivors.issuperset(signers):
         raise RoundRefused(RefusalCode.Q1, "a signer is not among the survivors", own.round)
     statement = Agree(own.session, own.round, own.context, own.n, own.survivors).statement()
+
+    def check(signed: tuple[int, bytes]) -> None:
+        index, signature = signed
+        signer = session.entry(index).certificate.ik
+        verify_signature(signer, Agree.LABEL, statement, signature)
+
     try:
-        for index, signature in agree_set.signatures:
-            signer = session.entry(index).certificate.ik
-            verify_signature(signer, Agree.LABEL, statement, signature)
+        each(agree_set.signatures, check, threads, SIGNATURES_A_THREAD)
     except (AuthenticationError, MalformedError):
         raise RoundRefused(
             RefusalCode.Q1, "a signature is not for the own round and survivors", own.round

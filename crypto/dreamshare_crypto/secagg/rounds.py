@@ -153,7 +153,7 @@ def take_update(device: Device, phase: Committed, event: Computed) -> Step:
         words = encode_vector(start.params, event.fields, event.weight, rounding)
     except ParameterError as error:
         return decline(phase, RefusalCode.E1, str(error))
-    apply_masks(words, _masks(phase, device.identity.id), suite)
+    apply_masks(words, _masks(phase, device.identity.id), suite, device.threads)
     vector = words_to_bytes(words)
     context = phase.commitment.context
     message = MaskedInput(start.session, start.round, context, vector)
@@ -238,7 +238,7 @@ def take_quorum(device: Device, phase: Live, body: bytes, now: float) -> Step:
     if not isinstance(phase, Agreed | Answered):
         raise Ignored(RefusalCode.U1, "a quorum, but this device agreed to nothing")
     round_checks.check_quorum_round(agree_set, phase.commitment)
-    round_checks.check_quorum(agree_set, phase.survivors, session)
+    round_checks.check_quorum(agree_set, phase.survivors, session, device.threads)
     if isinstance(phase, Answered):
         return Step(phase, (Send(Stage.UNMASK_RESPONSE, phase.response),))
     _check_fresh(device, phase.commitment)

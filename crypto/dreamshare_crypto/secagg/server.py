@@ -77,6 +77,7 @@ class SecaggServer:
         entropy: Entropy,
         candidates: Sequence[bytes],
         now: float,
+        threads: int = 1,
     ) -> None:
         """Prepare an epoch.
 
@@ -88,9 +89,11 @@ class SecaggServer:
             entropy: source of round nonces.
             candidates: ids of the devices that are offered the epoch.
             now: Unix seconds; the epoch's life begins here.
+            threads: how many an input may be handled with; results do not depend on it.
         """
         self._identity = identity
         self._entropy = entropy
+        self._threads = threads
         self._offer = terms.offer(identity, task, epoch, now)
         self._candidates = tuple(candidates)
         self._stage: ServerStage | None = None
@@ -287,6 +290,7 @@ class SecaggServer:
             event,
             self._entropy,
             now,
+            self._threads,
         )
         self._next_round += 1
         self._enter(Collecting(round_, self._gone), float(round_.start.deadline))

@@ -248,7 +248,10 @@ class Unmasking:
         masks = masks_of_sum(self.round.cohort, start, survivors, self._secrets.opened)
         words = self._total.copy()
         apply_masks(
-            words, tuple((key, -sign) for key, sign in masks), self.round.cohort.session.suite
+            words,
+            tuple((key, -sign) for key, sign in masks),
+            self.round.cohort.session.suite,
+            self.round.threads,
         )
         sums, weight_sum = decode_sum(start.params, words, len(survivors))
         result = RoundResult(

@@ -66,6 +66,7 @@ class Coordinator:
         entropy: Entropy,
         tells: Sequence[RoundPlan] = (),
         last_epoch: int = 0,
+        threads: int = 1,
     ) -> None:
         """Begin, or go on with a task after a restart.
 
@@ -76,6 +77,7 @@ class Coordinator:
             entropy: of nonces.
             tells: the Tells that were stored, oldest first.
             last_epoch: highest epoch that was ever offered (`epochs.last_epoch`).
+            threads: how many an input may be handled with.
 
         Raises:
             ConfigError: a step of the terms does not fit the encoding.
@@ -84,7 +86,7 @@ class Coordinator:
         self.task = task
         self.phase: CoordinatorPhase = Gathering()
         self._terms = terms
-        self._epochs = Epochs(identity, task, terms, entropy, last_epoch)
+        self._epochs = Epochs(identity, task, terms, entropy, last_epoch, threads)
         self._devices = Attendance(terms.algorithm)
         self._tells = Tells(tells)
         self._order: Order | None = None

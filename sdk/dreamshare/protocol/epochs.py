@@ -36,6 +36,7 @@ class Epochs:
         terms: TaskTerms,
         entropy: Entropy,
         last_epoch: int = 0,
+        threads: int = 1,
     ) -> None:
         self.roster: tuple[PartyId, ...] = ()
         self._identity = identity
@@ -43,6 +44,7 @@ class Epochs:
         self._terms = terms
         self._entropy = entropy
         self._number = last_epoch
+        self._threads = threads
         self._rounds = 0
         self._failures = 0
 
@@ -52,7 +54,14 @@ class Epochs:
         terms = self._terms.epoch(sums)
         with crypto_border():
             return SecaggServer(
-                self._identity, self._task, self._number, terms, self._entropy, candidates, now
+                self._identity,
+                self._task,
+                self._number,
+                terms,
+                self._entropy,
+                candidates,
+                now,
+                self._threads,
             )
 
     def ready(self, server: SecaggServer, members: tuple[PartyId, ...]) -> int:

@@ -65,11 +65,15 @@ class Participant:
         entropy: Entropy,
         permits: Permits,
         memory: Memory,
+        threads: int = 1,
     ) -> None:
-        """Begin without an epoch; all participants of one device share its `memory`."""
+        """Begin without an epoch; all participants of one device share its `memory`.
+
+        At most `threads` compute while an input is handled; results do not depend on it.
+        """
         self.task = task
         self.phase: ParticipantPhase = Resting()
-        self._core = SecaggClient(identity, task, floor, entropy, memory)
+        self._core = SecaggClient(identity, task, floor, entropy, memory, threads)
         self._permits = permits
         self._position = TellPosition()
         self._asked: RoundPlan | None = None  # the plan of the newest opening, for outcomes
@@ -85,15 +89,18 @@ class Participant:
         memory: Memory,
         records: Sequence[sa2.Record],
         slots: Mapping[str, Secret],
+        threads: int = 1,
     ) -> Participant:
         """Return the participant that wrote this journal, as it was after the last whole record.
 
         What was being computed or learnt when it stopped is ordered again when the aggregator
         repeats the round or the Tell, which it does on the first `Connected`.
         """
-        participant = cls(identity, task, floor, entropy, permits, memory)
+        participant = cls(identity, task, floor, entropy, permits, memory, threads)
         own = [record for record in records if record.kind is not sa2.RecordKind.OWNER]
-        participant._core = SecaggClient.restore(identity, task, floor, entropy, own, slots, memory)
+        participant._core = SecaggClient.restore(
+            identity, task, floor, entropy, own, slots, memory, threads
+        )
         participant._position = TellPosition.restore(records)
         return participant
 

@@ -14,6 +14,7 @@ from dreamshare_crypto.errors import ParameterError
 from dreamshare_crypto.keys import Secret
 from dreamshare_crypto.prg import (
     CHUNK_BYTES,
+    LEAST_SPAN,
     LONGEST,
     Stream,
     add_mask,
@@ -93,6 +94,25 @@ def test_a_stream_is_read_in_order(suite: Suite, cuts: list[int]) -> None:
     assert b"".join(stream.take(n) for n in cuts) == expand(KEY, sum(cuts), suite)
 
 
+@pytest.mark.parametrize("suite", SUITES)
+@given(start=st.integers(0, 300), length=st.integers(0, 200))
+def test_a_stream_is_entered_anywhere(suite: Suite, start: int, length: int) -> None:
+    whole = expand(KEY, start + length, suite)
+    assert Stream(KEY, suite, start).take(length) == whole[start:]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_stream_is_entered_far_away(suite: Suite) -> None:
+    """Behind byte 2^33 the counter has four bytes; reading there and beside it must agree."""
+    far = 2**33 + 40
+    assert Stream(KEY, suite, far).take(100)[24:] == Stream(KEY, suite, far + 24).take(76)
+    last = Stream(KEY, suite, LONGEST - 8)
+    assert len(last.take(8)) == 8
+    for beyond in (lambda: last.take(1), lambda: Stream(KEY, suite, LONGEST + 1)):
+        with pytest.raises(ParameterError, match="at most"):
+            beyond()
+
+
 LENGTHS = [0, 1, 7, CHUNK_WORDS - 1, CHUNK_WORDS, CHUNK_WORDS + 1, 2 * CHUNK_WORDS + 3]
 
 
@@ -130,6 +150,39 @@ def test_many_masks_at_once_are_the_same_one_by_one(length: int, suite: Suite) -
     assert np.array_equal(together, start)
     apply_masks(together, [], suite)
     assert np.array_equal(together, start)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("length", [2 * CHUNK_WORDS + 13, 3 * CHUNK_WORDS, 4])
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_threads_change_no_bit(length: int, threads: int, suite: Suite) -> None:
+    """Spans begin off the chunks' grid; 70 streams of half a MiB are enough work for seven."""
+    masks = [(Secret(bytes([i]) * 32), 1 if i % 3 else -1) for i in range(70)]
+    assert 8 * CHUNK_WORDS * 2 * len(masks) >= 7 * LEAST_SPAN
+    alone = np.arange(length, dtype=np.uint64)
+    divided = alone.copy()
+    apply_masks(alone, masks, suite)
+    apply_masks(divided, masks, suite, threads)
+    assert np.array_equal(divided, alone)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+@pytest.mark.parametrize("chunk", [64, 320, 4096, 1 << 20])
+def test_the_size_of_a_chunk_changes_no_bit(
+    chunk: int, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = [(KEY, 1), (Secret(bytes(32)), -1)]
+    usual = np.arange(9_001, dtype=np.uint64)
+    other = usual.copy()
+    apply_masks(usual, masks, suite)
+    monkeypatch.setattr("dreamshare_crypto.prg.CHUNK_BYTES", chunk)
+    apply_masks(other, masks, suite)
+    assert np.array_equal(other, usual)
+
+
+def test_work_needs_a_thread() -> None:
+    with pytest.raises(ParameterError, match="at least 1"):
+        apply_masks(np.zeros(4, dtype=np.uint64), [(KEY, 1)], Suite.AES, threads=0)
 
 
 @pytest.mark.parametrize(
