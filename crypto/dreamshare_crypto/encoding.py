@@ -55,7 +55,7 @@ class Params:
         n_max: most devices in a sum, 1..2^32-1.
         a_min: least active devices; 0 in an offer's template.
         u_min: least survivors; 0 in an offer's template.
-        d: most dropouts of bounded mode; 0 in agreed mode.
+        d: most dropouts of bounded mode; 0 in agreed mode and in an offer's template.
         l2_clip: bound of the l2 norm of x / C over all fields; 0 for none (12.1).
         weight_cap: W > 0; weights are given in 0..W (12.2).
         noise_variance: 0 in this release (12.6).
@@ -232,8 +232,6 @@ def words_from_bytes(raw: bytes) -> NDArray[np.uint64]:
 
 
 def _require_supported(params: Params) -> None:
-    if params.mode != Mode.AGREED or params.d:
-        raise ParameterError("bounded mode is not in this release")
     if params.noise_variance or params.noise_scale or params.tail:
         raise ParameterError("noise is not in this release")
 

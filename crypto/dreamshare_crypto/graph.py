@@ -3,8 +3,8 @@
 Rules:
 - every party computes thresholds itself from the roster size and the offer's claims and takes
   none from the wire (docs/protocol.md 4.1);
-- this release runs profile C (complete graph, n <= 128) and agreed mode. The other values
-  exist as numbers, so that they can be read and refused by name.
+- this release runs profile C (complete graph, n <= 128). The other value exists as a number, so
+  that it can be read and refused by name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Mode(IntEnum):
     """How survivors are settled (7.4, 7.5)."""
 
     AGREED = 1
-    BOUNDED = 2  # not in this release
+    BOUNDED = 2  # profile C only
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Derived:
         seeders: m, devices that seed the graph; 0 in profile C (4.9).
         a_min: least active devices of a round (S4).
         u_min: least survivors of a round (U3).
-        d: most dropouts that a survivors' bitmap may declare; 0 in agreed mode (4.5).
+        d: most dropouts that a survivors' bitmap may declare (4.5); 0 in agreed mode, no bound.
         crowd: E, the least devices whose sum can ever be opened; honest ones are E - a (1.3, 1.4).
     """
 
@@ -98,22 +98,27 @@ class Claims:
 
 
 def derive_parameters(n: int, claims: Claims) -> Derived:
-    """Return the parameters of a roster of `n` in profile C, agreed mode (4.1 to 4.4).
+    """Return the parameters of a roster of `n` in profile C (4.1 to 4.5).
 
     Raises:
         Refused: R2 for a roster size outside 3..128 or below `least_cohort`; O1 for claims that
-            leave no threshold, or more survivors demanded than active devices.
+            leave no threshold, demand more survivors than active devices, or bound the crowd of
+            bounded mode below what they ask; the text says what to change.
     """
-    fractions = (claims.gamma_ppm, claims.delta_ppm, claims.a_min_ppm)
+    fractions = (claims.gamma_ppm, claims.delta_ppm, claims.a_min_ppm, claims.d_ppm)
     if not all(0 <= fraction <= MILLION for fraction in fractions):
         raise Refused(RefusalCode.O1, "a fraction of the offer is not in 0..10^6 millionths")
     if claims.sigma < 1 or claims.eta < 1:
         raise Refused(RefusalCode.O1, "sigma and eta are at least 1 bit")
-    least_cohort = claims.least_cohort
-    if least_cohort < 3:
-        raise Refused(RefusalCode.O1, f"a least cohort of {least_cohort}; sums take at least 3")
-    if n < least_cohort:
-        raise Refused(RefusalCode.R2, f"{n} devices; the least cohort is {least_cohort}")
+    if claims.least_cohort < 3:
+        raise Refused(RefusalCode.O1, f"a least cohort of {claims.least_cohort}; sums take 3")
+    if n < claims.least_cohort:
+        raise Refused(RefusalCode.R2, f"{n} devices; the least cohort is {claims.least_cohort}")
+    return _complete_graph(n, claims)
+
+
+def _complete_graph(n: int, claims: Claims) -> Derived:
+    """Return the parameters of profile C (4.3 to 4.5)."""
     if n > LARGEST_COMPLETE:
         raise Refused(
             RefusalCode.R2, f"{n} devices; a complete graph takes at most {LARGEST_COMPLETE}"
@@ -122,15 +127,53 @@ def derive_parameters(n: int, claims: Claims) -> Derived:
     t = (n + a) // 2 + 1
     if t > n:
         raise Refused(RefusalCode.O1, f"gamma leaves no threshold: {a} colluders of {n}")
-    u_min = max(t, least_cohort, a + 2)
     a_min = 3 if n == 3 else max(t, _ceil_ppm(claims.a_min_ppm, n))
+    least = max(claims.least_cohort, a + 2)
+    bounded = claims.mode == Mode.BOUNDED
+    d = _most_dropped(n, a, t, a_min, claims.d_ppm, least) if bounded else 0
+    u_min = a_min - d if bounded else max(t, least)
+    crowd = bounded_crowd(n, a, t, a_min, d) if bounded else u_min
     if u_min > a_min:
         raise Refused(
             RefusalCode.O1, f"u_min {u_min} exceeds A_min {a_min}: a round of A_min could not end"
         )
     return Derived(
-        a=a, t=t, k=0, q=t, committee=n, seeders=0, a_min=a_min, u_min=u_min, d=0, crowd=u_min
+        a=a, t=t, k=0, q=t, committee=n, seeders=0, a_min=a_min, u_min=u_min, d=d, crowd=crowd
     )
+
+
+def bounded_crowd(n: int, a: int, t: int, a_min: int, d: int) -> int:
+    """Return E of bounded mode, the least devices in a sum that can be opened (1.4).
+
+    Each honest device declares at most `d` others dropped, (n - a) * d in all; to keep one device
+    out of what is opened takes t - a of these.
+    """
+    return a_min - (n - a) * d // (t - a)
+
+
+def _most_dropped(n: int, a: int, t: int, a_min: int, d_ppm: int, least: int) -> int:
+    """Return d of bounded mode (4.5); O1 where it is none, or leaves too small a crowd."""
+    d = d_ppm * n // MILLION
+    if not 1 <= d <= n - t:
+        raise Refused(
+            RefusalCode.O1,
+            f"bounded mode: {d_ppm} ppm of {n} devices let {d} drop out; 1 to {n - t} can. "
+            "Change d_ppm or the roster's size",
+        )
+    if a_min - d < t:
+        raise Refused(
+            RefusalCode.O1,
+            f"bounded mode: {a_min} active devices of which {d} drop out leave fewer than the "
+            f"{t} that open a sum. Raise A_min_ppm or lower d_ppm",
+        )
+    crowd = bounded_crowd(n, a, t, a_min, d)
+    if crowd < least:
+        raise Refused(
+            RefusalCode.O1,
+            f"bounded mode: {n} devices, of which {d} may drop out, guarantee a crowd of {crowd}; "
+            f"{least} is asked. Raise A_min_ppm, lower d_ppm, take more devices or agreed mode",
+        )
+    return d
 
 
 def _ceil_ppm(ppm: int, n: int) -> int:

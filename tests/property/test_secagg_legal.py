@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.events import (
     Abandoned,
@@ -54,6 +55,17 @@ from tests.sim.secagg.hostile import Hostile
 PHASES = [
     Idle, Advertised, Rostered, Shared, Ready, Committed, Sent, Agreed, Answered, Done
 ]  # fmt: skip
+CASES = [
+    (mode, phase)
+    for mode in Mode
+    for phase in PHASES
+    if not (mode is Mode.BOUNDED and phase is Agreed)
+]
+TERMS = {
+    Mode.AGREED: make_terms(rounds=2),
+    # n = 4, a = 1, t = 3, A_min = 4, d = 1: E = 4 - floor(3 * 1 / 2) = 3
+    Mode.BOUNDED: make_terms(rounds=2, mode=Mode.BOUNDED, a_min_ppm=1_000_000, d_ppm=250_000),
+}
 PAYLOAD, OTHER_PAYLOAD = payload_of("a plan"), payload_of("another plan")
 
 
@@ -69,8 +81,8 @@ class Recorded:
 class RecordingCohort(Cohort):
     """Remembers device 0 in every phase that it passes through."""
 
-    def __init__(self) -> None:
-        super().__init__(4, make_terms(rounds=2))
+    def __init__(self, mode: Mode) -> None:
+        super().__init__(4, TERMS[mode])
         self.clients = {Idle: twin(self.parties[0].client)}
         self.messages: list[tuple[Stage, bytes]] = []
 
@@ -88,8 +100,8 @@ class RecordingCohort(Cohort):
 
 
 @cache
-def recorded() -> Recorded:
-    cohort = RecordingCohort()
+def recorded(mode: Mode) -> Recorded:
+    cohort = RecordingCohort(mode)
     cohort.set_up()
     cohort.run_round(payload=PAYLOAD)
     hostile = Hostile(cohort)
@@ -118,10 +130,10 @@ def recorded() -> Recorded:
     return Recorded(cohort.clients, [*genuine, *extra, *damaged], cohort.now)
 
 
-def inputs() -> list[ClientInput]:
+def inputs(mode: Mode) -> list[ClientInput]:
     received = [
         Received(stage, body, payload)
-        for stage, body in recorded().messages
+        for stage, body in recorded(mode).messages
         for payload in ((PAYLOAD, OTHER_PAYLOAD) if stage is Stage.ROUND_START else (None,))
     ]
     vector = (np.zeros(5),)
@@ -141,9 +153,9 @@ def name_of(event: ClientInput) -> Input:
     return event.stage if isinstance(event, Received) else type(event)
 
 
-def client_in(phase: type[Phase]) -> SecaggClient:
+def client_in(mode: Mode, phase: type[Phase]) -> SecaggClient:
     """Return a client in this phase that a test may change."""
-    return twin(recorded().clients[phase])
+    return twin(recorded(mode).clients[phase])
 
 
 def twin(client: SecaggClient) -> SecaggClient:
@@ -154,15 +166,16 @@ def twin(client: SecaggClient) -> SecaggClient:
 
 
 def test_run_passes_through_every_phase() -> None:
-    assert set(recorded().clients) == set(PHASES) == set(LEGAL)
+    assert set(recorded(Mode.AGREED).clients) == set(PHASES) == set(LEGAL)
+    assert set(recorded(Mode.BOUNDED).clients) == set(PHASES) - {Agreed}
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("mode", "phase"), CASES)
 @pytest.mark.parametrize("late", [False, True])
-def test_every_input_in_every_phase(phase: type[Phase], late: bool) -> None:
-    now = recorded().now + (90_000 if late else 0)  # a day and more
-    for event in inputs():
-        client = client_in(phase)
+def test_every_input_in_every_phase(mode: Mode, phase: type[Phase], late: bool) -> None:
+    now = recorded(mode).now + (90_000 if late else 0)  # a day and more
+    for event in inputs(mode):
+        client = client_in(mode, phase)
         before = client.phase
         effects = client.handle(event, now)
         after = client.phase
@@ -178,13 +191,13 @@ def test_every_input_in_every_phase(phase: type[Phase], late: bool) -> None:
             assert isinstance(after, Idle)
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_records_come_before_what_they_cover(phase: type[Phase]) -> None:
+@pytest.mark.parametrize(("mode", "phase"), CASES)
+def test_records_come_before_what_they_cover(mode: Mode, phase: type[Phase]) -> None:
     """In every list of effects, the last synced record is before the first new message."""
-    for event in inputs():
-        client = client_in(phase)
+    for event in inputs(mode):
+        client = client_in(mode, phase)
         before = client.phase
-        effects = client.handle(event, recorded().now)
+        effects = client.handle(event, recorded(mode).now)
         if client.phase is before or isinstance(client.phase, Idle):
             continue
         kinds = [type(effect) for effect in effects]
@@ -195,10 +208,10 @@ def test_records_come_before_what_they_cover(phase: type[Phase]) -> None:
 def test_every_legal_step_happens() -> None:
     """LEGAL promises nothing that the run and its inputs cannot show, but for ends of the epoch."""
     seen: set[tuple[type[Phase], Input, type[Phase]]] = set()
-    for phase in PHASES:
-        for event in inputs():
-            client = client_in(phase)
-            client.handle(event, recorded().now)
+    for mode, phase in CASES:
+        for event in inputs(mode):
+            client = client_in(mode, phase)
+            client.handle(event, recorded(mode).now)
             seen.add((phase, name_of(event), type(client.phase)))
     promised = {
         (phase, event, after)

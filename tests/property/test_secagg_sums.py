@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.secagg.events import RoundAbandoned, Stage, Summed
 from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.federation import make_terms
@@ -67,6 +68,34 @@ def test_masked_sum_is_integer_sum(pattern: tuple[int, dict[int, Stage]], suite:
     truth = sum(np.rint((cohort.parties[i].vectors[0][0] + 1) * 65_535 / 2) for i in sent)
     np.testing.assert_array_equal(steps, truth)
     assert ended.weight_sum == len(sent)
+
+
+@settings(max_examples=25, deadline=None)
+@given(drop_patterns(), st.sampled_from(Suite))
+def test_masked_sum_is_integer_sum_in_bounded_mode(
+    pattern: tuple[int, dict[int, Stage]], suite: Suite
+) -> None:
+    """The same without agreeing: at most d dropouts before the vector, at most n - t after it."""
+    n, dropped = pattern[0] + 2, pattern[1]  # 5..14, whose parameters all leave a crowd
+    wanted = {"a_min_ppm": 1_000_000, "d_ppm": 200_000}
+    cohort = Cohort(n, make_terms(rounds=1, suite=suite, mode=Mode.BOUNDED, **wanted))
+    cohort.set_up()
+
+    def keeps(number: int, stage: Stage) -> bool:
+        if number not in dropped or stage not in DROPS:
+            return True
+        return DROPS.index(stage) < DROPS.index(dropped[number])
+
+    ended = cohort.run_round(keeps)
+    (member,) = {party.client.phase.member.session.derived for party in cohort.parties}
+    sent = [i for i in range(n) if dropped.get(i) not in BEFORE_VECTOR]
+    answered = [i for i in sent if i not in dropped]
+    if n - len(sent) > member.d or len(answered) < member.t:
+        assert isinstance(ended, RoundAbandoned)
+        return
+    assert isinstance(ended, Summed)
+    assert ended.survivors == tuple(cohort.parties[i].id for i in sent)
+    np.testing.assert_allclose(ended.sums[0], cohort.expected_sum(0, sent), atol=1e-9)
 
 
 @settings(max_examples=15, deadline=None)

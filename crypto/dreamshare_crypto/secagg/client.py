@@ -261,7 +261,7 @@ class SecaggClient:
             case Stage.ROUND_START:
                 return rounds.take_start(device, phase, body, event.payload, now)
             case Stage.SURVIVORS:
-                return rounds.take_survivors(device, phase, body)
+                return rounds.take_survivors(device, phase, body, now)
             case Stage.AGREE_SET:
                 return rounds.take_quorum(device, phase, body, now)
             case Stage.ROUND_RESULT:

@@ -17,7 +17,7 @@ from dreamshare_crypto.certificates import Role, authority_key_id
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
 from dreamshare_crypto.floor import Floor
-from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode
+from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode, Profile
 from dreamshare_crypto.keys import check_public
 from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
 from dreamshare_crypto.secagg.epoch_messages import (
@@ -91,6 +91,10 @@ def check_offer_kind(offer: EpochOffer, floor: Floor) -> None:
         raise EpochRefused(RefusalCode.O1, f"profile {offer.profile} is not allowed")
     if offer.mode not in floor.modes:
         raise EpochRefused(RefusalCode.O1, f"mode {offer.mode} is not allowed")
+    if offer.mode == Mode.BOUNDED and offer.profile != Profile.COMPLETE:
+        raise EpochRefused(RefusalCode.O1, "bounded mode needs the complete graph of profile C")
+    if offer.mode == Mode.AGREED and offer.d_ppm:
+        raise EpochRefused(RefusalCode.O1, "agreed mode with a bound on dropouts")
 
 
 def check_offer_life(offer: EpochOffer, floor: Floor, now: float) -> None:
@@ -134,8 +138,8 @@ def check_offer_template(offer: EpochOffer, floor: Floor) -> None:
 
 
 def _encoding_fault(params: Params, offer: EpochOffer, floor: Floor) -> str:
-    if params.mode != Mode.AGREED or params.mode != offer.mode or params.d:
-        return "its mode is not the offer's agreed mode"
+    if params.mode != offer.mode or params.d:
+        return "its mode is not the offer's, or it names dropouts"
     if params.n_max != offer.n_max:
         return f"its n_max {params.n_max} is not the offer's {offer.n_max}"
     if params.noise_variance or params.noise_scale or params.tail:

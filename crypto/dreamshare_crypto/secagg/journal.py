@@ -51,7 +51,8 @@ class RoundRecords:
                 _require(self.vector is not None and self.agree is None)
                 return replace(self, agree=record)
             case AnswerRecord():
-                _require(self.agree is not None and self.answer is None)
+                _require(self.vector is not None and self.answer is None)
+                _require((self.agree is None) == bool(record.survivors))  # bounded mode: no AGREE
                 _require(self.agree is None or self.agree.survivors_hash == record.survivors_hash)
                 return replace(self, answer=record)
             case ClosedRecord():

@@ -103,7 +103,7 @@ def _complete(params: Params, cohort: Cohort, entropy: Entropy) -> Params:
         params,
         a_min=session.derived.a_min,
         u_min=session.derived.u_min,
-        d=0,
+        d=session.derived.d,
         round_nonce=entropy.draw(len(params.round_nonce)),
     )
     if not any(matches_template(complete, step.params) for step in session.offer.template):

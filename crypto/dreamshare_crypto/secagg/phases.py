@@ -148,13 +148,16 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One share for each active device left in `response`; the round's secrets are gone."""
+    """One share for each active device left in `response`; the round's secrets are gone.
+
+    `agree` is the signature that went before, None in bounded mode (7.5).
+    """
 
     member: Membership
     commitment: Commitment
     masked: bytes
     survivors: Survivors
-    agree: bytes
+    agree: bytes | None
     response: bytes
 
 
@@ -195,7 +198,7 @@ LEGAL: Mapping[type[Phase], Mapping[Input, frozenset[type[Phase]]]] = {
     Sent: {
         Stage.OFFER: _RENEWED,
         Stage.ROUND_START: _STARTED,
-        Stage.SURVIVORS: frozenset({Idle, Agreed}),
+        Stage.SURVIVORS: frozenset({Idle, Agreed, Answered}),
         Stage.ROUND_RESULT: _CLOSED,
         Stage.ROUND_ABORT: _CLOSED,
     },

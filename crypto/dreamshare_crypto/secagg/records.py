@@ -253,13 +253,18 @@ class AgreeRecord(RecordBody):
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord(RecordBody):
-    """The exact answer, and what has to be remembered of it beyond the session (13.3)."""
+    """The exact answer, and what has to be remembered of it beyond the session (13.3).
+
+    `survivors` is the Survivors message that bounded mode answers; empty in agreed mode, where the
+    AGREE record holds it.
+    """
 
     KIND: ClassVar[RecordKind] = RecordKind.ANSWER
 
     session: bytes
     round: int
     survivors_hash: bytes
+    survivors: bytes
     response: bytes
     payload_hash: bytes
     base_hash: bytes
@@ -267,7 +272,8 @@ class AnswerRecord(RecordBody):
 
     def encode(self) -> bytes:
         writer = Writer().raw(self.session, 32).u32(self.round).raw(self.survivors_hash, 32)
-        writer.var(self.response).raw(self.payload_hash, 32).raw(self.base_hash, 32)
+        writer.var(self.survivors).var(self.response)
+        writer.raw(self.payload_hash, 32).raw(self.base_hash, 32)
         return writer.u64(self.answered_at).finish()
 
     @classmethod
@@ -277,6 +283,7 @@ class AnswerRecord(RecordBody):
             session=reader.raw(32),
             round=reader.u32(),
             survivors_hash=reader.raw(32),
+            survivors=reader.var(_MOST),
             response=reader.var(_MOST),
             payload_hash=reader.raw(32),
             base_hash=reader.raw(32),

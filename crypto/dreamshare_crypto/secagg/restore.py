@@ -40,7 +40,13 @@ from dreamshare_crypto.secagg.phases import (
     Rostered,
     Sent,
 )
-from dreamshare_crypto.secagg.records import SEED_SLOT, EpochRecord, RosterRecord, SessionRecord
+from dreamshare_crypto.secagg.records import (
+    SEED_SLOT,
+    AnswerRecord,
+    EpochRecord,
+    RosterRecord,
+    SessionRecord,
+)
 from dreamshare_crypto.secagg.refusals import EpochRefused
 from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.rounds import make_agree, move_chain
@@ -164,7 +170,10 @@ def _open_phase(
         return Committed(member, commitment, computing=False), ()
     masked = written.vector.message
     if written.agree is None:
+        if written.answer is not None:
+            return _answered_at_once(member, commitment, masked, written.answer)
         return Sent(member, commitment, masked), (Send(Stage.MASKED_INPUT, masked),)
+    _require(not member.session.bounded, "agreement")
     survivors = Survivors.decode(written.agree.survivors, member.session.n)
     agree = make_agree(device, survivors).encode()
     if written.answer is None:
@@ -173,6 +182,16 @@ def _open_phase(
     response = written.answer.response
     answered = Answered(member, commitment, masked, survivors, agree, response)
     return answered, (Send(Stage.UNMASK_RESPONSE, response),)
+
+
+def _answered_at_once(
+    member: Membership, commitment: Commitment, masked: bytes, answer: AnswerRecord
+) -> tuple[Answered, tuple[ClientEffect, ...]]:
+    """Bounded mode: the answer is the first that is written after the vector (7.5)."""
+    _require(member.session.bounded, "agreement")
+    survivors = Survivors.decode(answer.survivors, member.session.n)
+    phase = Answered(member, commitment, masked, survivors, None, answer.response)
+    return phase, (Send(Stage.UNMASK_RESPONSE, answer.response),)
 
 
 def _session(epoch: EpochRecord, record: RosterRecord) -> Session:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
 from dreamshare_crypto.floor import Floor
-from dreamshare_crypto.graph import Derived
+from dreamshare_crypto.graph import Derived, Mode
 from dreamshare_crypto.keys import verify_signature
 from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
 from dreamshare_crypto.secagg.epoch_checks import CLOCK_SKEW_S
@@ -84,7 +84,8 @@ def check_start_payload(start: RoundStart, payload: Payload) -> None:
 def check_start_params(start: RoundStart, offer: EpochOffer, derived: Derived) -> None:
     """S5: the encoding is a step's of the template, clips at most; the thresholds are one's own."""
     params = start.params
-    if (params.a_min, params.u_min, params.d) != (derived.a_min, derived.u_min, 0):
+    own = (derived.a_min, derived.u_min, derived.d)
+    if (params.a_min, params.u_min, params.d) != own:
         raise RoundRefused(
             RefusalCode.S5, "A_min, u_min or d are not what this device computes", start.round
         )
@@ -104,6 +105,7 @@ def matches_template(params: Params, template: Params) -> bool:
         fields=tuple(replace(field, clip=most.clip) for field, most in pairs),
         a_min=template.a_min,
         u_min=template.u_min,
+        d=template.d,
         round_nonce=template.round_nonce,
     )
     return raised == template
@@ -167,6 +169,21 @@ def check_survivors_enough(survivors: Survivors, derived: Derived) -> None:
             RefusalCode.U3,
             f"{len(survivors.survivors)} survivors; {max(derived.u_min, derived.t)} needed",
             survivors.round,
+        )
+
+
+def check_survivors_dropped(
+    survivors: Survivors, start: RoundStart, derived: Derived, floor: Floor
+) -> None:
+    """B1: bounded mode is allowed here, and at most d active devices are declared dropped (7.5)."""
+    if Mode.BOUNDED not in floor.modes:
+        raise RoundRefused(RefusalCode.B1, "bounded mode is not allowed here", start.round)
+    dropped = len(start.active - survivors.survivors)
+    if dropped > derived.d:
+        raise RoundRefused(
+            RefusalCode.B1,
+            f"{dropped} active devices dropped; {derived.d} at most",
+            start.round,
         )
 
 

@@ -5,7 +5,8 @@ Rules:
   its effects; a refusal is raised and leaves the phase as it was;
 - records go before the messages that they cover; COMMIT and CLOSED need no sync (9.1);
 - the chain moves when a round is accepted, answered or closed; what lies behind stays shut (9.3);
-- only `take_quorum` reveals a share, and once only, for one set of survivors (7.4, 7.6).
+- only `_answer` reveals shares, once a round, for one set of survivors: in agreed mode after a
+  quorum, in bounded mode at once (7.4 to 7.6).
 """
 
 from __future__ import annotations
@@ -197,8 +198,11 @@ def decline(phase: Committed, code: RefusalCode, text: str) -> Step:
 # ---- Survivors and AgreeSet ----------------------------------------------------------------------
 
 
-def take_survivors(device: Device, phase: Live, body: bytes) -> Step:
-    """SENT, Survivors: rows U; stand by this set for good, and reveal nothing yet (7.4)."""
+def take_survivors(device: Device, phase: Live, body: bytes, now: float) -> Step:
+    """SENT, Survivors: rows U, and B in bounded mode; stand by this set for good.
+
+    Agreed mode signs it and reveals nothing yet (7.4); bounded mode answers it at once (7.5).
+    """
     session = phase.member.session
     shown = Survivors.decode(body, session.n)
     round_checks.check_session(shown.session, session)
@@ -210,9 +214,13 @@ def take_survivors(device: Device, phase: Live, body: bytes) -> Step:
             raise Ignored(RefusalCode.U1, "no own vector was sent in an open round")
     if isinstance(phase, Agreed | Answered):
         round_checks.check_survivors_same(shown, phase.survivors)
-        return Step(phase, (Send(Stage.AGREE, phase.agree),))
-    round_checks.check_survivors_within(shown, phase.commitment.start, phase.member.own)
+        return Step(phase, (_reply_to_survivors(phase),))
+    start = phase.commitment.start
+    round_checks.check_survivors_within(shown, start, phase.member.own)
     round_checks.check_survivors_enough(shown, session.derived)
+    if session.bounded:
+        round_checks.check_survivors_dropped(shown, start, session.derived, device.floor)
+        return _answer(device, phase, shown, now)
     agree = make_agree(device, shown).encode()
     chosen = survivors_hash(shown.survivors, session.n)
     record = AgreeRecord(session.sid, shown.round, chosen, body)
@@ -220,6 +228,13 @@ def take_survivors(device: Device, phase: Live, body: bytes) -> Step:
         Agreed(phase.member, phase.commitment, phase.masked, shown, agree),
         (Persist(record.record()), Send(Stage.AGREE, agree)),
     )
+
+
+def _reply_to_survivors(phase: Agreed | Answered) -> Send:
+    """Return the stored reply to the survivors that the phase stands by."""
+    if phase.agree is not None:
+        return Send(Stage.AGREE, phase.agree)
+    return Send(Stage.UNMASK_RESPONSE, phase.response)
 
 
 def make_agree(device: Device, survivors: Survivors) -> Agree:
@@ -235,28 +250,35 @@ def take_quorum(device: Device, phase: Live, body: bytes, now: float) -> Step:
     session = phase.member.session
     agree_set = AgreeSet.decode(body)
     round_checks.check_session(agree_set.session, session)
-    if not isinstance(phase, Agreed | Answered):
+    if session.bounded or not isinstance(phase, Agreed | Answered):
         raise Ignored(RefusalCode.U1, "a quorum, but this device agreed to nothing")
     round_checks.check_quorum_round(agree_set, phase.commitment)
     round_checks.check_quorum(agree_set, phase.survivors, session, device.threads)
     if isinstance(phase, Answered):
         return Step(phase, (Send(Stage.UNMASK_RESPONSE, phase.response),))
+    return _answer(device, phase, phase.survivors, now)
+
+
+def _answer(device: Device, phase: Sent | Agreed, survivors: Survivors, now: float) -> Step:
+    """Journal the answer, let the round's secrets go, then reveal one share of each (7.6)."""
     _check_fresh(device, phase.commitment)
-    start = phase.commitment.start
-    response = _make_response(device, phase).encode()
+    start, base_hash = phase.commitment.start, phase.commitment.base_hash
+    response = _make_response(device, phase, survivors.survivors).encode()
+    agree = phase.agree if isinstance(phase, Agreed) else None
     record = AnswerRecord(
-        session=session.sid,
+        session=start.session,
         round=start.round,
-        survivors_hash=survivors_hash(phase.survivors.survivors, session.n),
+        survivors_hash=survivors_hash(survivors.survivors, start.n),
+        survivors=survivors.encode() if agree is None else b"",
         response=response,
         payload_hash=start.payload_hash,
-        base_hash=phase.commitment.base_hash,
+        base_hash=base_hash,
         answered_at=int(now),
     )
-    device.memory.note_answer(start.payload_hash, phase.commitment.base_hash, now)
+    device.memory.note_answer(start.payload_hash, base_hash, now)
     member, moved = move_chain(phase.member, start.round + 1)
     return Step(
-        Answered(member, phase.commitment, phase.masked, phase.survivors, phase.agree, response),
+        Answered(member, phase.commitment, phase.masked, survivors, agree, response),
         (Persist(record.record()), *moved, Send(Stage.UNMASK_RESPONSE, response)),
     )
 
@@ -268,8 +290,10 @@ def _check_fresh(device: Device, commitment: Commitment) -> None:
     )
 
 
-def _make_response(device: Device, phase: Agreed) -> UnmaskResponse:
-    start, survivors = phase.commitment.start, phase.survivors.survivors
+def _make_response(
+    device: Device, phase: Sent | Agreed, survivors: frozenset[int]
+) -> UnmaskResponse:
+    start = phase.commitment.start
     secrets = phase.member.vault.open(start.round)
     have: list[int] = []
     shares: list[bytes] = []

@@ -304,12 +304,12 @@ class SecaggServer:
     def _fix(self, stage: Collecting, now: float) -> tuple[ServerEffect, ...]:
         active = stage.round.start.active
         self._missed.update(active - stage.survivors)
-        agreeing = stage.next(self._gone)
-        if agreeing is None:
+        following = stage.next(self._gone)
+        if following is None:
             return self._give_up(AbortReason.TOO_FEW_INPUTS)
-        self._enter(agreeing, now + stage.round.reveal_s)
-        record = Record(RecordKind.SERVER_FIXED, agreeing.fixed.encode())
-        return (Persist(record), *owed_to_all(agreeing))
+        self._enter(following, now + stage.round.reveal_s)
+        record = Record(RecordKind.SERVER_FIXED, following.fixed.encode())
+        return (Persist(record), *owed_to_all(following))
 
     def _unmask(self, stage: Unmasking, now: float) -> tuple[ServerEffect, ...]:
         if stage.pass_deadline(RESENDS):

@@ -73,14 +73,24 @@ class Collecting:
         index_of = self.round.cohort.session.index_of
         return frozenset(index_of[device] for device in self.box.answers)
 
-    def next(self, gone: Iterable[bytes]) -> Agreeing | None:
-        """Fix the survivors; None when they are fewer than u_min (7.3)."""
-        start, derived = self.round.start, self.round.cohort.session.derived
+    def next(self, gone: Iterable[bytes]) -> Agreeing | Unmasking | None:
+        """Fix the survivors; None when they are fewer than u_min (7.3).
+
+        Bounded mode asks for shares at once (7.5). There u_min bounds the active devices; with more
+        of them than A_min, more survivors are needed than u_min: all but d (row B1).
+        """
+        start, session = self.round.start, self.round.cohort.session
+        derived = session.derived
         survivors = self.survivors
         if len(survivors) < max(derived.u_min, derived.t):
             return None
+        if session.bounded and len(start.active) - len(survivors) > derived.d:
+            return None
         fixed = Survivors(start.session, start.round, self.round.context, start.n, survivors)
-        return Agreeing(self.round, fixed.sign(self.round.identity.signing), self._total, gone)
+        fixed = fixed.sign(self.round.identity.signing)
+        if session.bounded:
+            return Unmasking(self.round, fixed, None, self._total, frozenset(), gone)
+        return Agreeing(self.round, fixed, self._total, gone)
 
 
 class Agreeing:
@@ -139,6 +149,8 @@ class Agreeing:
 class Unmasking:
     """UNMASKING: answers come in until every secret is open, or shown to be spoilt (11.2).
 
+    `agree_set` is what the survivors signed, None in bounded mode, where nobody did.
+
     Attributes:
         resends: how often who is silent was asked again.
     """
@@ -149,7 +161,7 @@ class Unmasking:
         self,
         round_: OpenRound,
         fixed: Survivors,
-        agree_set: AgreeSet,
+        agree_set: AgreeSet | None,
         total: NDArray[np.uint64],
         agreed: frozenset[bytes],
         gone: Iterable[bytes],
@@ -157,7 +169,7 @@ class Unmasking:
         self.round = round_
         self.fixed = fixed
         self.resends = 0
-        self._request = agree_set.encode()
+        self._quorum = None if agree_set is None else agree_set.encode()
         self._agreed = agreed
         self._total = total
         self._chosen = survivors_hash(fixed.survivors, fixed.n)
@@ -206,15 +218,16 @@ class Unmasking:
         return AbortReason.BAD_SHARES if spoilt else AbortReason.TOO_FEW_ANSWERS
 
     def owed(self, device: bytes) -> tuple[Send, ...]:
-        """Return the quorum's signatures: the request to answer.
+        """Return the request to answer: the quorum's signatures, in bounded mode the bitmap alone.
 
         The bitmap goes first to a device whose own signature never came: it may have lost it, and
         without it the quorum says nothing to it.
         """
-        request = Send(Stage.AGREE_SET, self._request, (device,))
-        if device in self._agreed:
-            return (request,)
-        return (Send(Stage.SURVIVORS, self.fixed.encode(), (device,)), request)
+        bitmap = Send(Stage.SURVIVORS, self.fixed.encode(), (device,))
+        if self._quorum is None:
+            return (bitmap,)
+        request = Send(Stage.AGREE_SET, self._quorum, (device,))
+        return (request,) if device in self._agreed else (bitmap, request)
 
     def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
         """Take an answer; return evidence when it is a second, different one."""

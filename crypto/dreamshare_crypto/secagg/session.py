@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
-from dreamshare_crypto.graph import Derived, derive_parameters
+from dreamshare_crypto.graph import Derived, Mode, derive_parameters
 from dreamshare_crypto.secagg.epoch_messages import KEY_BYTES, PeerKeys, Roster, RosterEntry
 from dreamshare_crypto.secagg.masking import Peer
 from dreamshare_crypto.secagg.offer import EpochOffer
@@ -58,6 +58,11 @@ class Session:
     def suite(self) -> Suite:
         """The primitives that the offer names; only a known suite is ever accepted (O1)."""
         return Suite(self.offer.suite)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether survivors are answered without agreeing first (7.5)."""
+        return self.offer.mode == Mode.BOUNDED
 
     @property
     def n(self) -> int:

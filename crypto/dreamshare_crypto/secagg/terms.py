@@ -34,8 +34,9 @@ class EpochTerms:
         n_max: largest roster, least_cohort..128.
         deadlines: most seconds for a stage of the set-up, for collecting, and for revealing.
         suite: symmetric primitives; CHACHA for devices without AES instructions.
-        profile, mode: as in `graph`; this release runs profile C, agreed mode.
-        d_ppm: most dropouts of bounded mode, millionths; 0 in agreed mode.
+        profile: as in `graph`; this release runs profile C.
+        mode: how survivors are settled; devices take BOUNDED only where their floor lists it.
+        d_ppm: most dropouts of bounded mode, millionths of the roster; 0 in agreed mode.
     """
 
     template: tuple[TemplateStep, ...]
@@ -69,12 +70,20 @@ class EpochTerms:
             ),
             (self.suite in tuple(Suite), "suite must be 1 (AES) or 2 (ChaCha20)"),
             (self.profile is Profile.COMPLETE, "only profile C is in this release"),
-            (self.mode is Mode.AGREED, "only agreed mode is in this release"),
-            (self.d_ppm == 0, "d_ppm must be 0 in agreed mode"),
+            (self.mode in tuple(Mode), "mode must be 1 (agreed) or 2 (bounded)"),
+            (
+                (self.mode == Mode.AGREED) == (self.d_ppm == 0),
+                "d_ppm must be 0 in agreed mode and above 0 in bounded mode",
+            ),
+            (0 <= self.d_ppm <= MILLION, "d_ppm must be in 0..1,000,000"),
             (bool(self.template), "the template needs a step"),
             (
                 all(step.params.n_max == self.n_max for step in self.template),
                 "the encodings of the template must be made for n_max devices",
+            ),
+            (
+                all(step.params.mode == self.mode for step in self.template),
+                "the encodings of the template must be made for the mode",
             ),
             (
                 min(self.deadlines.setup_s, self.deadlines.collect_s, self.deadlines.reveal_s) >= 1,

@@ -14,6 +14,7 @@ from dreamshare_crypto.certificates import (
 )
 from dreamshare_crypto.encoding import FieldParams, Params
 from dreamshare_crypto.entropy import SeededEntropy
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
@@ -81,10 +82,15 @@ class Federation:
         )
 
 
-def make_params(dims: Sequence[int] = (5,), n_max: int = 16, clip: float = 1.0) -> Params:
+def make_params(
+    dims: Sequence[int] = (5,),
+    n_max: int = 16,
+    clip: float = 1.0,
+    mode: Mode = Mode.AGREED,
+) -> Params:
     """Return an encoding as it stands in a template."""
     return Params(
-        mode=1,
+        mode=mode,
         fields=tuple(FieldParams.create(d, 16, clip, n_max) for d in dims),
         n_max=n_max,
         a_min=0,
@@ -106,14 +112,17 @@ def make_terms(
     n_max: int = 16,
     least_cohort: int = 3,
     a_min_ppm: int = 0,
+    mode: Mode = Mode.AGREED,
     **changes: int,
 ) -> EpochTerms:
     terms = EpochTerms(
-        template=(TemplateStep("test/1", "sum", make_params(dims, n_max)),),
+        template=(TemplateStep("test/1", "sum", make_params(dims, n_max, mode=mode)),),
         rounds=rounds,
         least_cohort=least_cohort,
         a_min_ppm=a_min_ppm,
         n_max=n_max,
+        mode=mode,
+        d_ppm=changes.pop("d_ppm", 0),
         deadlines=Deadlines(setup_s=60, collect_s=120, reveal_s=30),
     )
     return replace(terms, **changes)
@@ -122,6 +131,15 @@ def make_terms(
 def spec_terms(**changes: int) -> EpochTerms:
     """Return terms that give n = 10 the numbers of section 16: A_min = 9, u_min = 8."""
     return make_terms(least_cohort=8, a_min_ppm=900_000, **changes)
+
+
+def bounded_terms(**changes: int) -> EpochTerms:
+    """Return bounded terms of the rows of 4.5: A_min nine tenths of a roster, d a tenth.
+
+    For n = 10: A_min = 9, d = 1, u_min = E = 8, as the agreed terms of section 16 have them.
+    """
+    wanted = {"least_cohort": 8, "a_min_ppm": 900_000, "d_ppm": 100_000} | changes
+    return make_terms(mode=Mode.BOUNDED, **wanted)
 
 
 def payload_of(name: str, draw: int = 0) -> Payload:

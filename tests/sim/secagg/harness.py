@@ -162,7 +162,7 @@ class Cohort:
         self.aggregator = self.federation.issue(Role.AGGREGATOR, "aggregator")
         identities = [self.federation.issue(Role.DEVICE, f"device {i}") for i in range(n)]
         identities.sort(key=lambda identity: identity.id)
-        self.floor = Floor() if floor is None else floor
+        self.floor = Floor(modes=(self.terms.mode,)) if floor is None else floor
         self.parties = [self._party(identity) for identity in identities]
         self.number = {party.id: i for i, party in enumerate(self.parties)}
         self.down: list[tuple[int, Stage, bytes]] = []

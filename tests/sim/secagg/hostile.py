@@ -68,7 +68,11 @@ class Hostile:
         derived = self.session.derived
         template = self.session.offer.template[0].params
         honest = replace(
-            template, a_min=derived.a_min, u_min=derived.u_min, round_nonce=b"nonce of a round"
+            template,
+            a_min=derived.a_min,
+            u_min=derived.u_min,
+            d=derived.d,
+            round_nonce=b"nonce of a round",
         )
         return replace(honest, **changes)  # type: ignore[arg-type]
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from dreamshare_crypto.errors import AuthenticationError, ParameterError
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.secagg.events import (
     ClientEffect,
     ClientInput,
@@ -37,6 +38,12 @@ from tests.sim.secagg.hostile import PAYLOAD, Hostile, answer, ready_cohort
 
 VICTIM = 1
 
+TERMS = {
+    Mode.AGREED: make_terms(rounds=3),
+    # n = 4, a = 1, t = 3, A_min = 4, d = 1: E = 4 - floor(3 * 1 / 2) = 3
+    Mode.BOUNDED: make_terms(rounds=3, mode=Mode.BOUNDED, a_min_ppm=1_000_000, d_ppm=250_000),
+}
+
 
 class Killed(Exception):
     """The process is gone."""
@@ -45,8 +52,8 @@ class Killed(Exception):
 class CrashingCohort(Cohort):
     """A cohort whose victim dies after each effect whose number is in `kill_after`."""
 
-    def __init__(self, n: int, kill_after: frozenset[int]) -> None:
-        super().__init__(n, make_terms(rounds=3))
+    def __init__(self, mode: Mode, kill_after: frozenset[int]) -> None:
+        super().__init__(4, TERMS[mode])
         self.kill_after = kill_after
         self.done = 0
         self.kills = 0
@@ -80,13 +87,13 @@ def run(cohort: Cohort) -> list[object]:
     return [first, second]
 
 
-def effects_of_a_run() -> int:
-    cohort = CrashingCohort(4, frozenset())
+def effects_of_a_run(mode: Mode) -> int:
+    cohort = CrashingCohort(mode, frozenset())
     run(cohort)
     return cohort.done
 
 
-RUN = effects_of_a_run()
+KILLS = [(mode, at) for mode in Mode for at in range(1, effects_of_a_run(mode) + 1)]
 
 
 def check_nothing_said_twice(party: Party) -> None:
@@ -110,9 +117,9 @@ def check_outcome(cohort: Cohort, ended: list[object]) -> None:
         np.testing.assert_allclose(outcome.sums[0], truth, atol=1e-9)
 
 
-@pytest.mark.parametrize("at", range(1, RUN + 1))
-def test_killed_after_effect(at: int) -> None:
-    cohort = CrashingCohort(4, frozenset({at}))
+@pytest.mark.parametrize(("mode", "at"), KILLS)
+def test_killed_after_effect(mode: Mode, at: int) -> None:
+    cohort = CrashingCohort(mode, frozenset({at}))
     ended = run(cohort)
     assert cohort.kills == 1
     check_nothing_said_twice(cohort.parties[VICTIM])
@@ -121,9 +128,10 @@ def test_killed_after_effect(at: int) -> None:
     assert cohort.server.counts == {}
 
 
-def test_killed_after_every_effect() -> None:
+@pytest.mark.parametrize("mode", Mode)
+def test_killed_after_every_effect(mode: Mode) -> None:
     """A device that dies after each single effect still gets through, as the disk only grows."""
-    cohort = CrashingCohort(4, frozenset(range(1, 1000)))
+    cohort = CrashingCohort(mode, frozenset(range(1, 1000)))
     ended = run(cohort)
     check_nothing_said_twice(cohort.parties[VICTIM])
     check_outcome(cohort, ended)

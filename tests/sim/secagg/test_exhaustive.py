@@ -16,6 +16,7 @@ from itertools import chain, combinations, product
 
 import pytest
 
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Claims, Derived, Mode, Profile, derive_parameters
 from dreamshare_crypto.secagg import round_checks
 from dreamshare_crypto.secagg.refusals import RoundRefused
@@ -46,27 +47,26 @@ def accepts_start(n: int, device: int, active: Set, derived: Derived) -> bool:
     return True
 
 
-def accepts_survivors(n: int, device: int, active: Set, chosen: Set, derived: Derived) -> bool:
+def accepts_survivors(
+    n: int, device: int, active: Set, chosen: Set, derived: Derived, floor: Floor | None = None
+) -> bool:
     start = start_of(n, active)
     shown = Survivors(bytes(32), 0, start.context(), n, chosen)
     try:
         round_checks.check_survivors_within(shown, start, device)
         round_checks.check_survivors_enough(shown, derived)
+        if floor is not None:
+            round_checks.check_survivors_dropped(shown, start, derived, floor)
     except RoundRefused:
         return False
     return True
 
 
-def least_bare(
-    shown: dict[int, Set], context: Set, chosen: Set, revealing: Set, colluders: Set, t: int
-) -> int | None:
+def least_bare(shown: dict[int, Set], s_open: Set, p_open: Set) -> int | None:
     """Return the size of the smallest bare set of honest devices, None when there is none.
 
     `shown` is each honest device's active set; equal sets are one round context.
     """
-    enough = len(revealing | colluders) >= t
-    s_open = chosen if enough else frozenset()
-    p_open = colluders | (context - chosen if enough else frozenset())
     component: dict[int, Set] = {}
     for device in shown:
         # Everything that must be in a sum with `device` for its unopened pair masks to cancel.
@@ -103,24 +103,53 @@ def least_crowd(n: int, colluders: Set, derived: Derived) -> int | None:
                 )
                 if len(revealing) + len(colluders & chosen) < derived.q:
                     continue  # nobody reveals without a quorum (Q1)
-                crowd = least_bare(shown, context, chosen, revealing, colluders, derived.t)
+                enough = len(revealing | colluders) >= derived.t
+                s_open = chosen if enough else frozenset()
+                p_open = colluders | (context - chosen if enough else frozenset())
+                crowd = least_bare(shown, s_open, p_open)
                 if crowd is not None:
                     least = crowd if least is None else min(least, crowd)
     return least
 
 
-def derived_for(n: int, least_cohort: int = 3, a_min_ppm: int = 0) -> Derived:
+def least_crowd_bounded(n: int, colluders: Set, derived: Derived) -> int | None:
+    """The same for bounded mode: each honest device is shown a set of survivors of its own.
+
+    Only for parameters whose A_min is n, so that all honest devices run one round context.
+    """
+    everyone = frozenset(range(n))
+    honest = sorted(everyone - colluders)
+    assert all(not accepts_start(n, 0, a, derived) for a in subsets(everyone) if a != everyone)
+    floor = Floor(modes=(Mode.BOUNDED,))
+    choices = [
+        [u for u in subsets(everyone) if accepts_survivors(n, i, everyone, u, derived, floor)]
+        for i in honest
+    ]
+    shown = dict.fromkeys(honest, everyone)
+    least: int | None = None
+    for chosen in product(*choices):
+        kept = [sum(j in u for u in chosen) for j in range(n)]
+        enough = derived.t - len(colluders)
+        s_open = frozenset(j for j in range(n) if kept[j] >= enough)
+        p_open = colluders | {j for j in range(n) if len(honest) - kept[j] >= enough}
+        crowd = least_bare(shown, s_open, p_open)
+        if crowd is not None:
+            least = crowd if least is None else min(least, crowd)
+    return least
+
+
+def derived_for(n: int, least_cohort: int = 3, a_min_ppm: int = 0, d_ppm: int = 0) -> Derived:
     return derive_parameters(
         n,
         Claims(
             profile=Profile.COMPLETE,
-            mode=Mode.AGREED,
+            mode=Mode.BOUNDED if d_ppm else Mode.AGREED,
             gamma_ppm=50_000,
             delta_ppm=100_000,
             sigma=64,
             eta=20,
             a_min_ppm=a_min_ppm,
-            d_ppm=0,
+            d_ppm=d_ppm,
             least_cohort=least_cohort,
         ),
     )
@@ -151,3 +180,27 @@ def test_exhaustive_small_needs_u3(monkeypatch: pytest.MonkeyPatch) -> None:
     assert least_crowd(5, frozenset({4}), derived) == 4
     monkeypatch.setattr(round_checks, "check_survivors_enough", lambda shown, derived: None)
     assert least_crowd(5, frozenset({4}), derived) == 3
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "crowd"),
+    [
+        (4, 1, 2),  # t = 3: E = 4 - floor(3 * 1 / 2) = 3, less one colluder
+        (5, 1, 3),  # t = 4: E = 5 - floor(4 * 1 / 3) = 4
+        (6, 1, 4),  # t = 4: E = 6 - floor(5 * 1 / 3) = 5
+    ],
+)
+def test_exhaustive_small_bounded(n: int, d: int, crowd: int) -> None:
+    """A_min = n, a = 1: E - a honest devices, and some strategy gets down to it."""
+    derived = derived_for(n, a_min_ppm=1_000_000, d_ppm=-(-d * 1_000_000 // n))
+    assert (derived.a, derived.a_min, derived.d) == (1, n, d)
+    assert derived.crowd - derived.a == crowd
+    assert least_crowd_bounded(n, frozenset({n - 1}), derived) == crowd
+
+
+def test_exhaustive_small_bounded_needs_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without B1 and U3 (which follows from B1 where all are active) one device opens alone."""
+    derived = derived_for(4, a_min_ppm=1_000_000, d_ppm=250_000)
+    for name in ("check_survivors_dropped", "check_survivors_enough"):
+        monkeypatch.setattr(round_checks, name, lambda *arguments: None)
+    assert least_crowd_bounded(4, frozenset({3}), derived) == 1

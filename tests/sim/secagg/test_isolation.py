@@ -1,4 +1,4 @@
-"""A hostile aggregator against a whole cohort: tests 21 and 25 to 27 of section 16.
+"""A hostile aggregator against a whole cohort: tests 21, 22 and 25 to 27 of section 16.
 
 Each attack is driven against honest machines, once as they are and once with a single check taken
 out: the second run recovers the target's vector, which shows that the attack is a real one and that
@@ -7,18 +7,23 @@ the check is what stops it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from dreamshare_crypto.errors import RangeError, RefusalCode
+from dreamshare_crypto import graph
+from dreamshare_crypto.errors import RangeError, RefusalCode, Refused
+from dreamshare_crypto.graph import derive_parameters
 from dreamshare_crypto.secagg import round_checks
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.survivor_messages import Survivors
 from dreamshare_crypto.secret import Secret
-from tests.sim.secagg.federation import make_terms, payload_of, spec_terms
+from tests.sim.secagg.federation import bounded_terms, make_terms, payload_of, spec_terms
+from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.hostile import Hostile, ready_cohort
 
 Shares = dict[tuple[int, int], bytes]
@@ -40,6 +45,14 @@ def collect(
     return p_shares, s_shares
 
 
+def collude(hostile: Hostile, shares: tuple[Shares, Shares], colluders: Iterable[int]) -> None:
+    """Add every share that the colluders hold, of both kinds."""
+    p_shares, s_shares = shares
+    for holder in colluders:
+        for dealer, (p_share, s_share) in hostile.secrets_of(holder, 0).shares.items():
+            p_shares[dealer, holder], s_shares[dealer, holder] = p_share, s_share
+
+
 def opened(hostile: Hostile, shares: Shares, dealer: int) -> Secret | None:
     """Return a dealer's secret where the shares of it suffice."""
     return hostile.reconstruct({holder: s for (d, holder), s in shares.items() if d == dealer})
@@ -52,26 +65,35 @@ def isolate_by_bitmaps(hostile: Hostile) -> tuple[RoundStart, RoundStart, dict[i
     """Show device 0 the active set {0} and D, |D| = t - 1, and everybody else all devices.
 
     The others get bitmaps that keep device 0 and themselves and rotate the exclusion of D, as many
-    as u_min allows. If they answered, s of device 0 and p of every member of D would be open, and
-    with them every mask on device 0's vector.
+    as u_min, or d in bounded mode, allows. If they answered, s of device 0 and p of every member of
+    D would be open, and with them every mask on device 0's vector.
     """
     n, derived = hostile.session.n, hostile.session.derived
     d_set = list(range(1, derived.t))
     lonely = hostile.start(active=[0, *d_set])
     common = hostile.start(payload=payload_of("for everybody else"))
     hostile.give_start(0, lonely)
-    shown: dict[int, Survivors] = {}
-    turn = 0
     for number in range(1, n):
         hostile.give_start(number, common, payload_of("for everybody else"))
-        others = [d for d in d_set if d != number]
+    most = derived.d if hostile.session.bounded else n - derived.u_min
+    return lonely, common, rotate_exclusions(hostile, common, range(1, n), d_set, most)
+
+
+def rotate_exclusions(
+    hostile: Hostile, start: RoundStart, holders: Sequence[int], out: Sequence[int], most: int
+) -> dict[int, Survivors]:
+    """Show each holder a set that lacks `most` of `out`, never itself; in turn, so all alike."""
+    shown: dict[int, Survivors] = {}
+    turn = 0
+    for number in holders:
+        others = [d for d in out if d != number]
         excluded: set[int] = set()
-        while len(excluded) < min(n - derived.u_min, len(others)):
+        while len(excluded) < min(most, len(others)):
             excluded.add(others[turn % len(others)])
             turn += 1
-        shown[number] = hostile.survivors(common, hostile.everyone - excluded)
+        shown[number] = hostile.survivors(start, start.active - excluded)
         hostile.give(number, shown[number])
-    return lonely, common, shown
+    return shown
 
 
 @pytest.mark.parametrize("n", [10, 20, 30, 50, 100])
@@ -109,6 +131,104 @@ def test_isolate_by_bitmaps(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(bare, truth, atol=1e-9)
 
 
+@pytest.mark.parametrize("n", [10, 20, 30, 50, 100])
+def test_isolate_by_bitmaps_bounded(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """d = n - t, a cohort of 8: refused at birth. With d and E unchecked: the target's vector."""
+    t = derive_parameters(n, make_terms().claims).t
+    d_ppm = -(-(n - t) * 1_000_000 // n)
+    terms = bounded_terms(rounds=1, n_max=100, d_ppm=d_ppm, a_min_ppm=1_000_000)
+    with pytest.raises(Refused, match="guarantee a crowd of"):
+        derive_parameters(n, terms.claims)
+    monkeypatch.setattr(graph, "_most_dropped", lambda n, a, t, a_min, d_ppm, least: n - t)
+    cohort = Cohort(n, replace(terms, a_min_ppm=0))
+    cohort.set_up()
+    hostile = Hostile(cohort)
+    derived = hostile.session.derived
+    assert (derived.a_min, derived.d) == (t, n - t)
+    lonely, common, shown = isolate_by_bitmaps(hostile)
+    assert hostile.shares_sent() == n - 1
+    p_shares, s_shares = collect(hostile, common, shown)
+    s = opened(hostile, s_shares, 0)
+    pairs = {d: opened(hostile, p_shares, d) for d in sorted(lonely.active - {0})}
+    assert s is not None
+    assert None not in pairs.values()
+    bare = hostile.unmask_one(0, lonely, s, pairs)
+    np.testing.assert_allclose(bare, hostile.cohort.parties[0].vectors[0][0], atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "crowd"), [(10, 8), (30, 22), (50, 36), (100, 71)])
+def test_isolate_by_bitmaps_with_the_rows(n: int, crowd: int) -> None:
+    """The rows of 4.5, a colluders: a sum that holds the target holds E devices at least.
+
+    Device 0 is shown A_min devices. Every pair mask on its vector has to be opened from the other
+    end or to cancel in a sum over that end too, so its crowd is A_min less the p that open.
+    """
+    hostile = ready_cohort(n, bounded_terms(rounds=1, n_max=100))
+    derived = hostile.session.derived
+    assert derived.crowd == crowd
+    holders = range(1, n - derived.a)  # the last a collude and give shares of both kinds
+    start = hostile.start(active=range(derived.a_min))
+    common = hostile.start(payload=payload_of("for everybody else"))
+    hostile.give_start(0, start)
+    for number in holders:
+        hostile.give_start(number, common, payload_of("for everybody else"))
+    most_open = (n - derived.a) * derived.d // (derived.t - derived.a)
+    victims = range(1, 1 + most_open)
+    shown = rotate_exclusions(hostile, common, holders, victims, derived.d)
+    p_shares, s_shares = collect(hostile, common, shown)
+    collude(hostile, (p_shares, s_shares), range(n - derived.a, n))
+    gone = [d for d in range(1, n - derived.a) if opened(hostile, p_shares, d) is not None]
+    assert derived.a_min - len(gone) >= crowd
+
+
+# ---- 22 ------------------------------------------------------------------------------------------
+
+
+def shrink_by_bitmaps(hostile: Hostile, most: int) -> tuple[RoundStart, dict[int, Survivors]]:
+    """Start one round for all; exclude 19 devices, `most` at a time, from 95 honest bitmaps."""
+    start = hostile.start()
+    for number in range(100):
+        hostile.give_start(number, start)
+    return start, rotate_exclusions(hostile, start, range(95), range(19), most)
+
+
+def test_shrink_by_bitmaps() -> None:
+    """n = 100, d = 10, a = 5 colluders, t = 53: 95 * 10 exclusions open floor(950 / 48) = 19 p.
+
+    What is left is a sum over the other 81, 76 of them honest. It can be read, and nothing less.
+    """
+    hostile = ready_cohort(100, bounded_terms(rounds=1, n_max=100))
+    derived = hostile.session.derived
+    assert (derived.a, derived.t, derived.d) == (5, 53, 10)
+    start, shown = shrink_by_bitmaps(hostile, derived.d)
+    p_shares, s_shares = collect(hostile, start, shown)
+    collude(hostile, (p_shares, s_shares), range(95, 100))
+    p = {d: opened(hostile, p_shares, d) for d in range(95)}
+    s = {d: opened(hostile, s_shares, d) for d in range(100)}
+    gone = {d for d in range(95) if p[d] is not None}
+    assert not any(s[d] is not None for d in gone)
+    left = hostile.everyone - gone
+    assert len(left - set(range(95, 100))) >= 76
+    assert gone == set(range(19))  # the bound is met
+    assert all(s[d] is not None for d in left)
+
+
+def test_shrink_by_bitmaps_agreed() -> None:
+    """Agreed mode: no set of survivors has a quorum, so no share leaves."""
+    hostile = ready_cohort(100, make_terms(rounds=1, n_max=100))
+    _, shown = shrink_by_bitmaps(hostile, 10)
+    agreed = {number: hostile.agreements(number, s) for number, s in shown.items()}
+    signed = Counter(s.survivors for s in shown.values())
+    assert max(signed.values()) + 5 < hostile.session.derived.q
+    for number, survivors in shown.items():
+        same = [i for i in agreed if shown[i].survivors == survivors.survivors]
+        quorum = [(i, agreed[i] or b"") for i in same]
+        quorum += [(i, hostile.agree(i, survivors)) for i in range(95, 100)]
+        request = hostile.agree_set(survivors, ())
+        hostile.give(number, replace(request, signatures=tuple(sorted(quorum))))
+    assert hostile.shares_sent() == 0
+
+
 # ---- 25 ------------------------------------------------------------------------------------------
 
 
@@ -132,8 +252,7 @@ def bare_vector_of_0(hostile: Hostile, lonely: RoundStart, common: RoundStart) -
     shown = hostile.survivors(common, [0, 2, 3, 4, 5])
     p_shares, s_shares = collect(hostile, common, dict.fromkeys((2, 3, 4), shown))
     known = hostile.secrets_of(5, 0)
-    for dealer, (p_share, s_share) in known.shares.items():
-        p_shares[dealer, 5], s_shares[dealer, 5] = p_share, s_share
+    collude(hostile, (p_shares, s_shares), [5])
     s, p_1 = opened(hostile, s_shares, 0), opened(hostile, p_shares, 1)
     assert s is not None
     assert p_1 is not None

@@ -367,7 +367,7 @@ class TestInputs:
 
     @pytest.mark.parametrize(
         "change",
-        [{"noise_variance": 1.0}, {"noise_scale": 1.0}, {"mode": 2}, {"d": 1}],
+        [{"noise_variance": 1.0}, {"noise_scale": 1.0}],
     )
     def test_what_this_release_does_not_run(self, change: dict[str, float]) -> None:
         p = dataclasses.replace(self.p, **change)  # type: ignore[arg-type]

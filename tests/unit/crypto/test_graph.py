@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,69 @@ def test_encoding_is_u32_a_t_k_q_committee_seeders_a_min() -> None:
     raw = derive(10, a_min_ppm=900_000).encode()
     values = [int.from_bytes(raw[i : i + 4], "little") for i in range(0, len(raw), 4)]
     assert values == [1, 6, 0, 6, 10, 0, 9]
+
+
+BOUNDED_ROWS = [  # 4.5: n, A_min, d, E; a at gamma 5 %
+    (10, 9, 1, 8),
+    (30, 27, 3, 22),
+    (50, 45, 5, 36),
+    (100, 90, 10, 71),
+]
+
+
+def bounded(n: int, d_ppm: int, a_min_ppm: int = 900_000, least_cohort: int = 3) -> Derived:
+    wanted = replace(claims(50_000, a_min_ppm, least_cohort), mode=Mode.BOUNDED, d_ppm=d_ppm)
+    return derive_parameters(n, wanted)
+
+
+@pytest.mark.parametrize(("n", "a_min", "d", "crowd"), BOUNDED_ROWS)
+def test_bounded_rows(n: int, a_min: int, d: int, crowd: int) -> None:
+    derived = bounded(n, 100_000)
+    assert (derived.a_min, derived.d, derived.crowd) == (a_min, d, crowd)
+    assert derived.u_min == a_min - d
+    assert derived.crowd == a_min - (n - derived.a) * d // (derived.t - derived.a)
+
+
+def test_bounded_row_of_fifty_has_three_colluders() -> None:
+    derived = bounded(50, 100_000)
+    assert (derived.a, derived.t) == (3, 27)
+
+
+@pytest.mark.parametrize(("n", "crowd"), [(10, 3), (20, 3), (30, 6), (50, 5), (100, 7)])
+def test_bounded_mode_with_every_dropout_is_refused_at_birth(n: int, crowd: int) -> None:
+    """Test 21 of section 16: d = n - t and a cohort of 8 asked; the text names the figure."""
+    t = derive(n).t
+    d_ppm = -(-(n - t) * 1_000_000 // n)
+    with pytest.raises(Refused, match=f"guarantee a crowd of {crowd}; 8 is asked") as caught:
+        bounded(n, d_ppm, a_min_ppm=1_000_000, least_cohort=8)
+    assert caught.value.code == RefusalCode.O1
+
+
+@pytest.mark.parametrize(
+    ("n", "d_ppm", "a_min_ppm", "text"),
+    [
+        (10, 99_999, 900_000, "let 0 drop out; 1 to 4 can"),
+        (10, 500_000, 1_000_000, "let 5 drop out; 1 to 4 can"),
+        (10, 200_000, 700_000, "7 active devices of which 2 drop out leave fewer than the 6"),
+        (10, 1_000_001, 900_000, "fraction"),
+        (3, 333_334, 1_000_000, "guarantee a crowd of 2; 3 is asked"),  # 3 - floor(3 * 1 / 2)
+    ],
+)
+def test_bounded_refusals(n: int, d_ppm: int, a_min_ppm: int, text: str) -> None:
+    with pytest.raises(Refused, match=text) as caught:
+        bounded(n, d_ppm, a_min_ppm)
+    assert caught.value.code == RefusalCode.O1
+
+
+@given(st.integers(3, 128), st.integers(0, 400_000), st.integers(0, 1_000_000))
+def test_bounded_mode_never_promises_less_than_it_says(n: int, d_ppm: int, a_min_ppm: int) -> None:
+    try:
+        derived = bounded(n, d_ppm, a_min_ppm)
+    except Refused:
+        return
+    assert 1 <= derived.d <= n - derived.t
+    assert derived.u_min == derived.a_min - derived.d >= derived.t
+    assert max(3, derived.a + 2) <= derived.crowd <= derived.u_min
 
 
 @given(st.integers(3, 128), st.integers(0, 400_000), st.integers(0, 1_000_000))
@@ -124,7 +189,8 @@ def test_floor_defaults_are_those_of_4_12() -> None:
         {"least_cohort": 2},
         {"gamma_ppm": 1_000_000},
         {"sigma": 0},
-        {"modes": (1, 2)},
+        {"modes": ()},
+        {"modes": (1, 3)},
         {"profiles": (2,)},
         {"suites": ()},
         {"suites": (1, 3)},
