@@ -3,28 +3,46 @@
 Rules:
 - every party computes thresholds itself from the roster size and the offer's claims and takes
   none from the wire (docs/protocol.md 4.1);
-- this release runs profile C (complete graph, n <= 128). The other value exists as a number, so
-  that it can be read and refused by name.
+- nothing here is random and nothing is rounded: parties that compute differently are in different
+  sessions (4.1).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
+from fractions import Fraction
 
-from dreamshare_crypto.errors import RefusalCode, Refused
+from dreamshare_crypto.errors import ParameterError, RefusalCode, Refused
+from dreamshare_crypto.finder import (
+    Expected,
+    colluding_neighbours,
+    find_committee,
+    find_degree,
+    find_seeders,
+)
 from dreamshare_crypto.transcript import Writer
 
 MILLION = 1_000_000
 LARGEST_COMPLETE = 128
 """Most members of a roster in profile C (4.2)."""
+LARGEST_REGULAR = 10_000
+"""Most members of a roster in profile K: 4.1 MB of roster, 10 s of signatures on a small board."""
+LEAST_SIGMA, LEAST_ETA = 64, 20
+"""Least bits of security and of correctness of a random graph (4.6)."""
+
+
+def largest_roster(profile: int) -> int:
+    """Return the most members that a roster of the profile may have (4.2)."""
+    return LARGEST_REGULAR if profile == Profile.REGULAR else LARGEST_COMPLETE
 
 
 class Profile(IntEnum):
     """Share graph (4.2)."""
 
     COMPLETE = 1  # profile C
-    REGULAR = 2  # profile K; not in this release
+    REGULAR = 2  # profile K
 
 
 class Mode(IntEnum):
@@ -49,6 +67,8 @@ class Derived:
         u_min: least survivors of a round (U3).
         d: most dropouts that a survivors' bitmap may declare (4.5); 0 in agreed mode, no bound.
         crowd: E, the least devices whose sum can ever be opened; honest ones are E - a (1.3, 1.4).
+        liars: most of one dealer's holders that may lie before blame goes wrong (11.3): a in
+            profile C, at least 1 (with n = 3 nothing can be attributed); t1 in profile K.
     """
 
     a: int
@@ -61,6 +81,7 @@ class Derived:
     u_min: int
     d: int
     crowd: int
+    liars: int
 
     def encode(self) -> bytes:
         """Return `derived` as it goes into sid: u32 a, t, k, q, K, m, A_min (4.1)."""
@@ -98,12 +119,13 @@ class Claims:
 
 
 def derive_parameters(n: int, claims: Claims) -> Derived:
-    """Return the parameters of a roster of `n` in profile C (4.1 to 4.5).
+    """Return the parameters of a roster of `n` (4.1 to 4.10).
 
     Raises:
-        Refused: R2 for a roster size outside 3..128 or below `least_cohort`; O1 for claims that
-            leave no threshold, demand more survivors than active devices, or bound the crowd of
-            bounded mode below what they ask; the text says what to change.
+        Refused: R2 for a roster size outside the profile's range (3..128 for C, 129..10,000 for K)
+            or below `least_cohort`; O1 for claims that leave no threshold or no graph, demand more
+            survivors than active devices, or bound the crowd of bounded mode below what they ask;
+            the text says what to change.
     """
     fractions = (claims.gamma_ppm, claims.delta_ppm, claims.a_min_ppm, claims.d_ppm)
     if not all(0 <= fraction <= MILLION for fraction in fractions):
@@ -114,6 +136,8 @@ def derive_parameters(n: int, claims: Claims) -> Derived:
         raise Refused(RefusalCode.O1, f"a least cohort of {claims.least_cohort}; sums take 3")
     if n < claims.least_cohort:
         raise Refused(RefusalCode.R2, f"{n} devices; the least cohort is {claims.least_cohort}")
+    if claims.profile == Profile.REGULAR:
+        return _regular_graph(n, claims)
     return _complete_graph(n, claims)
 
 
@@ -138,7 +162,17 @@ def _complete_graph(n: int, claims: Claims) -> Derived:
             RefusalCode.O1, f"u_min {u_min} exceeds A_min {a_min}: a round of A_min could not end"
         )
     return Derived(
-        a=a, t=t, k=0, q=t, committee=n, seeders=0, a_min=a_min, u_min=u_min, d=d, crowd=crowd
+        a=a,
+        t=t,
+        k=0,
+        q=t,
+        committee=n,
+        seeders=0,
+        a_min=a_min,
+        u_min=u_min,
+        d=d,
+        crowd=crowd,
+        liars=max(1, a),
     )
 
 
@@ -174,6 +208,49 @@ def _most_dropped(n: int, a: int, t: int, a_min: int, d_ppm: int, least: int) ->
             f"{least} is asked. Raise A_min_ppm, lower d_ppm, take more devices or agreed mode",
         )
     return d
+
+
+def _regular_graph(n: int, claims: Claims) -> Derived:
+    """Return the parameters of profile K (4.6 to 4.10)."""
+    if not LARGEST_COMPLETE < n <= LARGEST_REGULAR:
+        raise Refused(
+            RefusalCode.R2,
+            f"{n} devices; a random graph takes {LARGEST_COMPLETE + 1} to {LARGEST_REGULAR}",
+        )
+    if claims.mode != Mode.AGREED:
+        raise Refused(RefusalCode.O1, "a random graph runs in agreed mode only (4.2)")
+    if claims.sigma < LEAST_SIGMA or claims.eta < LEAST_ETA:
+        raise Refused(
+            RefusalCode.O1,
+            f"sigma {claims.sigma} and eta {claims.eta}; a random graph takes at least "
+            f"{LEAST_SIGMA} and {LEAST_ETA} bits",
+        )
+    gamma, delta = (Fraction(ppm, MILLION) for ppm in (claims.gamma_ppm, claims.delta_ppm))
+    expected = Expected(n, gamma, delta, claims.sigma, claims.eta)
+    try:
+        degree, committee = find_degree(expected), find_committee(expected)
+    except ParameterError as error:
+        raise Refused(RefusalCode.O1, str(error)) from None
+    a = expected.colluding
+    a_min = max(committee.quorum, expected.staying, _ceil_ppm(claims.a_min_ppm, n))
+    u_min = max(claims.least_cohort, a + 2, math.ceil((1 - delta) * a_min))
+    if u_min > a_min:
+        raise Refused(
+            RefusalCode.O1, f"u_min {u_min} exceeds A_min {a_min}: a round of A_min could not end"
+        )
+    return Derived(
+        a=a,
+        t=degree.t,
+        k=degree.k,
+        q=committee.quorum,
+        committee=committee.size,
+        seeders=find_seeders(expected),
+        a_min=a_min,
+        u_min=u_min,
+        d=0,
+        crowd=u_min,
+        liars=max(1, colluding_neighbours(expected, degree.k)),
+    )
 
 
 def _ceil_ppm(ppm: int, n: int) -> int:

@@ -19,19 +19,9 @@ from types import MappingProxyType
 from typing import ClassVar, Self
 
 from dreamshare_crypto.errors import MalformedError
-from dreamshare_crypto.graph import Derived
 from dreamshare_crypto.secagg.events import FaultReason, RecordKind
 from dreamshare_crypto.secagg.records import RecordBody
 from dreamshare_crypto.transcript import Reader, Writer
-
-
-def tolerated_liars(derived: Derived) -> int:
-    """Return how many liars one secret's holders may hold: `a`, and at least 1.
-
-    A roster of three has a = 0. There nothing can be attributed, and one liar must not be enough to
-    make an honest dealer look faulty.
-    """
-    return max(1, derived.a)
 
 
 class Blame:

@@ -18,7 +18,7 @@ from dreamshare_crypto.errors import AuthenticationError, RefusalCode, Refused
 from dreamshare_crypto.graph import MILLION
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.keys import check_public
-from dreamshare_crypto.secagg.blame import Blame, tolerated_liars
+from dreamshare_crypto.secagg.blame import Blame
 from dreamshare_crypto.secagg.epoch_messages import (
     Advertise,
     Deliver,
@@ -233,5 +233,5 @@ class Delivering:
         }
         if len(members) < session.derived.a_min:
             return None
-        blame = Blame(tolerated_liars(session.derived))
+        blame = Blame(session.derived.liars)
         return Cohort(session, self._commitments, members, blame)
