@@ -213,6 +213,12 @@ def check_roster_entry(
         raise EpochRefused(RefusalCode.R1, "a roster entry is not a device of this federation")
 
 
+def check_roster_addressed(roster: Roster, offer_hash: bytes) -> None:
+    """M2: the roster names this offer; a late one of an earlier epoch changes nothing (17.26)."""
+    if roster.offer_hash != offer_hash:
+        raise AuthenticationError("the roster belongs to another offer")
+
+
 def check_roster(
     roster: Roster,
     offer: EpochOffer,
@@ -226,8 +232,6 @@ def check_roster(
 
     At most `threads` check signatures, two an entry; the first entry that fails is the one named.
     """
-    if roster.offer_hash != offer_hash:
-        raise EpochRefused(RefusalCode.R1, "the roster belongs to another offer")
     check_roster_size(roster, offer)
     check_roster_unique(roster)
     check_roster_own(roster, own)

@@ -116,6 +116,7 @@ def take_roster(device: Device, phase: Advertised, body: bytes, now: float) -> S
     """ADVERTISED, Roster: rows R, every entry (6.2)."""
     roster = Roster.decode(body)
     roster.verify(phase.offer.aggregator.ik)
+    epoch_checks.check_roster_addressed(roster, phase.offer_hash)
     own = Advertise.decode(phase.advertise, phase.offer.rounds).entry()
     authority_key = device.identity.authority_key
     epoch_checks.check_roster(
@@ -134,8 +135,7 @@ def take_roster_again(session: Session, phase: Phase, body: bytes) -> Step:
     """Later phases, Roster: the same one changes nothing, another one is evidence (R3)."""
     roster = Roster.decode(body)
     roster.verify(session.offer.aggregator.ik)
-    if roster.offer_hash != session.offer_hash:
-        raise AuthenticationError("the roster belongs to another offer")
+    epoch_checks.check_roster_addressed(roster, session.offer_hash)
     epoch_checks.check_roster_second(session.roster, roster)
     return Step(phase)
 

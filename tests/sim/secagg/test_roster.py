@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
 from dreamshare_crypto.secagg.epoch_messages import (
@@ -184,7 +185,13 @@ def test_entry_for_other_offer(cohort: Cohort) -> None:
 
 
 def test_roster_of_other_offer(cohort: Cohort) -> None:
-    refused(cohort, replace(roster_of(cohort), offer_hash=bytes(32)), "R1")
+    """Not refused but dropped (M2): a roster that was overtaken by the offer of the next epoch."""
+    party = cohort.parties[0]
+    roster = replace(roster_of(cohort), offer_hash=bytes(32)).sign(cohort.aggregator.signing)
+    before = party.client.phase
+    assert cohort.give(0, Stage.ROSTER, roster.encode()) == ()
+    assert party.client.phase is before
+    assert party.client.counts == {RefusalCode.M2: 1}
 
 
 @pytest.mark.parametrize("value", [0, 1, 2**255 - 20])
