@@ -45,6 +45,13 @@ class AgentConfig:
     store: Path = setting(
         "Folder for the journal and the learner's weights; one agent each.", default=Path("state")
     )
+    anchor_folder: Path | None = setting(
+        "Folder for the rollback anchor (docs/protocol.md 9.7): storage that survives this process "
+        "but neither a reboot nor a restored backup, e.g. a tmpfs. A container that should go on "
+        "after a restart needs one mounted from its host. Absent: /run/user/<uid>, else /dev/shm.",
+        default=None,
+        example="/run/dreamshare",
+    )
     algorithms: tuple[str, ...] = setting(
         "What this device is willing to compute.",
         default=("codream/1", "evaluate/1"),
@@ -78,8 +85,13 @@ class AgentConfig:
     def beside(self, folder: Path) -> AgentConfig:
         """Return the same settings with relative paths taken from `folder`."""
         report = None if self.report is None else folder / self.report
+        anchors = None if self.anchor_folder is None else folder / self.anchor_folder
         return dataclasses.replace(
-            self, identity=folder / self.identity, store=folder / self.store, report=report
+            self,
+            identity=folder / self.identity,
+            store=folder / self.store,
+            anchor_folder=anchors,
+            report=report,
         )
 
 

@@ -82,6 +82,7 @@ class AgentDesk:
     ) -> None:
         self._identity = identity
         self._floor = policy.floor()
+        self._resume_without_anchor = policy.resume_without_anchor
         self._store = store
         self._permits = permits
         self._label = label
@@ -95,6 +96,7 @@ class AgentDesk:
 
     def stored(self) -> Sequence[Seat]:
         seats = []
+        numbers = self._store.begin(self._resume_without_anchor)
         for task in self._store.tasks():
             journal = self._store.journal(task)
             participant = Participant.restore(
@@ -106,6 +108,7 @@ class AgentDesk:
                 self._memory,
                 journal.records(),
                 journal.slots(),
+                numbers,
             )
             seats.append(Seat(participant, journal))
         return seats

@@ -73,6 +73,11 @@ class AppendLog:
             raise
         return cls(path, file, count)
 
+    @property
+    def count(self) -> int:
+        """How many whole records it holds; also the number of the last one."""
+        return self._count
+
     def append(self, payload: bytes, *, sync: bool) -> None:
         """Write a record; with `sync` it is on the disk when this returns.
 
@@ -88,8 +93,9 @@ class AppendLog:
         crc = zlib.crc32(payload, zlib.crc32(number))
         try:
             self._file.write(_HEAD.pack(len(payload), crc, self._count + 1) + payload)
+            self._file.flush()  # a kill of the process alone loses nothing that was appended
             if sync:
-                _sync(self._file)
+                os.fsync(self._file.fileno())
         except OSError:
             self._failed = True
             raise
@@ -185,3 +191,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         _sync(file)
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file (mode 0600) so that a kill leaves the old or the new content; not synced.
+
+    Raises:
+        OSError: the storage refuses.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    with open(temporary, "wb", opener=_private) as file:
+        file.write(content)
+    os.replace(temporary, path)

@@ -64,6 +64,13 @@ class Policy:
     monotone_active: bool = setting(
         "Refuse rounds whose active set regained a device (docs/protocol.md 13.1).", default=True
     )
+    resume_without_anchor: bool = setting(
+        "Go on with open sessions although the rollback anchor is missing, as after a reboot. It "
+        "costs: a device whose disk was restored from a copy or cloned may then answer one round "
+        "twice, for two crowds, and the difference of the sums can be a single device's vector. "
+        "Off: such a device waits for the next epoch (docs/protocol.md 9.7).",
+        default=False,
+    )
     min_bits: int = setting("Coarsest fixed-point resolution in bits, 8 to 20.", default=8)
     max_clip: float = setting(
         "Largest bound of a coordinate that a round may declare, above 0. Counts of examples and "

@@ -72,7 +72,7 @@ async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
         equipment.learner,
         equipment.data,
         config.algorithms,
-        FileStore(config.store),
+        FileStore(config.store, config.anchor_folder),
         config.policy,
         identity,
         Surroundings(label=label, seed=config.seed, report=config.report),

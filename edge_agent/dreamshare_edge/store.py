@@ -14,6 +14,9 @@ Rules:
   after fsync; a slot is overwritten by rename and forgotten by unlink, each with its folder synced;
 - key slots are files: what is forgotten is gone from the folder, but a flash disk may keep old
   blocks. The forward chain (9.3), of which only the newest value is kept, makes those useless;
+- the store counts its records, over all logs and for good; the count is rewritten in an anchor
+  outside the store after each fsync, before the message that waits for it leaves (9.7). A dropped
+  task leaves its own count in the memory, so the sum never falls;
 - all of it is written with mode 0600 in folders of mode 0700.
 """
 
@@ -25,7 +28,7 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,13 +36,21 @@ from urllib.parse import quote, unquote
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
+from dreamshare.protocol.journal import Anchor
 from dreamshare_crypto.secagg.events import KeepEvidence, Record, RecordKind
+from dreamshare_crypto.secagg.records import SEED_SLOT
+from dreamshare_crypto.secagg.refusals import EpochRefused
+from dreamshare_crypto.secagg.rollback import Numbers, check_numbers
+from dreamshare_crypto.secagg.vault import CHAIN_SLOT
 from dreamshare_crypto.secret import Secret
+from dreamshare_edge.anchor import anchor_for
 from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomically
 
 _DAY_S = 86_400.0
 _SLOT_NAME_LIMIT = 120
 _LASTING = (RecordKind.EPOCH, RecordKind.ANSWER)
+_SESSION_SLOTS = (SEED_SLOT, CHAIN_SLOT)
+_COUNT = struct.Struct("<Q")
 
 
 class FileJournal:
@@ -47,8 +58,13 @@ class FileJournal:
 
     blocks = True
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create the journal in `folder`; raises DamagedLog, OSError."""
+    def __init__(self, folder: Path, synced: Callable[[], None] = lambda: None) -> None:
+        """Open or create the journal in `folder`; raises DamagedLog, OSError.
+
+        Args:
+            synced: called after each record that was synced, before `append` returns.
+        """
+        self._synced = synced
         self._slots = folder / "slots"
         _make_folder(self._slots)
         for leftover in self._slots.glob(".*.new"):
@@ -58,6 +74,13 @@ class FileJournal:
     def append(self, record: Record, sync: bool) -> None:
         """Append a record; durable on return where `sync`; raises OSError."""
         self._log.append(_pack(record), sync=sync)
+        if sync:
+            self._synced()
+
+    @property
+    def count(self) -> int:
+        """How many records it holds."""
+        return self._log.count
 
     def records(self) -> Sequence[Record]:
         """Return every whole record, oldest first; raises DamagedLog on an unknown kind."""
@@ -87,12 +110,17 @@ class FileJournal:
 class FileStore:
     """A device's folder; open one per agent, with `with` or until `close`."""
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, anchor: Anchor | Path | None = None) -> None:
         """Open or create.
 
+        Args:
+            folder: the device's own.
+            anchor: where the count of records is kept once more: a platform's monotonic counter, a
+                folder on memory-backed storage, or None for this machine's (`anchor_for`).
+
         Raises:
-            ConfigError: another agent uses the folder, or it cannot be written.
-            DamagedLog: the ledger is damaged.
+            ConfigError: another agent uses the folder, or it or the anchor's cannot be written.
+            DamagedLog: a log is damaged.
         """
         self._folder = Path(folder)
         self._journals: dict[TaskId, FileJournal] = {}
@@ -108,8 +136,18 @@ class FileStore:
                 self._memory = AppendLog.open(self._folder / "memory")
             except OSError as error:
                 raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from None
+            undo.callback(self._memory.close)
+            undo.callback(self._close_journals)
+            self._answered = [struct.unpack("<d", raw)[0] for raw in self._ledger.read()]
+            self._dropped = sum(map(_dropped_count, self._memory.read()))
+            for task in self.tasks():
+                self.journal(task)
+            if isinstance(anchor, Path) or anchor is None:
+                anchor = anchor_for(self._folder, anchor)
+            self._anchor = anchor
+            self._anchored = anchor.read()
+            self._found = self._count()
             undo.pop_all()
-        self._answered = [struct.unpack("<d", raw)[0] for raw in self._ledger.read()]
 
     def __enter__(self) -> Self:
         return self
@@ -130,21 +168,44 @@ class FileStore:
     def journal(self, task: TaskId) -> FileJournal:
         """Return the task's journal, created where there is none; one object per task."""
         if task not in self._journals:
-            self._journals[task] = FileJournal(self._folder / "tasks" / task.hex())
+            self._journals[task] = FileJournal(
+                self._folder / "tasks" / task.hex(), self._write_anchor
+            )
         return self._journals[task]
 
     def drop(self, task: TaskId) -> None:
         """Remove a finished task's journal and slots; what must outlive them is remembered."""
-        lasting = [r for r in self.journal(task).records() if r.kind in _LASTING]
-        for record in lasting:
-            self._memory.append(_pack(record), sync=record is lasting[-1])
+        journal = self.journal(task)
+        for record in journal.records():
+            if record.kind in _LASTING:
+                self._memory.append(_pack(record), sync=False)
+        self._note_gone(journal.count)
         self._journals.pop(task).close()
         shutil.rmtree(self._folder / "tasks" / task.hex(), ignore_errors=True)
         sync_folder(self._folder / "tasks")
 
     def remembered(self) -> Sequence[Record]:
         """Return the records of dropped tasks that a device must not forget (9.2, 13.3)."""
-        return [_unpack(raw) for raw in self._memory.read()]
+        records = (_unpack(raw) for raw in self._memory.read())
+        return [record for record in records if record.kind in _LASTING]
+
+    def begin(self, resume_without_anchor: bool) -> Numbers:
+        """Return what this start found in journals and anchor, and rewrite the anchor (9.7).
+
+        Where sessions must end (J1), the keys of every task go first: whatever kills the process
+        afterwards, no session of the old copy comes back. The count goes on above the anchor.
+        """
+        numbers = Numbers(self._found, self._anchored, resume_without_anchor)
+        try:
+            check_numbers(numbers)
+        except EpochRefused:
+            for journal in self._journals.values():
+                for slot in _SESSION_SLOTS:
+                    journal.forget(slot)
+            if self._anchored is not None:
+                self._note_gone(self._anchored - self._found)
+        self._write_anchor()
+        return numbers
 
     def keep_evidence(self, task: TaskId, evidence: KeepEvidence) -> Path:
         """Keep two contradicting signed messages for people; return the file."""
@@ -163,6 +224,7 @@ class FileStore:
     def charge(self, now: float) -> None:
         """Note durably that one more round is answered at `now` (Unix seconds); OSError."""
         self._ledger.append(struct.pack("<d", now), sync=True)
+        self._write_anchor()
         self._answered.append(now)
 
     def answered_since(self, moment: float) -> int:
@@ -184,12 +246,28 @@ class FileStore:
 
     def close(self) -> None:
         """Sync and close everything and let go of the folder; idempotent."""
-        for journal in self._journals.values():
-            journal.close()
-        self._journals.clear()
+        self._close_journals()
         self._ledger.close()
         self._memory.close()
         self._unlock()
+
+    def _close_journals(self) -> None:
+        for journal in self._journals.values():
+            journal.close()
+        self._journals.clear()
+
+    def _count(self) -> int:
+        journals = sum(journal.count for journal in self._journals.values())
+        return journals + self._dropped + self._ledger.count + self._memory.count
+
+    def _note_gone(self, count: int) -> None:
+        """Count records durably that are no longer in any log."""
+        self._memory.append(_pack(Record(RecordKind.OWNER, _COUNT.pack(count))), sync=True)
+        self._dropped += count
+
+    def _write_anchor(self) -> None:
+        if self._count() >= (self._anchored or 0):  # an anchor never falls
+            self._anchor.write(self._count())
 
     def _unlock(self) -> None:
         if self._lock >= 0:
@@ -199,6 +277,11 @@ class FileStore:
 
 def _pack(record: Record) -> bytes:
     return bytes([record.kind]) + record.body
+
+
+def _dropped_count(raw: bytes) -> int:
+    record = _unpack(raw)
+    return _COUNT.unpack(record.body)[0] if record.kind is RecordKind.OWNER else 0
 
 
 def _unpack(raw: bytes) -> Record:

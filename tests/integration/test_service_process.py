@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -22,56 +18,14 @@ from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge.config import AgentConfig, LearnerConfig
+from tests.integration.children import child
 from tests.integration.stage import follow
 from tests.integration.toy import ALGORITHMS, Loopback, toy_config
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[2]
 COHORT = Cohort(least=4, most=4)
 DEADLINES = Deadlines(setup_s=30, collect_s=30, reveal_s=30)
-
-
-class Child:
-    """A process whose standard output is read line by line."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        assert process.stdout is not None
-        self._lines = process.stdout
-
-    async def line(self) -> str:
-        return (await self._lines.readline()).decode().rstrip("\n")
-
-    async def event(self, name: str) -> dict[str, object]:
-        """Return the first JSON line that is this event; fail where the output ends before."""
-        while text := await self.line():
-            fields: dict[str, object] = json.loads(text)
-            if fields["event"] == name:
-                return fields
-        raise AssertionError(f"the process ended before {name!r}")
-
-    async def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        return await self.process.wait()
-
-
-@asynccontextmanager
-async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
-    """Run `python -m module` until the end of the block."""
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", module, *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    try:
-        yield Child(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def port_of(listening: dict[str, object]) -> int:

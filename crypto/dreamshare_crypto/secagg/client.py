@@ -50,6 +50,7 @@ from dreamshare_crypto.secagg.phases import (
 from dreamshare_crypto.secagg.records import ROUNDING_SLOT
 from dreamshare_crypto.secagg.refusals import Contradicted, EpochRefused, Ignored, RoundRefused
 from dreamshare_crypto.secagg.restore import restore_phase
+from dreamshare_crypto.secagg.rollback import Numbers
 from dreamshare_crypto.secagg.schedule import SEED_BYTES
 from dreamshare_crypto.secret import Secret
 
@@ -106,6 +107,7 @@ class SecaggClient:
         slots: Mapping[str, Secret],
         memory: Memory | None = None,
         threads: int = 1,
+        numbers: Numbers | None = None,
     ) -> SecaggClient:
         """Continue where a journal of this task ends (9.6).
 
@@ -114,15 +116,16 @@ class SecaggClient:
             slots: what the key slots hold.
             memory: the device's memory, if other tasks filled it; this journal is added to it.
             threads: as when it was made.
+            numbers: of the device's journals and their anchor (9.7); None where no anchor is kept.
 
-        A journal that contradicts itself, or whose keys are gone, ends the session (J1): the first
-        call then returns EpochOver.
+        A journal that contradicts itself, is behind its anchor, or whose keys are gone, ends the
+        session (J1): the first call then returns EpochOver.
         """
         client = cls(identity, task, floor, entropy, memory, threads)
         rounding = slots.get(ROUNDING_SLOT, client._device.rounding)
         client._device = replace(client._device, rounding=rounding)
         client._device.memory.absorb(records)
-        step = restore_phase(client._device, records, slots)
+        step = restore_phase(client._device, records, slots, numbers)
         client._phase, client._pending = step.phase, step.effects
         return client
 

@@ -4,7 +4,8 @@ Rules:
 - what was journalled may have been sent, so it counts as sent, and is sent again byte for byte;
 - what was not journalled never left, so it may be done anew;
 - erasure that the crash cut off is carried out first;
-- a journal that contradicts itself, or whose keys are gone, ends the session (J1).
+- a journal that contradicts itself, is behind its anchor (9.7), or whose keys are gone, ends the
+  session (J1).
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from dreamshare_crypto.secagg.records import (
     SessionRecord,
 )
 from dreamshare_crypto.secagg.refusals import EpochRefused
+from dreamshare_crypto.secagg.rollback import Numbers, check_numbers
 from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.rounds import make_agree, move_chain
 from dreamshare_crypto.secagg.schedule import EpochKeys
@@ -58,13 +60,19 @@ from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.suite import OUTSIDE
 
 
-def restore_phase(device: Device, records: Sequence[Record], slots: Mapping[str, Secret]) -> Step:
+def restore_phase(
+    device: Device,
+    records: Sequence[Record],
+    slots: Mapping[str, Secret],
+    numbers: Numbers | None = None,
+) -> Step:
     """Return the phase after the last complete record and the effects that are still owed.
 
     Args:
         device: the restarted device.
         records: its journal, oldest first.
         slots: what its key slots hold.
+        numbers: of the journal and its anchor (9.7); None where no anchor is kept.
 
     Raises:
         MalformedError: the journal's last EPOCH record cannot be read.
@@ -72,6 +80,8 @@ def restore_phase(device: Device, records: Sequence[Record], slots: Mapping[str,
     try:
         journal = read_last_epoch(records)
         if journal is not None:
+            if numbers is not None:
+                check_numbers(numbers)
             return _restore_epoch(device, journal, slots)
     except CryptoError as error:
         return _rolled_back(records, str(error))

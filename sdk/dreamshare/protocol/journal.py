@@ -4,6 +4,8 @@ Rules:
 - what `append(..., sync=True)`, `keep` and `forget` did is durable when they return, and so is
   everything appended before;
 - a torn last record is dropped when the journal is opened, never repaired (9.6);
+- an anchor holds, outside the journals, how many records a device wrote: an older copy of the
+  journals shows by it (9.7). It survives the process and need not survive more;
 - key slots are apart from the records: an old value is overwritten and cannot be read back (9.3);
 - `MemoryJournal` is public: simulations and tests use it, and `copy()` is what a crash leaves.
 """
@@ -44,6 +46,31 @@ class Journal(Protocol):
     def slots(self) -> Mapping[str, Secret]:
         """Return the slots that exist."""
         ...
+
+
+class Anchor(Protocol):
+    """A growing number outside a device's journals; a platform's monotonic counter will do."""
+
+    def read(self) -> int | None:
+        """Return the number that was written last, None where nothing survived."""
+        ...
+
+    def write(self, number: int) -> None:
+        """Replace the number; it outlives this process on return. Raises OSError."""
+        ...
+
+
+class MemoryAnchor:
+    """An anchor that lives as long as the object."""
+
+    def __init__(self, number: int | None = None) -> None:
+        self._number = number
+
+    def read(self) -> int | None:
+        return self._number
+
+    def write(self, number: int) -> None:
+        self._number = number
 
 
 class MemoryJournal:

@@ -45,6 +45,7 @@ from dreamshare_crypto.keys import Secret
 from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.rollback import Numbers
 
 Effects = Iterator[ParticipantEffect]
 
@@ -90,16 +91,18 @@ class Participant:
         records: Sequence[sa2.Record],
         slots: Mapping[str, Secret],
         threads: int = 1,
+        numbers: Numbers | None = None,
     ) -> Participant:
         """Return the participant that wrote this journal, as it was after the last whole record.
 
         What was being computed or learnt when it stopped is ordered again when the aggregator
-        repeats the round or the Tell, which it does on the first `Connected`.
+        repeats the round or the Tell, which it does on the first `Connected`. With `numbers`, a
+        journal that is an old copy ends its session (docs/protocol.md 9.7).
         """
         participant = cls(identity, task, floor, entropy, permits, memory, threads)
         own = [record for record in records if record.kind is not sa2.RecordKind.OWNER]
         participant._core = SecaggClient.restore(
-            identity, task, floor, entropy, own, slots, memory, threads
+            identity, task, floor, entropy, own, slots, memory, threads, numbers
         )
         participant._position = TellPosition.restore(records)
         return participant

@@ -181,6 +181,10 @@ class Hostile:
     def shares_in(self, number: int, start: RoundStart) -> Mapping[int, bytes]:
         """Return the shares by dealer in a device's last answer."""
         body = self.cohort.parties[number].sent(Stage.UNMASK_RESPONSE)[-1]
+        return self.shares_of(body, start)
+
+    def shares_of(self, body: bytes, start: RoundStart) -> Mapping[int, bytes]:
+        """Return the shares by dealer in an UnmaskResponse."""
         response = UnmaskResponse.decode(body, len(start.active))
         dealers = sorted(start.active)
         places = sorted(response.have)

@@ -1,0 +1,56 @@
+"""A child process of a test: its output line by line, signals, a certain end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+class Child:
+    """A process whose standard output is read line by line."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        assert process.stdout is not None
+        self._lines = process.stdout
+
+    async def line(self) -> str:
+        return (await self._lines.readline()).decode().rstrip("\n")
+
+    async def event(self, name: str) -> dict[str, object]:
+        """Return the first JSON line that is this event; fail where the output ends before."""
+        while text := await self.line():
+            fields: dict[str, object] = json.loads(text)
+            if fields["event"] == name:
+                return fields
+        raise AssertionError(f"the process ended before {name!r}")
+
+    async def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return await self.process.wait()
+
+
+@asynccontextmanager
+async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
+    """Run `python -m module` until the end of the block."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", module, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    try:
+        yield Child(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
