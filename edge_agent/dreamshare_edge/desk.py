@@ -108,7 +108,7 @@ class AgentDesk:
                 self._memory,
                 journal.records(),
                 journal.slots(),
-                numbers,
+                numbers=numbers,
             )
             seats.append(Seat(participant, journal))
         return seats

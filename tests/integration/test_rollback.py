@@ -45,7 +45,7 @@ def restored(home: Path) -> Seat:
             Memory(),
             journal.records(),
             journal.slots(),
-            numbers,
+            numbers=numbers,
         )
         return Seat(participant, journal)
 
