@@ -36,6 +36,9 @@ class Floor:
         max_vector_words: longest masked vector, 8-byte words; default 2^27 words (1 GiB).
         draws: most answers to one payload without its draw (13.3), >= 1.
         monotone_active: refuse a device that was left out and returns within an epoch (13.1).
+        least_change: m of 13.4: refuse a round whose active devices differ from those of the last
+            answered one by fewer than this, unless by none; 0 for no such rule.
+        version_resets: ids of aggregators that may offer a lower version than before (14.6).
         memory_s: how long answered payloads are remembered, seconds (13.3); default 30 days.
         memory_size: how many answered payloads are remembered (13.3).
         revocation_grace_s: how long past next_update a revocation list still serves (5.7), seconds.
@@ -56,6 +59,8 @@ class Floor:
     max_vector_words: int = 2**27
     draws: int = 3
     monotone_active: bool = True
+    least_change: int = 0
+    version_resets: tuple[bytes, ...] = ()
     memory_s: int = 30 * 86_400
     memory_size: int = 65_536
     revocation_grace_s: int = 86_400
@@ -77,6 +82,11 @@ class Floor:
             (0 < self.max_clip < math.inf, "max_clip must be finite and above 0"),
             (2 <= self.max_vector_words <= 2**33, "max_vector_words must be in 2..2^33"),
             (self.draws >= 1, "draws must be at least 1"),
+            (self.least_change >= 0, "least_change must not be negative"),
+            (
+                all(len(aggregator) == 16 for aggregator in self.version_resets),
+                "version_resets must be aggregators' ids of 16 bytes",
+            ),
             (self.memory_s >= 0, "memory_s must not be negative"),
             (self.memory_size >= 1, "memory_size must be at least 1"),
             (self.revocation_grace_s >= 0, "revocation_grace_s must not be negative"),

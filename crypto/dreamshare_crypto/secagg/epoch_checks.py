@@ -79,8 +79,13 @@ def check_offer_version(offer: EpochOffer, floor: Floor, seen: int) -> None:
     """O1: a version that the device speaks, no lower than what was offered before (14.6)."""
     if offer.version not in floor.versions or offer.min_version > offer.version:
         raise EpochRefused(RefusalCode.O1, f"version {offer.version} is not spoken here")
-    if offer.version < seen:
-        raise EpochRefused(RefusalCode.O1, f"version {offer.version} after version {seen}")
+    aggregator = offer.aggregator.id
+    if offer.version < seen and aggregator not in floor.version_resets:
+        raise EpochRefused(
+            RefusalCode.O1,
+            f"version {offer.version} after version {seen}; where the step back is meant, the "
+            f"device's operator resets the versions of aggregator {aggregator.hex()}",
+        )
 
 
 def check_offer_kind(offer: EpochOffer, floor: Floor) -> None:

@@ -3,6 +3,7 @@
 Rules:
 - the highest epoch of each task, the highest revocation list and protocol version seen, and the
   payloads it answered: enough to refuse an old epoch, an old list and a repeated payload;
+- where the device's operator wants rounds compared (13.4), the active devices of the last answer;
 - one device has one Memory for all its tasks: `SecaggClient`s share the object they are given;
 - it holds nothing secret and nothing that the journals do not: `absorb` rebuilds it from their
   EPOCH and ANSWER records, which is why those two kinds outlive a session in a journal.
@@ -22,7 +23,7 @@ from dreamshare_crypto.secagg.records import AnswerRecord, EpochRecord
 class Memory:
     """Highest epochs, revocation number, versions, and answered payloads of one device."""
 
-    __slots__ = ("_answered", "_draws", "_epochs", "_revocation", "_versions")
+    __slots__ = ("_active", "_answered", "_draws", "_epochs", "_revocation", "_versions")
 
     def __init__(self) -> None:
         self._epochs: dict[tuple[bytes, bytes], int] = {}
@@ -30,6 +31,7 @@ class Memory:
         self._versions: dict[bytes, int] = {}
         self._answered: dict[bytes, tuple[bytes, float]] = {}  # Hb -> (without draw, when)
         self._draws: Counter[bytes] = Counter()
+        self._active: dict[bytes, frozenset[bytes]] = {}  # task -> ids of the last answered round
 
     @classmethod
     def from_records(cls, records: Iterable[Record]) -> Self:
@@ -41,15 +43,24 @@ class Memory:
     def absorb(self, records: Iterable[Record]) -> None:
         """Learn from journal records; what is known already stays as it is.
 
+        Args:
+            records: of one journal, or of several, one after the other; oldest first.
+
         Raises:
             MalformedError: an EPOCH or ANSWER record cannot be read.
         """
+        task = b""
         for record in records:
             if record.kind is RecordKind.EPOCH:
-                self.note_offer(EpochRecord.decode(record.body).offer)
+                offer = EpochRecord.decode(record.body).offer
+                task = offer.task
+                self.note_offer(offer)
             elif record.kind is RecordKind.ANSWER:
                 answer = AnswerRecord.decode(record.body)
                 self.note_answer(answer.payload_hash, answer.base_hash, answer.answered_at)
+                self.note_active(task, frozenset(answer.active))
+        # Journals come one after the other; `forget` drops from the front, oldest first.
+        self._answered = dict(sorted(self._answered.items(), key=lambda item: item[1][1]))
 
     # ---- epochs, revocation lists, versions ------------------------------------------------------
 
@@ -89,6 +100,15 @@ class Memory:
         if payload_hash not in self._answered:
             self._answered[payload_hash] = (base_hash, now)
             self._draws[base_hash] += 1
+
+    def last_active(self, task: bytes) -> frozenset[bytes]:
+        """Return the ids that were active in the task's last answered round; empty if unknown."""
+        return self._active.get(task, frozenset())
+
+    def note_active(self, task: bytes, active: frozenset[bytes]) -> None:
+        """Remember the active devices of an answered round; an empty set says nothing."""
+        if active:
+            self._active[task] = active
 
     def forget(self, before: float, size: int) -> None:
         """Drop answers given before `before`, and the oldest of more than `size`."""

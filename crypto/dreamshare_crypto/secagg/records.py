@@ -256,7 +256,8 @@ class AnswerRecord(RecordBody):
     """The exact answer, and what has to be remembered of it beyond the session (13.3).
 
     `survivors` is the Survivors message that bounded mode answers; empty in agreed mode, where the
-    AGREE record holds it.
+    AGREE record holds it. `active` are the ids of the active devices, sorted, where the device's
+    operator wants rounds compared (13.4); else empty.
     """
 
     KIND: ClassVar[RecordKind] = RecordKind.ANSWER
@@ -269,12 +270,14 @@ class AnswerRecord(RecordBody):
     payload_hash: bytes
     base_hash: bytes
     answered_at: int
+    active: tuple[bytes, ...]
 
     def encode(self) -> bytes:
         writer = Writer().raw(self.session, 32).u32(self.round).raw(self.survivors_hash, 32)
         writer.var(self.survivors).var(self.response)
         writer.raw(self.payload_hash, 32).raw(self.base_hash, 32)
-        return writer.u64(self.answered_at).finish()
+        writer.u64(self.answered_at)
+        return writer.list(self.active, lambda w, device: w.raw(device, 16)).finish()
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -288,6 +291,7 @@ class AnswerRecord(RecordBody):
             payload_hash=reader.raw(32),
             base_hash=reader.raw(32),
             answered_at=reader.u64(),
+            active=reader.list(lambda r: r.raw(16), _MOST),
         )
         reader.end()
         return record

@@ -129,6 +129,23 @@ def check_start_monotone(start: RoundStart, last: RoundStart | None, floor: Floo
         raise RoundRefused(RefusalCode.S7, "a device that was left out is back", start.round)
 
 
+def check_start_change(
+    active: frozenset[bytes], last: frozenset[bytes], floor: Floor, number: int
+) -> None:
+    """S7: A_r is the A of the last answered round, or differs from it by m devices or more (13.4).
+
+    Devices by id, because the last answered round may be another epoch's; `last` is empty before
+    the task's first answer.
+    """
+    moved = len(active ^ last) if last else 0
+    if 0 < moved < floor.least_change:
+        raise RoundRefused(
+            RefusalCode.S7,
+            f"{moved} active devices changed; none or {floor.least_change} at least may",
+            number,
+        )
+
+
 def check_start_fresh(start: RoundStart, base_hash: bytes, memory: Memory, floor: Floor) -> None:
     """S7: the payload was not answered before, and not too often with other draws (13.3).
 

@@ -105,12 +105,19 @@ def _check_start(
     round_checks.check_start_own(start, member.own)
     round_checks.check_start_active(start, derived)
     round_checks.check_start_monotone(start, None if last is None else last.start, floor)
+    if floor.least_change:
+        last_active = memory.last_active(device.task)
+        round_checks.check_start_change(_ids(member, start), last_active, floor, start.round)
     round_checks.check_start_payload(start, payload)
     round_checks.check_start_params(start, offer, derived)
     round_checks.check_start_deadline(start, offer, now)
     round_checks.check_start_permitted(start, payload)
     memory.forget(now - floor.memory_s, floor.memory_size)
     round_checks.check_start_fresh(start, payload.base_hash, memory, floor)
+
+
+def _ids(member: Membership, start: RoundStart) -> frozenset[bytes]:
+    return frozenset(member.session.ids[index] for index in start.active)
 
 
 def _start_again(phase: Live, start: RoundStart, payload: Payload) -> Step:
@@ -265,6 +272,7 @@ def _answer(device: Device, phase: Sent | Agreed, survivors: Survivors, now: flo
     start, base_hash = phase.commitment.start, phase.commitment.base_hash
     response = _make_response(device, phase, survivors.survivors).encode()
     agree = phase.agree if isinstance(phase, Agreed) else None
+    active = tuple(sorted(_ids(phase.member, start))) if device.floor.least_change else ()
     record = AnswerRecord(
         session=start.session,
         round=start.round,
@@ -274,8 +282,10 @@ def _answer(device: Device, phase: Sent | Agreed, survivors: Survivors, now: flo
         payload_hash=start.payload_hash,
         base_hash=base_hash,
         answered_at=int(now),
+        active=active,
     )
     device.memory.note_answer(start.payload_hash, base_hash, now)
+    device.memory.note_active(device.task, frozenset(active))
     member, moved = move_chain(phase.member, start.round + 1)
     return Step(
         Answered(member, phase.commitment, phase.masked, survivors, agree, response),

@@ -20,9 +20,11 @@ from dreamshare_crypto.secagg.events import (
     Refuse,
     Send,
     Stage,
+    Ticked,
 )
 from dreamshare_crypto.secagg.offer import EpochOffer, TemplateStep
 from dreamshare_crypto.secagg.phases import Advertised, Idle
+from dreamshare_crypto.secagg.records import EndedRecord, EpochRecord
 from tests.sim.secagg.federation import (
     NOW,
     TASK,
@@ -155,6 +157,35 @@ def test_version_lower_than_seen(cohort: Cohort) -> None:
     """The memory of a device that has seen version 2 of this aggregator (14.6)."""
     cohort.parties[0].memory.note_offer(offer(cohort, epoch=0, version=2))
     refused(cohort, offer(cohort), "O1")
+
+
+def seen_on_disk(cohort: Cohort, floor: Floor) -> None:
+    """Restart device 0 from a journal in which this aggregator's version 2 was accepted."""
+    party = cohort.parties[0]
+    newer = offer(cohort, epoch=0, version=2)
+    party.journal.records.append(EpochRecord(newer, b"", b"").record())
+    party.journal.records.append(EndedRecord(0).record())
+    party.floor = floor
+    party.restart()
+    party.client.handle(Ticked(), NOW)
+
+
+def test_version_lower_than_seen_after_restart(cohort: Cohort) -> None:
+    seen_on_disk(cohort, Floor())
+    refused(cohort, offer(cohort), "O1")
+
+
+def test_version_reset_by_the_operator(cohort: Cohort) -> None:
+    """14.6: a step back that the operator wants, and for this aggregator alone."""
+    seen_on_disk(cohort, Floor(version_resets=(b"another aggr. 16",)))
+    refused(cohort, offer(cohort), "O1")
+    seen_on_disk(cohort, Floor(version_resets=(cohort.aggregator.id,)))
+    give(cohort, offer(cohort))
+    assert isinstance(cohort.parties[0].client.phase, Advertised)
+
+
+def test_agreed_mode_with_a_bound_on_dropouts(cohort: Cohort) -> None:
+    refused(cohort, offer(cohort, d_ppm=100_000), "O1")
 
 
 def test_q_of_each_field_counts(cohort: Cohort) -> None:

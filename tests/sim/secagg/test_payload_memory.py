@@ -1,4 +1,4 @@
-"""Answered payloads and membership over rounds: tests 10, 32 and 33 of docs/protocol.md section 16.
+"""Answered payloads and membership over rounds: tests 10, 32, 33 of section 16, and 13.4.
 
 n = 10, a = 1, t = q = 6, A_min = 9, u_min = 8. Device 0 is the one that is asked too often.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import pytest
 
+from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.events import Persist, RecordKind, Stage
+from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_crypto.secagg.phases import Sent
-from tests.sim.secagg.federation import payload_of, spec_terms
+from tests.sim.secagg.federation import make_terms, payload_of, spec_terms
 from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.hostile import PAYLOAD, Hostile, answer, ready_cohort, refused
 
@@ -96,6 +98,74 @@ def test_toggle_one(hostile: Hostile) -> None:
     answer(hostile, 0, payload_of("first"), active=without_4)
     second = payload_of("second")
     refused(hostile, hostile.start(1, payload=second), "S7", second)
+
+
+# ---- 13.4: how much the active devices must change -----------------------------------------------
+
+
+def choosy(least_change: int) -> Hostile:
+    """Devices that compare rounds; A_min = 6 leaves room to leave several out."""
+    cohort = Cohort(10, make_terms(a_min_ppm=600_000), Floor(least_change=least_change))
+    cohort.set_up()
+    return Hostile(cohort)
+
+
+def attempt(hostile: Hostile, r: int, gone: int) -> list[str]:
+    """Start round `r` without the last `gone` devices; return what device 0 refused so far."""
+    payload = payload_of(f"round {r}")
+    hostile.give_start(0, hostile.start(r, active=range(10 - gone), payload=payload), payload)
+    return hostile.cohort.parties[0].refusals()
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize(("gone", "codes"), [(0, []), (1, ["S7"]), (2, ["S7"]), (3, []), (4, [])])
+def test_least_change(gone: int, codes: list[str], restarted: bool) -> None:
+    """m = 3: none, three or more devices may differ from the last answered round."""
+    hostile = choosy(3)
+    answer(hostile, 0, payload_of("first"))
+    if restarted:
+        hostile.cohort.parties[0].restart()
+    assert attempt(hostile, 1, gone) == codes
+
+
+def test_least_change_counts_from_the_last_answer() -> None:
+    """A round that was not answered moves nothing: 13.4 compares answers, 13.1 commitments."""
+    hostile = choosy(3)
+    answer(hostile, 0, payload_of("first"))
+    assert attempt(hostile, 1, 3) == []  # started, never answered
+    assert attempt(hostile, 2, 4) == []
+
+
+def test_least_change_over_epochs_and_a_dropped_journal() -> None:
+    """Ids are compared, so that a new roster without one device is one device's change."""
+    hostile = choosy(2)
+    answer(hostile, 0, payload_of("first"))
+    cohort = hostile.cohort
+    party, gone = cohort.parties[0], cohort.parties[9].id
+    memory = Memory.from_records(party.journal.records)
+    assert memory.last_active(cohort.task) == {p.id for p in cohort.parties}
+    cohort.server = cohort.new_server(2, [p.id for p in cohort.parties if p.id != gone])
+    cohort.set_up()
+    later, payload = Hostile(cohort), payload_of("later")
+    later.give_start(0, later.start(0, payload=payload), payload)
+    assert party.refusals() == ["S7"]
+
+
+def test_least_change_is_off_by_default(hostile: Hostile) -> None:
+    answer(hostile, 0, payload_of("first"))
+    assert attempt(hostile, 1, 1) == []
+    assert hostile.cohort.parties[0].memory.last_active(hostile.cohort.task) == frozenset()
+
+
+def test_the_oldest_answers_are_forgotten_first() -> None:
+    """13.3, over the journals of several tasks: by time and not by which was read first."""
+    memory = Memory()
+    for name, when in (("new", 2.0), ("old", 1.0), ("newest", 3.0)):
+        memory.note_answer(payload_of(name).hash, payload_of(name).base_hash, when)
+    memory.absorb(())
+    memory.forget(0.0, 2)
+    kept = [name for name in ("old", "new", "newest") if memory.has_answered(payload_of(name).hash)]
+    assert kept == ["new", "newest"]
 
 
 def test_records_of_a_round(hostile: Hostile) -> None:
