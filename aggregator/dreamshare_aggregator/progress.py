@@ -5,6 +5,7 @@ Rules:
 - `secure_aggregation` is derived: it is true only while every sum that was merged came out of a
   round that closed under a session which this task saw start (docs/protocol.md 7.8); nothing else
   can set it;
+- `faulty` names the devices that lied; they stay on it until the task ends (11.3);
 - `dropped` counts the devices that were members and are gone; one that comes back is not counted.
 """
 
@@ -19,6 +20,7 @@ from dreamshare.protocol.messages import TaskPhase, TaskStatus
 from dreamshare.protocol.outcomes import (
     DeviceDeclined,
     DeviceDropped,
+    DeviceFaulty,
     EpochEnded,
     EpochStarted,
     SumAbandoned,
@@ -37,6 +39,7 @@ EVENTS: Mapping[type[TaskOutcome], str] = MappingProxyType(
         TellSpread: "tell",
         DeviceDropped: "dropped",
         DeviceDeclined: "declined",
+        DeviceFaulty: "faulty",
         TaskFailed: "failed",
     }
 )
@@ -103,6 +106,13 @@ class Progress:
                 status = replace(status, detail=f"device {short(device)} is gone", alive=alive)
             case DeviceDeclined(device, code):
                 status = replace(status, detail=f"device {short(device)} declined ({code})")
+            case DeviceFaulty(device, reason):
+                why = reason.name.lower().replace("_", " ")
+                status = replace(
+                    status,
+                    detail=f"device {short(device)} spoilt shares ({why}) and stays out",
+                    faulty=(*status.faulty, device),
+                )
             case TaskFailed(reason):
                 session = None
                 status = replace(status, phase=TaskPhase.FAILED, detail=reason)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
-from dreamshare.ids import TaskId
+from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase, TaskStatus
 
 
@@ -25,7 +25,9 @@ class StoredTask:
 
 def status_text(status: TaskStatus) -> str:
     """Return a TaskStatus as JSON."""
-    return json.dumps({**dataclasses.asdict(status), "task": status.task.hex()})
+    faulty = [device.hex() for device in status.faulty]
+    row = {**dataclasses.asdict(status), "task": status.task.hex(), "faulty": faulty}
+    return json.dumps(row)
 
 
 def read_status(text: str) -> TaskStatus:
@@ -34,6 +36,7 @@ def read_status(text: str) -> TaskStatus:
         raw = json.loads(text)
         raw["task"] = TaskId(bytes.fromhex(raw["task"]))
         raw["phase"] = TaskPhase(raw["phase"])
+        raw["faulty"] = tuple(PartyId(bytes.fromhex(device)) for device in raw.get("faulty", ()))
         return TaskStatus(**raw)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"the database holds a status that cannot be read: {error}") from None

@@ -250,8 +250,14 @@ class Aggregator:
             await self._traffic.wait()
             self._traffic.clear()
             for task, live in tuple(self._live.items()):
-                algorithm = self._board.entry(task).status.algorithm
-                here = [d for d in driver.devices() if d.connected and algorithm in d.algorithms]
+                status = self._board.entry(task).status
+                here = [
+                    device
+                    for device in driver.devices()
+                    if device.connected
+                    and status.algorithm in device.algorithms
+                    and device.device not in status.faulty
+                ]
                 await live.count_devices(len(here))
 
     async def _work(self, driver: AggregatorDriver) -> None:

@@ -257,8 +257,9 @@ async def _set_state(connection: AsyncConnection, task: TaskId, state: bytes) ->
     await connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.task == task))
     await connection.execute(insert(CHECKPOINTS).values(task=task, state=state))
     # A task goes on with a new epoch: records of rounds that are merged serve nobody. Offers stay,
-    # so that the next epoch's number is above theirs whatever the clock says.
-    kept = (int(RecordKind.OWNER), int(RecordKind.SERVER_EPOCH))
+    # so that the next epoch's number is above theirs whatever the clock says, and so do faults.
+    kinds = (RecordKind.OWNER, RecordKind.SERVER_EPOCH, RecordKind.SERVER_FAULTY)
+    kept = [int(kind) for kind in kinds]
     merged = (JOURNAL.c.task == task) & JOURNAL.c.kind.not_in(kept)
     await connection.execute(delete(JOURNAL).where(merged))
 

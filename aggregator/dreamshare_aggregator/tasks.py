@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,17 +19,20 @@ from dreamshare.algorithms.checkpoint import encode_arrays
 from dreamshare.binding import Lookup, TaskLoop, terms_of
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
+from dreamshare.ids import short
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.epochs import last_epoch
+from dreamshare.protocol.epochs import faulty_devices, last_epoch
 from dreamshare.protocol.events import Asked, Finished
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import Submit, TaskPhase
-from dreamshare.protocol.outcomes import SumDone, TaskFailed, TaskOutcome, TellSpread
+from dreamshare.protocol.outcomes import DeviceFaulty, SumDone, TaskFailed, TaskOutcome, TellSpread
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.store import Store
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
+
+_LOG = logging.getLogger(__name__)
 
 Add = Callable[[Coordinator, Journal], TaskRun]
 """Hands a coordinator to the driver."""
@@ -96,7 +100,7 @@ class LiveTask:
         task, order = entry.status.task, entry.order
         journal = self._store.journal(task)
         tells = await asyncio.to_thread(stored_tells, journal)
-        offered = last_epoch(await asyncio.to_thread(journal.records))
+        records = await asyncio.to_thread(journal.records)
         checkpoint = await self._store.checkpoint(task)
         loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
         await self._board.step(entry, lambda p: (p.waiting(self._wanted), "waiting"))
@@ -104,7 +108,13 @@ class LiveTask:
             await self._end(TaskPhase.CANCELLED, "cancelled before it began")
             return
         coordinator = Coordinator(
-            self._identity, task, self._prepared.terms, self._entropy, tells, offered
+            self._identity,
+            task,
+            self._prepared.terms,
+            self._entropy,
+            tells,
+            last_epoch(records),
+            faulty=faulty_devices(records),
         )
         self._run = run = add(coordinator, journal)
         self._order(run, loop)
@@ -147,6 +157,11 @@ class LiveTask:
     async def _follow(self, loop: TaskLoop, run: TaskRun, outcome: TaskOutcome) -> None:
         """Note what was reported; where it ends an order, give the next one."""
         state = None
+        if isinstance(outcome, DeviceFaulty):
+            task, device = self._entry.status.task, outcome.device
+            reason = outcome.reason.name.lower().replace("_", " ")
+            text = "device %s spoilt shares in round %d of task %s (%s): it stays out of the task"
+            _LOG.warning(text, short(device), outcome.round, short(task), reason)
         try:
             if loop.react(outcome) is not None:
                 state = loop.checkpoint()

@@ -91,17 +91,23 @@ def exit_of_status(status: TaskStatus) -> Exit:
 
 def status_fields(status: TaskStatus) -> Fields:
     """Return a status as JSON fields."""
-    return {**asdict(status), "task": status.task.hex(), "phase": status.phase.value}
+    return {
+        **asdict(status),
+        "task": status.task.hex(),
+        "phase": status.phase.value,
+        "faulty": [device.hex() for device in status.faulty],
+    }
 
 
 def status_line(status: TaskStatus) -> str:
     """Return a status as one line."""
     masked = "all masked" if status.secure_aggregation else "NOT all masked"
     sums = f"sums {status.aggregations}" + (f" ({masked})" if status.aggregations else "")
+    faulty = f" ({len(status.faulty)} faulty)" if status.faulty else ""
     return (
         f"{status.task.hex()[:8]}  {status.phase.value:<10}  {status.algorithm:<12}  "
         f"cycle {status.cycle}  {sums}  "
-        f"devices {status.alive}/{status.roster}  {status.name or '-'}  {status.detail}"
+        f"devices {status.alive}/{status.roster}{faulty}  {status.name or '-'}  {status.detail}"
     )
 
 

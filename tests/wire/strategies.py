@@ -27,6 +27,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=40)
 names = st.text(min_size=1, max_size=40)
 tasks = st.binary(min_size=16, max_size=16).map(TaskId)
+parties = st.binary(min_size=16, max_size=16).map(PartyId)
 algorithm_lists = st.lists(names, max_size=4, unique=True).map(tuple)
 metrics = st.dictionaries(names, st.floats(), max_size=4)
 
@@ -71,6 +72,7 @@ statuses = st.builds(
     dropped=u32,
     submitted=finite,
     secure_aggregation=st.booleans(),
+    faulty=st.lists(parties, max_size=3).map(tuple),
 )
 devices = st.builds(
     m.DeviceStatus,

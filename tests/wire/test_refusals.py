@@ -89,6 +89,7 @@ MALFORMED = {
     "phase-zero": reply(task_status=status(phase=0)),
     "phase-unknown": reply(task_status=status(phase=7)),
     "submitted-never": reply(task_status=status(submitted=float("nan"))),
+    "faulty-device-id-short": reply(task_status=status(faulty=[bytes(15)])),
     "device-id-long": reply(device_list={"devices": [{"device": bytes(17)}]}),
     "report-without-status": reply(task_report={"number": 1, "event": "done"}),
     "report-without-event": reply(task_report={"status": status()}),

@@ -90,7 +90,7 @@ class ListDevices(_message.Message):
     def __init__(self) -> None: ...
 
 class TaskStatus(_message.Message):
-    __slots__ = ("task", "name", "algorithm", "phase", "detail", "cycle", "aggregations", "abandoned", "roster", "alive", "dropped", "submitted", "secure_aggregation")
+    __slots__ = ("task", "name", "algorithm", "phase", "detail", "cycle", "aggregations", "abandoned", "roster", "alive", "dropped", "submitted", "secure_aggregation", "faulty")
     TASK_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class TaskStatus(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     SUBMITTED_FIELD_NUMBER: _ClassVar[int]
     SECURE_AGGREGATION_FIELD_NUMBER: _ClassVar[int]
+    FAULTY_FIELD_NUMBER: _ClassVar[int]
     task: bytes
     name: str
     algorithm: str
@@ -117,7 +118,8 @@ class TaskStatus(_message.Message):
     dropped: int
     submitted: float
     secure_aggregation: bool
-    def __init__(self, task: _Optional[bytes] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., detail: _Optional[str] = ..., cycle: _Optional[int] = ..., aggregations: _Optional[int] = ..., abandoned: _Optional[int] = ..., roster: _Optional[int] = ..., alive: _Optional[int] = ..., dropped: _Optional[int] = ..., submitted: _Optional[float] = ..., secure_aggregation: bool = ...) -> None: ...
+    faulty: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, task: _Optional[bytes] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., detail: _Optional[str] = ..., cycle: _Optional[int] = ..., aggregations: _Optional[int] = ..., abandoned: _Optional[int] = ..., roster: _Optional[int] = ..., alive: _Optional[int] = ..., dropped: _Optional[int] = ..., submitted: _Optional[float] = ..., secure_aggregation: bool = ..., faulty: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class TaskList(_message.Message):
     __slots__ = ("tasks",)

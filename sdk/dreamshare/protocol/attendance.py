@@ -3,6 +3,7 @@
 Rules:
 - a device is willing when it offers the task's algorithm and has not refused the task since its
   process started;
+- a device that spoilt shares of the task is never willing again, whatever it says (11.3);
 - order of arrival decides who gets a place when more are here than the roster takes;
 - only a device that came (again) since the last offer waits for another epoch: one that was offered
   a place and did not take it, or was too slow to keep it, is no reason to set up once more.
@@ -18,10 +19,11 @@ from dreamshare.ids import PartyId
 class Attendance:
     """The devices that one task has met."""
 
-    def __init__(self, algorithm: str) -> None:
+    def __init__(self, algorithm: str, faulty: Iterable[PartyId] = ()) -> None:
         self._algorithm = algorithm
         self._here: dict[PartyId, bool] = {}  # by arrival; whether it offers the algorithm
         self._refusing: set[PartyId] = set()
+        self._faulty = set(faulty)
         self._new: set[PartyId] = set()
 
     def joined(self, device: PartyId, algorithms: Iterable[str], fresh: bool) -> bool:
@@ -43,6 +45,10 @@ class Attendance:
         """A device refused the task."""
         self._refusing.add(device)
 
+    def spoilt(self, device: PartyId) -> None:
+        """A device spoilt shares."""
+        self._faulty.add(device)
+
     def offered(self) -> None:
         """An epoch is offered to those who are here."""
         self._new.clear()
@@ -57,7 +63,8 @@ class Attendance:
 
     def willing(self) -> tuple[PartyId, ...]:
         """Return who could be in a roster, by arrival."""
-        return tuple(d for d, offers in self._here.items() if offers and d not in self._refusing)
+        out = self._refusing | self._faulty
+        return tuple(d for d, offers in self._here.items() if offers and d not in out)
 
     def waiting(self, members: Iterable[PartyId]) -> int:
         """Return how many willing devices came since the last offer and are not among these."""

@@ -67,6 +67,7 @@ class Coordinator:
         tells: Sequence[RoundPlan] = (),
         last_epoch: int = 0,
         threads: int = 1,
+        faulty: Iterable[PartyId] = (),
     ) -> None:
         """Begin, or go on with a task after a restart.
 
@@ -78,6 +79,7 @@ class Coordinator:
             tells: the Tells that were stored, oldest first.
             last_epoch: highest epoch that was ever offered (`epochs.last_epoch`).
             threads: how many an input may be handled with.
+            faulty: devices that spoilt shares of this task (`epochs.faulty_devices`).
 
         Raises:
             ConfigError: a step of the terms does not fit the encoding.
@@ -87,7 +89,7 @@ class Coordinator:
         self.phase: CoordinatorPhase = Gathering()
         self._terms = terms
         self._epochs = Epochs(identity, task, terms, entropy, last_epoch, threads)
-        self._devices = Attendance(terms.algorithm)
+        self._devices = Attendance(terms.algorithm, faulty)
         self._tells = Tells(tells)
         self._order: Order | None = None
         self._declines: set[outcomes.DeviceDeclined] = set()  # since the last round or offer
@@ -315,6 +317,9 @@ class Coordinator:
                     yield from self._summed(effect, now)
                 case sa2.RoundAbandoned(_, reason, answered):
                     yield from self._given_up(reason, answered, now)
+                case sa2.Faulty(device, fault, round_):
+                    self._devices.spoilt(PartyId(device))
+                    yield Report(outcomes.DeviceFaulty(PartyId(device), fault, round_))
                 case sa2.EpochOver(reason):
                     yield from self._epoch_over(reason, now)
                 case sa2.Refuse():

@@ -17,6 +17,7 @@ from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.graph import derive_parameters
 from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.secagg.blame import FaultRecord
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.server import SecaggServer
@@ -113,3 +114,14 @@ def last_epoch(records: Iterable[Record]) -> int:
     with crypto_border():
         offers = (EpochOffer.decode(r.body) for r in records if r.kind is RecordKind.SERVER_EPOCH)
         return max((offer.epoch for offer in offers), default=0)
+
+
+def faulty_devices(records: Iterable[Record]) -> tuple[PartyId, ...]:
+    """Return the devices that a journal says have spoilt shares, as they were found (11.3).
+
+    Raises:
+        PeerProtocolError: a record is damaged.
+    """
+    with crypto_border():
+        found = (FaultRecord.decode(r.body) for r in records if r.kind is RecordKind.SERVER_FAULTY)
+        return tuple(dict.fromkeys(PartyId(fault.device) for fault in found))

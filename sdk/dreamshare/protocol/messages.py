@@ -186,6 +186,7 @@ class TaskStatus:
     dropped: int
     submitted: float  # Unix seconds
     secure_aggregation: bool  # true only when every merged sum came out of a closed SA-2 round
+    faulty: tuple[PartyId, ...] = ()  # devices that lied and stay out of the task (11.3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from dreamshare.ids import PartyId, SessionId, TaskId
 from dreamshare.updates import Array
 from dreamshare_crypto.errors import RefusalCode
-from dreamshare_crypto.secagg.events import AbortReason
+from dreamshare_crypto.secagg.events import AbortReason, FaultReason
 
 # ---- on a device ---------------------------------------------------------------------------------
 
@@ -152,6 +152,15 @@ class DeviceDeclined:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceFaulty:
+    """A device spoilt shares in this round; it is in no later epoch of the task (11.3, 11.4)."""
+
+    device: PartyId
+    reason: FaultReason
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFailed:
     """The task cannot go on; the text says why and what to change."""
 
@@ -166,5 +175,6 @@ TaskOutcome = (
     | TellSpread
     | DeviceDropped
     | DeviceDeclined
+    | DeviceFaulty
     | TaskFailed
 )

@@ -163,12 +163,14 @@ def _status_to_wire(status: m.TaskStatus) -> pb.TaskStatus:
         dropped=status.dropped,
         submitted=status.submitted,
         secure_aggregation=status.secure_aggregation,
+        faulty=status.faulty,
     )
 
 
 def _status_from_wire(wire: pb.TaskStatus) -> m.TaskStatus:
     if wire.phase not in pb.TaskPhase.values() or wire.phase == pb.TASK_PHASE_UNSPECIFIED:
         raise refuse(f"unknown task phase {wire.phase}")
+    count(wire.faulty, limits.DEVICES_LIMIT, "faulty devices")
     return m.TaskStatus(
         task=_task(wire.task),
         name=text(wire.name, "name", limits.NAME_LIMIT),
@@ -183,6 +185,7 @@ def _status_from_wire(wire: pb.TaskStatus) -> m.TaskStatus:
         dropped=wire.dropped,
         submitted=finite(wire.submitted, "time of submission"),
         secure_aggregation=wire.secure_aggregation,
+        faulty=tuple(PartyId(exactly(device, 16, "device id")) for device in wire.faulty),
     )
 
 

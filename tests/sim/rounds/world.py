@@ -21,7 +21,7 @@ from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.epochs import last_epoch
+from dreamshare.protocol.epochs import faulty_devices, last_epoch
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.messages import Cohort, DownMessage, RoundOpening, Sa2, UpMessage
 from dreamshare.protocol.outcomes import DeviceOutcome, SumAbandoned, SumDone, TaskOutcome
@@ -239,6 +239,7 @@ class World:
             self.entropy,
             self.tells,
             last_epoch(self.records),
+            faulty=faulty_devices(self.records),
         )
         for device in self.devices:
             if device.connected:

@@ -13,6 +13,8 @@ from dreamshare_crypto.secagg import reconstruction
 from dreamshare_crypto.secagg.blame import Blame, FaultRecord
 from dreamshare_crypto.secagg.events import (
     AbortReason,
+    EndReason,
+    EpochOver,
     FaultReason,
     Faulty,
     Persist,
@@ -21,7 +23,7 @@ from dreamshare_crypto.secagg.events import (
     Summed,
 )
 from dreamshare_crypto.secagg.schedule import Kind
-from tests.sim.secagg.federation import make_terms
+from tests.sim.secagg.federation import make_terms, spec_terms
 from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.liars import Lied, deal_badly, faults, publish_other
 
@@ -112,6 +114,17 @@ def test_two_bad_dealers_cost_one_round(cohort: Cohort, monkeypatch: pytest.Monk
     assert Lied(cohort).deliver() == BAD
     assert faults(cohort).keys() == {2, 7}
     summed_all(cohort, cohort.run_round(), [i for i in range(10) if i not in (2, 7)])
+
+
+def test_fewer_than_a_min_end_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A_min = 9 of ten: without two faulty dealers eight are left; another epoch must follow."""
+    cohort = Cohort(10, spec_terms())
+    for number in (2, 7):
+        deal_badly(monkeypatch, cohort.parties[number].id, lambda kind, r: range(10))
+    cohort.set_up()
+    assert Lied(cohort).deliver() == BAD
+    assert cohort.over() == EpochOver(EndReason.TOO_FEW)
+    assert faults(cohort).keys() == {2, 7}
 
 
 # ---- 46: holders ---------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare.errors import ConfigError, LocalProtocolError
-from dreamshare.ids import TaskId
+from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.messages import Cohort, Submit, TaskPhase, TaskStatus
+from dreamshare_aggregator.rows import read_status, status_text
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secret import Secret
@@ -192,3 +194,23 @@ async def test_a_checkpoint_leaves_the_offers() -> None:
             await asyncio.to_thread(journal.append, record, True)
         await store.advance(STATUS, "round", {}, b"state")
         assert await asyncio.to_thread(journal.records) == [offer]
+
+
+async def test_a_checkpoint_leaves_the_faults() -> None:
+    """A device that spoilt shares stays out of the task's later epochs (docs/protocol.md 11.3)."""
+    fault = Record(RecordKind.SERVER_FAULTY, b"who, and why")
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        for record in (fault, Record(RecordKind.SERVER_DONE, b"round")):
+            await asyncio.to_thread(journal.append, record, True)
+        await store.advance(STATUS, "round", state=b"state")
+        assert await asyncio.to_thread(journal.records) == [fault]
+
+
+def test_a_status_from_before_faults_were_found_is_read() -> None:
+    named = replace(STATUS, faulty=(PartyId(b"d" * 16),))
+    assert read_status(status_text(named)) == named
+    row = json.loads(status_text(STATUS))
+    del row["faulty"]
+    assert read_status(json.dumps(row)) == STATUS

@@ -9,6 +9,7 @@ from dreamshare.protocol.messages import TaskPhase, TaskStatus
 from dreamshare.protocol.outcomes import (
     DeviceDeclined,
     DeviceDropped,
+    DeviceFaulty,
     EpochEnded,
     EpochStarted,
     SumAbandoned,
@@ -18,8 +19,9 @@ from dreamshare.protocol.outcomes import (
     TellSpread,
 )
 from dreamshare_aggregator.progress import Progress
+from dreamshare_cli.operating import status_fields, status_line
 from dreamshare_crypto.errors import RefusalCode
-from dreamshare_crypto.secagg.events import AbortReason
+from dreamshare_crypto.secagg.events import AbortReason, FaultReason
 
 DEVICES = tuple(PartyId(bytes([n]) * 16) for n in range(1, 5))
 SESSION = SessionId(bytes(32))
@@ -84,6 +86,20 @@ def test_dropped_devices_are_counted_until_they_come_back() -> None:
     assert got.status.dropped == 1
     got, _ = after(EPOCH, start=got)
     assert (got.status.dropped, got.status.alive) == (0, 4)
+
+
+def test_faulty_devices_stay_in_the_status() -> None:
+    """An operator sees them until the task ends (docs/protocol.md 11.3)."""
+    first = DeviceFaulty(DEVICES[2], FaultReason.NOT_DECODABLE, 0)
+    second = DeviceFaulty(DEVICES[0], FaultReason.MARKED_EDGES, 4)
+    got, events = after(EPOCH, first)
+    assert events[1:] == ["faulty"]
+    assert got.status.detail == "device 03030303 spoilt shares (not decodable) and stays out"
+    got, _ = after(total(), EpochEnded("renewed"), second, EPOCH, start=got)
+    assert got.status.faulty == (DEVICES[2], DEVICES[0])
+    assert status_fields(got.status)["faulty"] == [DEVICES[2].hex(), DEVICES[0].hex()]
+    assert "(2 faulty)" in status_line(got.status)
+    assert "faulty" not in status_line(FRESH.status)
 
 
 def test_what_goes_wrong_is_told_in_words() -> None:
