@@ -11,7 +11,9 @@ from hypothesis import Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.secagg.server_phases import ServerPhase
+from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.disk import When
 from tests.sim.secagg.operations import (
     Crash,
@@ -33,7 +35,7 @@ from tests.sim.secagg.operations import (
     Wait,
 )
 from tests.sim.secagg.watch import LATE, REPLAYED
-from tests.sim.secagg.world import World
+from tests.sim.secagg.world import World, terms_of
 
 PLACES = st.integers(0, 63)
 DEVICES = st.integers(0, 7)
@@ -73,9 +75,14 @@ class Federation(RuleBasedStateMachine):
 
     EXPECTED = LATE
 
-    @initialize(n=st.integers(3, 8), ready=st.booleans())
-    def begin(self, n: int, ready: bool) -> None:
-        self.world = World(n)
+    @initialize(
+        n=st.integers(3, 8),
+        bounded=st.booleans(),
+        suite=st.sampled_from(Suite),
+        ready=st.booleans(),
+    )
+    def begin(self, n: int, bounded: bool, suite: Suite, ready: bool) -> None:
+        self.world = World(n, terms_of(suite, Mode.BOUNDED if bounded and n > 3 else Mode.AGREED))
         self.world.watch.expected = self.EXPECTED
         if ready:
             self.happen(Settle())
@@ -183,7 +190,9 @@ class Federation(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
-            note(f"World({len(self.world.nodes)}).apply({self.world.trace})")
+            terms = self.world.terms
+            made = f"World({len(self.world.nodes)}, terms_of({terms.suite!r}, {terms.mode!r}))"
+            note(f"{made}.apply({self.world.trace})")
             self.world.calm()
 
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from dreamshare_crypto.encoding import decode_sum, words_to_bytes
 from dreamshare_crypto.errors import AuthenticationError, ParameterError, RefusalCode
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.secagg.epoch_messages import Roster
 from dreamshare_crypto.secagg.events import (
+    Faulty,
     KeepEvidence,
     Record,
     RecordKind,
@@ -206,7 +208,7 @@ class Watch:
         """The aggregator's effects: an exact sum or nothing, and no blame on honest devices."""
         result: RoundResult | None = None
         for effect in effects:
-            assert not isinstance(effect, KeepEvidence), "an honest device is blamed"
+            assert not isinstance(effect, KeepEvidence | Faulty), "an honest device is blamed"
             match effect:
                 case Send(Stage.ROSTER, body):
                     self.roster = tuple(entry.id for entry in Roster.decode(body).entries)
@@ -215,6 +217,8 @@ class Watch:
                     place = (self.last_start.session, self.last_start.round)
                     assert self.starts.setdefault(place, self.last_start) == self.last_start
                 case Send(Stage.AGREE_SET, body):
+                    self.requested.add(_named(body))
+                case Send(Stage.SURVIVORS, body) if self.last_start.params.mode == Mode.BOUNDED:
                     self.requested.add(_named(body))
                 case Send(Stage.ROUND_RESULT, body):
                     result = RoundResult.decode(body, len(self.roster))

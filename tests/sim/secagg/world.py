@@ -23,6 +23,7 @@ from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.encoding import Params, encode_vector
 from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.events import (
@@ -53,6 +54,7 @@ from dreamshare_crypto.secagg.records import VectorRecord
 from dreamshare_crypto.secagg.server import SecaggServer
 from dreamshare_crypto.secagg.server_phases import ServerPhase
 from dreamshare_crypto.secagg.terms import EpochTerms
+from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.disk import Died, Disk
 from tests.sim.secagg.federation import NOW, TASK, Federation, make_terms, payload_of
 from tests.sim.secagg.operations import Operation
@@ -99,8 +101,8 @@ class World:
 
     def __init__(self, n: int, terms: EpochTerms | None = None, floor: Floor | None = None) -> None:
         self.federation = Federation()
-        self.terms = terms or make_terms(rounds=3, dims=(3,), n_max=8)
-        self.floor = floor or Floor()
+        self.terms = terms or terms_of()
+        self.floor = floor or Floor(modes=tuple(Mode), suites=tuple(Suite))
         self.now = NOW
         self.watch = Watch()
         self.aggregator = self.federation.issue(Role.AGGREGATOR, "aggregator")
@@ -355,6 +357,12 @@ class World:
                 return
             self.wait()
         raise AssertionError("the aggregator does not come to rest")
+
+
+def terms_of(suite: Suite = Suite.AES, mode: Mode = Mode.AGREED) -> EpochTerms:
+    """Return terms of three short rounds; bounded mode lets a quarter of at least four drop out."""
+    share = {"a_min_ppm": 1_000_000, "d_ppm": 250_000} if mode is Mode.BOUNDED else {}
+    return make_terms(rounds=3, dims=(3,), n_max=8, suite=suite, mode=mode, **share)
 
 
 def grid_update(params: Params, number: int) -> tuple[NDArray[np.float64], ...]:
