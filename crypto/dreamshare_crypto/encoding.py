@@ -5,7 +5,8 @@ Rules:
 - words are plain uint64 and add modulo 2^64: masks, sums and their removal commute with packing;
 - the rounding is random but repeatable: its bits come from a key that the device derives for one
   payload, so that a recomputation after a crash gives the same vector (12.6);
-- noise is not in this release: parameters that ask for it are read and then refused here.
+- noise is added to the words afterwards (`dreamshare_crypto.noise`); the lanes leave room for it,
+  and reading a sum takes its offset T out again.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ MAX_FIELDS = 256
 NONCE_BYTES = 16
 _BLOCK_WORDS = 1 << 15  # words encoded at a time, to keep temporaries in the cache
 _DRAWS = 17  # a first one and 16 more, 12.6
-_SLACK = 1 + 1 / 64  # 12.6
+SLACK = 1 + 1 / 64
+"""How far rounding may carry a vector over its l2 clip (12.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,11 @@ class Params:
         d: most dropouts of bounded mode; 0 in agreed mode and in an offer's template.
         l2_clip: bound of the l2 norm of x / C over all fields; 0 for none (12.1).
         weight_cap: W > 0; weights are given in 0..W (12.2).
-        noise_variance: 0 in this release (12.6).
-        noise_scale: 0 in this release.
-        tail: T, 0 in this release.
+        noise_variance: mu, of the noise under the sum over the least honest crowd, levels squared;
+            0 for none (12.6).
+        noise_scale: levels from a coordinate of 0 to one at its clip, (2^q - 1) / 2; 0 without
+            noise. With noise all fields have one q.
+        tail: T, where each device's noise is cut, levels; 0 without noise.
         round_nonce: 16 bytes; zero in an offer's template.
     """
 
@@ -94,9 +98,28 @@ class Params:
             raise ParameterError("noise variance and scale must be finite and not negative")
         if len(self.round_nonce) != NONCE_BYTES:
             raise ParameterError(f"the round nonce has {NONCE_BYTES} bytes")
+        self._check_noise()
         for f in self.fields:
             if f != FieldParams.create(f.dims, f.bits, f.clip, self.n_max, self.tail):
                 raise ParameterError(f"a field is not packed as {self.n_max} devices ask (12.3)")
+
+    def _check_noise(self) -> None:
+        asked = {value > 0 for value in (self.noise_variance, self.noise_scale, self.tail)}
+        if len(asked) != 1:
+            raise ParameterError("noise has a variance, a scale and a tail, or none of the three")
+        if not self.noise_variance:
+            return
+        if not self.l2_clip:
+            raise ParameterError("noise needs an l2 clip: without one it hides nothing")
+        if any(f.levels / 2 != self.noise_scale for f in self.fields):
+            raise ParameterError(
+                "with noise every field has the same bits q, and the scale is (2^q - 1) / 2"
+            )
+
+    @property
+    def dims(self) -> int:
+        """Coordinates of all fields together."""
+        return sum(f.dims for f in self.fields)
 
     @property
     def words(self) -> int:
@@ -157,10 +180,10 @@ def encode_vector(
     """Return one device's words, not yet masked (12.2, 12.3).
 
     Args:
-        params: of the round; without noise.
+        params: of the round.
         fields: x, one flat float64 array per field of `params`, finite.
         weight: w in 0..weight_cap. The sum takes x * w / W clipped to [-C, C]. At w = 0 that is
-            zero, up to half a step of rounding.
+            zero, up to half a step of rounding. With noise w is W: weights are not hidden (12.6).
         rounding: of a key derived for this payload (12.6), from its start; None rounds to nearest.
 
     Returns:
@@ -169,7 +192,6 @@ def encode_vector(
     Raises:
         ParameterError: values outside these ranges, or an l2 clip finer than the resolution.
     """
-    _require_supported(params)
     if len(fields) != len(params.fields):
         raise ParameterError(f"{len(fields)} fields given, {len(params.fields)} declared")
     for x, f in zip(fields, params.fields, strict=True):
@@ -179,6 +201,10 @@ def encode_vector(
             raise ParameterError("a field has values that are not finite")
     if not 0 <= weight <= params.weight_cap:
         raise ParameterError(f"weight {weight} is not within 0..{params.weight_cap}")
+    if params.noise_variance and weight != params.weight_cap:
+        raise ParameterError(
+            "noise hides values, not weights: in a noisy round every device has the weight W"
+        )
     share = weight / params.weight_cap
     if params.l2_clip:
         words = _within_norm(params, fields, share, rounding)
@@ -201,7 +227,6 @@ def decode_sum(
             honest devices can make it; the round has no result.
         ParameterError: the array is not `params.words` uint64 words, or the count is not 1..n_max.
     """
-    _require_supported(params)
     if words.shape != (params.words,) or words.dtype != np.uint64:
         raise ParameterError(
             f"a sum has {params.words} uint64 words, not {words.dtype}{words.shape}"
@@ -214,7 +239,7 @@ def decode_sum(
     sums: list[NDArray[np.float64]] = []
     start = 0
     for f in params.fields:
-        sums.append(unpack_sum(f, words[start : start + f.words], survivors))
+        sums.append(unpack_sum(f, words[start : start + f.words], survivors, params.tail))
         start += f.words
     return tuple(sums), weight / WEIGHT_LEVELS
 
@@ -229,11 +254,6 @@ def words_from_bytes(raw: bytes) -> NDArray[np.uint64]:
     if len(raw) % 8:
         raise MalformedError(f"{len(raw)} bytes are not whole 64-bit words")
     return np.frombuffer(raw, dtype="<u8").astype(np.uint64)
-
-
-def _require_supported(params: Params) -> None:
-    if params.noise_variance or params.noise_scale or params.tail:
-        raise ParameterError("noise is not in this release")
 
 
 def _quantise(
@@ -259,7 +279,7 @@ def _within_norm(
     params: Params, fields: Sequence[NDArray[np.float64]], share: float, stream: Stream | None
 ) -> NDArray[np.uint64]:
     """Return words whose rounded v / C has an l2 norm within the clip and its slack (12.6)."""
-    bound = params.l2_clip * _SLACK
+    bound = params.l2_clip * SLACK
     half_steps = math.sqrt(sum(f.dims / f.levels**2 for f in params.fields))
     if half_steps >= bound:
         raise ParameterError(

@@ -41,6 +41,12 @@ class Floor:
         version_resets: ids of aggregators that may offer a lower version than before (14.6).
         memory_s: how long answered payloads are remembered, seconds (13.3); default 30 days.
         memory_size: how many answered payloads are remembered (13.3).
+        min_noise: least noise multiplier of a step, 0 for none: standard deviation of the noise
+            under the sum over what one device can move it by (12.6).
+        epsilon: most privacy loss in `budget_s`, all tasks together; inf for no limit. With a limit
+            steps without noise are refused.
+        delta: at which epsilon is counted, 0 to 1; well below one over the number of devices.
+        budget_s: how long a charge counts, seconds, >= 1; default 30 days.
         revocation_grace_s: how long past next_update a revocation list still serves (5.7), seconds.
     """
 
@@ -63,6 +69,10 @@ class Floor:
     version_resets: tuple[bytes, ...] = ()
     memory_s: int = 30 * 86_400
     memory_size: int = 65_536
+    min_noise: float = 0.0
+    epsilon: float = math.inf
+    delta: float = 1e-6
+    budget_s: int = 30 * 86_400
     revocation_grace_s: int = 86_400
 
     def __post_init__(self) -> None:
@@ -89,6 +99,10 @@ class Floor:
             ),
             (self.memory_s >= 0, "memory_s must not be negative"),
             (self.memory_size >= 1, "memory_size must be at least 1"),
+            (0 <= self.min_noise < math.inf, "min_noise must be finite and not negative"),
+            (self.epsilon > 0, "epsilon must be above 0"),
+            (0 < self.delta < 1, "delta must lie between 0 and 1"),
+            (self.budget_s >= 1, "budget_s must be at least 1 second"),
             (self.revocation_grace_s >= 0, "revocation_grace_s must not be negative"),
         )
         for holds, text in checks:

@@ -93,8 +93,12 @@ def pack(levels: NDArray[np.float64], f: FieldParams, out: NDArray[np.uint64]) -
         out |= lanes[:, k] << np.uint64(k * f.lane_bits)
 
 
-def unpack_sum(f: FieldParams, words: NDArray[np.uint64], survivors: int) -> NDArray[np.float64]:
+def unpack_sum(
+    f: FieldParams, words: NDArray[np.uint64], survivors: int, tail: int = 0
+) -> NDArray[np.float64]:
     """Return the sum of `survivors` fields' values from the sum of their words (12.3, 12.5).
+
+    `tail` is T: every device's noise is offset by it, 0 without noise.
 
     Raises:
         RangeError: a lane, a spare bit or a padding lane is larger than honest devices make it.
@@ -109,9 +113,10 @@ def unpack_sum(f: FieldParams, words: NDArray[np.uint64], survivors: int) -> NDA
     flat = lanes.reshape(-1)
     if flat[f.dims :].any():
         raise RangeError("a sum has padding lanes set")
-    if int(flat.max()) > survivors * f.levels:
+    if int(flat.max()) > survivors * (f.levels + 2 * tail):
         raise RangeError("a coordinate of a sum is larger than its survivors can make it")
     values = flat[: f.dims].astype(np.float64)  # exact: a lane sum is far below 2^53
+    values -= survivors * tail
     values *= 2.0 / f.levels
     values -= survivors
     values *= f.clip

@@ -4,7 +4,7 @@ Rules:
 - every machine of a device shares one memory, so that no task can repeat another's question
   (docs/protocol.md 13.3);
 - the owner's policy is asked for each plan before anything is committed to;
-- what a task leaves behind is its accepted epochs and its answers, nothing else.
+- what a task leaves behind is its accepted epochs, its answers and what it cost, nothing else.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Rules:
 - the policy comes from the device's owner, never from the aggregator;
 - `floor()` is what the secure-aggregation machine enforces on offers and rounds;
 - `admit()` is what the agent asks before it computes: it raises, it never returns a bool;
-- a clause that this release cannot satisfy (noise) refuses every round and says so.
+- noise and budget are clauses of the floor too: the machine knows what a round costs, a plan alone
+  does not say it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError, UnsafePlan
+from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import setting
 from dreamshare_crypto.floor import Floor
@@ -47,10 +48,20 @@ class Policy:
         example=400,
     )
     epsilon_per_month: float | None = setting(
-        "Privacy budget (epsilon) for 30 days, above 0. When set, rounds without noise are "
-        "refused; this release has no rounds with noise, so all are. Absent: not accounted.",
+        "Privacy budget (epsilon) for 30 days, all tasks together, above 0. When set, tasks "
+        "without noise are refused, and rounds that would go beyond it. Absent: no limit.",
         default=None,
         example=8.0,
+    )
+    delta: float = setting(
+        "At which epsilon is counted, above 0 and below 1; well below one over the number of "
+        "devices.",
+        default=1e-6,
+    )
+    min_noise: float = setting(
+        "Least noise of a sum: its standard deviation over what one device can move the sum by, 0 "
+        "or more. Tasks with less are refused.",
+        default=0.0,
     )
     on_charger: bool = setting("Compute only on external power.", default=False)
     unmetered: bool = setting("Compute only on an unmetered network.", default=False)
@@ -93,6 +104,8 @@ class Policy:
         must(self.rounds_per_day is None or self.rounds_per_day >= 1, "rounds_per_day", ">= 1")
         epsilon = self.epsilon_per_month
         must(epsilon is None or 0 < epsilon < math.inf, "epsilon_per_month", "above 0 and finite")
+        must(0 < self.delta < 1, "delta", "above 0 and below 1")
+        must(0 <= self.min_noise < math.inf, "min_noise", "0 or more and finite")
         must(1 <= self.draws <= 16, "draws", "1 to 16")
         must(8 <= self.min_bits <= 20, "min_bits", "8 to 20")
         must(0 < self.max_clip < math.inf, "max_clip", "above 0 and finite")
@@ -112,6 +125,9 @@ class Policy:
             draws=self.draws,
             monotone_active=self.monotone_active,
             max_vector_words=self.max_vector_words,
+            min_noise=self.min_noise,
+            epsilon=math.inf if self.epsilon_per_month is None else self.epsilon_per_month,
+            delta=self.delta,
         )
 
     def allows(self, algorithm: str) -> bool:
@@ -126,7 +142,6 @@ class Policy:
 
         Raises:
             ConfigError: the owner does not allow this algorithm or step (refusal S6).
-            UnsafePlan: the round has less protection than the owner wants (S5).
             BudgetExhausted: the rounds of the day are used up (S6).
             PrivacyError: not under these conditions (S6).
         """
@@ -136,11 +151,6 @@ class Policy:
             )
         if f"{plan.algorithm}:{plan.step}" in self.refused_steps:
             raise ConfigError(f"the policy refuses the step {plan.step} of {plan.algorithm}")
-        if self.epsilon_per_month is not None:
-            raise UnsafePlan(
-                "the policy sets epsilon_per_month, so it refuses rounds without noise; "
-                "this release has no rounds with noise"
-            )
         self.check_conditions(conditions)
         if self.rounds_per_day is not None and answered_today >= self.rounds_per_day:
             raise BudgetExhausted(

@@ -3,7 +3,7 @@
     store/
       lock                     held (flock) while an agent runs
       ledger                   when rounds were answered; all tasks together
-      memory                   what outlives a task: its accepted epochs, its answers (9.2)
+      memory                   what outlives a task: accepted epochs, answers, privacy charges (9.2)
       tasks/<task id>/journal  records of docs/protocol.md 9.1, one log a task
       tasks/<task id>/slots/   key slots, one 0600 file each, replaced atomically
       kept/<name>              the learner's weights and other blobs of the shell
@@ -38,6 +38,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.journal import Anchor
 from dreamshare_crypto.secagg.events import KeepEvidence, Record, RecordKind
+from dreamshare_crypto.secagg.memory import lasting
 from dreamshare_crypto.secagg.records import SEED_SLOT
 from dreamshare_crypto.secagg.refusals import EpochRefused
 from dreamshare_crypto.secagg.rollback import Numbers, check_numbers
@@ -48,7 +49,6 @@ from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomic
 
 _DAY_S = 86_400.0
 _SLOT_NAME_LIMIT = 120
-_LASTING = (RecordKind.EPOCH, RecordKind.ANSWER)
 _SESSION_SLOTS = (SEED_SLOT, CHAIN_SLOT)
 _COUNT = struct.Struct("<Q")
 
@@ -176,9 +176,8 @@ class FileStore:
     def drop(self, task: TaskId) -> None:
         """Remove a finished task's journal and slots; what must outlive them is remembered."""
         journal = self.journal(task)
-        for record in journal.records():
-            if record.kind in _LASTING:
-                self._memory.append(_pack(record), sync=False)
+        for record in lasting(journal.records()):
+            self._memory.append(_pack(record), sync=False)
         self._note_gone(journal.count)
         self._journals.pop(task).close()
         shutil.rmtree(self._folder / "tasks" / task.hex(), ignore_errors=True)

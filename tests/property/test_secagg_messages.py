@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.secagg.events import Abandoned, Cancelled, Persist, Send, Stage
+from dreamshare_crypto.secagg.memory import lasting
 from dreamshare_crypto.secagg.messages import (
     Advertise,
     Agree,
@@ -32,6 +33,7 @@ from dreamshare_crypto.secagg.messages import (
 from dreamshare_crypto.secagg.records import (
     AgreeRecord,
     AnswerRecord,
+    ChargeRecord,
     ClosedRecord,
     CommitRecord,
     EndedRecord,
@@ -79,6 +81,7 @@ RECORDS = {
         AnswerRecord,
         ClosedRecord,
         EndedRecord,
+        ChargeRecord,
     )
 }
 
@@ -97,6 +100,8 @@ def run() -> tuple[dict[Stage, bytes], dict[int, bytes]]:
     effects = [effect for party in cohort.parties for effect in party.effects]
     messages |= {e.stage: e.body for e in effects if isinstance(e, Send)}
     records = {e.record.kind: e.record.body for e in effects if isinstance(e, Persist)}
+    left = lasting(e.record for e in effects if isinstance(e, Persist))
+    records |= {record.kind: record.body for record in left}
     return messages, records
 
 

@@ -216,15 +216,15 @@ class SecaggClient:
             case Received():
                 return self._receive(event, now)
             case Computed():
-                return self._compute(event)
+                return self._compute(event, now)
             case ComputeFailed():
-                return self._compute(event)
+                return self._compute(event, now)
             case Ticked():
                 return Step(self._phase)
             case Abandoned():
                 return Step(Idle(), end_epoch(offer_of(self._phase), EndReason.CLOSED))
 
-    def _compute(self, event: Computed | ComputeFailed) -> Step:
+    def _compute(self, event: Computed | ComputeFailed, now: float) -> Step:
         """Take the end of a computation; one of a round that was left behind changes nothing."""
         phase = self._phase
         if not (isinstance(phase, Committed) and phase.computing):
@@ -233,7 +233,7 @@ class SecaggClient:
             return Step(phase)
         if isinstance(event, ComputeFailed):
             return rounds.take_failure(phase, event)
-        return rounds.take_update(self._device, phase, event)
+        return rounds.take_update(self._device, phase, event, now)
 
     def _receive(self, event: Received, now: float) -> Step:
         device, phase, body = self._device, self._phase, event.body

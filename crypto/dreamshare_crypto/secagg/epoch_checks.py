@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from dreamshare_crypto.errors import AuthenticationError, MalformedError, Refusa
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode, Profile
 from dreamshare_crypto.keys import check_public
+from dreamshare_crypto.noise import sensitivity
 from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
 from dreamshare_crypto.secagg.epoch_messages import (
     KEY_BYTES,
@@ -133,7 +135,7 @@ def check_offer_thresholds(offer: EpochOffer, floor: Floor) -> None:
 
 
 def check_offer_template(offer: EpochOffer, floor: Floor) -> None:
-    """O1: every step's encoding is within the floor; noise is not in this release."""
+    """O1: every step's encoding is within the floor, its noise included."""
     if not offer.template:
         raise EpochRefused(RefusalCode.O1, "the offer's template has no step")
     for step in offer.template:
@@ -147,8 +149,11 @@ def _encoding_fault(params: Params, offer: EpochOffer, floor: Floor) -> str:
         return "its mode is not the offer's, or it names dropouts"
     if params.n_max != offer.n_max:
         return f"its n_max {params.n_max} is not the offer's {offer.n_max}"
-    if params.noise_variance or params.noise_scale or params.tail:
-        return "it asks for noise, which this release does not make"
+    noise = sensitivity(params).multiplier
+    if noise < floor.min_noise:
+        return f"noise of {noise:.3g} times what one device can do; {floor.min_noise:.3g} is asked"
+    if not noise and math.isfinite(floor.epsilon):
+        return "it has no noise, and this device has a privacy budget"
     if params.words > floor.max_vector_words:
         return f"a vector of {params.words} words; at most {floor.max_vector_words}"
     for field in params.fields:

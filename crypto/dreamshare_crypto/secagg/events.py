@@ -56,6 +56,7 @@ class RecordKind(IntEnum):
     ANSWER = 9
     CLOSED = 10
     ENDED = 11
+    CHARGE = 12  # of a session that is over (9.2)
     SERVER_EPOCH = 32  # aggregator: session material (9.8)
     SERVER_ROUND = 33  # aggregator: RoundStart
     SERVER_FIXED = 34  # aggregator: U_r, durable before Survivors leaves

@@ -1,31 +1,53 @@
 """What a device remembers beyond its sessions (docs/protocol.md 9.2, 13.3, 14.6).
 
 Rules:
-- the highest epoch of each task, the highest revocation list and protocol version seen, and the
-  payloads it answered: enough to refuse an old epoch, an old list and a repeated payload;
+- the highest epoch of each task, the highest revocation list and protocol version seen, the
+  payloads it answered and what it spent: enough to refuse an old epoch, an old list, a repeated
+  payload and a round beyond the budget;
 - where the device's operator wants rounds compared (13.4), the active devices of the last answer;
 - one device has one Memory for all its tasks: `SecaggClient`s share the object they are given;
 - it holds nothing secret and nothing that the journals do not: `absorb` rebuilds it from their
-  EPOCH and ANSWER records, which is why those two kinds outlive a session in a journal.
+  EPOCH, VECTOR and ANSWER records, and `lasting` says what of a journal must outlive it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
 
+from dreamshare_crypto.accounting import Ledger
+from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secagg.offer import EpochOffer
-from dreamshare_crypto.secagg.records import AnswerRecord, EpochRecord
+from dreamshare_crypto.secagg.records import (
+    AnswerRecord,
+    ChargeRecord,
+    EpochRecord,
+    VectorRecord,
+)
 
 
 class Memory:
-    """Highest epochs, revocation number, versions, and answered payloads of one device."""
+    """What one device remembers.
 
-    __slots__ = ("_active", "_answered", "_draws", "_epochs", "_revocation", "_versions")
+    Attributes:
+        ledger: what it has spent.
+    """
+
+    __slots__ = (
+        "_active",
+        "_answered",
+        "_draws",
+        "_epochs",
+        "_revocation",
+        "_versions",
+        "ledger",
+    )
 
     def __init__(self) -> None:
+        self.ledger = Ledger()
         self._epochs: dict[tuple[bytes, bytes], int] = {}
         self._revocation: dict[bytes, int] = {}
         self._versions: dict[bytes, int] = {}
@@ -47,18 +69,22 @@ class Memory:
             records: of one journal, or of several, one after the other; oldest first.
 
         Raises:
-            MalformedError: an EPOCH or ANSWER record cannot be read.
+            MalformedError: a record that it learns from cannot be read.
         """
         task = b""
         for record in records:
-            if record.kind is RecordKind.EPOCH:
-                offer = EpochRecord.decode(record.body).offer
-                task = offer.task
-                self.note_offer(offer)
-            elif record.kind is RecordKind.ANSWER:
-                answer = AnswerRecord.decode(record.body)
-                self.note_answer(answer.payload_hash, answer.base_hash, answer.answered_at)
-                self.note_active(task, frozenset(answer.active))
+            match record.kind:
+                case RecordKind.EPOCH:
+                    offer = EpochRecord.decode(record.body).offer
+                    task = offer.task
+                    self.note_offer(offer)
+                case RecordKind.VECTOR | RecordKind.CHARGE:
+                    for spent in _charges(record):
+                        self.ledger.note(spent.session, spent.round, spent.charge, spent.charged_at)
+                case RecordKind.ANSWER:
+                    answer = AnswerRecord.decode(record.body)
+                    self.note_answer(answer.payload_hash, answer.base_hash, answer.answered_at)
+                    self.note_active(task, frozenset(answer.active))
         # Journals come one after the other; `forget` drops from the front, oldest first.
         self._answered = dict(sorted(self._answered.items(), key=lambda item: item[1][1]))
 
@@ -120,3 +146,24 @@ class Memory:
             self._draws[base_hash] -= 1
             if not self._draws[base_hash]:
                 del self._draws[base_hash]
+
+
+def lasting(records: Iterable[Record]) -> list[Record]:
+    """Return what must be remembered of a journal that is dropped."""
+    kept = []
+    for record in records:
+        match record.kind:
+            case RecordKind.EPOCH | RecordKind.ANSWER | RecordKind.CHARGE:
+                kept.append(record)
+            case RecordKind.VECTOR:
+                kept += [spent.record() for spent in _charges(record)]
+    return kept
+
+
+def _charges(record: Record) -> Iterator[ChargeRecord]:
+    """Yield a VECTOR's or CHARGE's charge; the session of a damaged vector ends anyway (J1)."""
+    if record.kind is RecordKind.CHARGE:
+        yield ChargeRecord.decode(record.body)
+        return
+    with contextlib.suppress(MalformedError):
+        yield VectorRecord.decode(record.body).spent()

@@ -16,6 +16,7 @@ from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import AuthenticationError, ParameterError
 from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.noise import noise_fault
 from dreamshare_crypto.secagg.events import AbortReason, Opened
 from dreamshare_crypto.secagg.round_checks import matches_template
 from dreamshare_crypto.secagg.round_messages import RoundAbort, RoundStart
@@ -76,8 +77,8 @@ def open_round(
     """Return round `number` of the cohort's session, open for the roster indices in `active`.
 
     Raises:
-        ParameterError: no step of the offer has this encoding, or a time is not above 0 and at most
-            the offer's.
+        ParameterError: no step of the offer has this encoding, the crowd is too small for its noise
+            (12.6), or a time is not above 0 and at most the offer's.
     """
     session, deadlines = cohort.session, cohort.session.offer.deadlines
     if not 0 < event.collect_s <= deadlines.collect_s:
@@ -106,6 +107,9 @@ def _complete(params: Params, cohort: Cohort, entropy: Entropy) -> Params:
         d=session.derived.d,
         round_nonce=entropy.draw(len(params.round_nonce)),
     )
+    fault = noise_fault(complete, session.derived)
+    if fault:
+        raise ParameterError(f"no device would take part: {fault}")
     if not any(matches_template(complete, step.params) for step in session.offer.template):
         raise ParameterError("no step of the epoch's template has this encoding")
     return complete

@@ -13,6 +13,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from dreamshare_crypto.accounting import Charge
+from dreamshare_crypto.errors import MalformedError, ParameterError
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.transcript import Reader, Writer
@@ -204,7 +206,8 @@ class VectorRecord(RecordBody):
     Attributes:
         session, round: sid, r.
         vector_hash: H(y).
-        charge: spent privacy budget; 0 in this release, which adds no noise.
+        charge: what it costs.
+        charged_at: when, Unix seconds.
         message: the MaskedInput message.
     """
 
@@ -213,17 +216,60 @@ class VectorRecord(RecordBody):
     session: bytes
     round: int
     vector_hash: bytes
-    charge: float
+    charge: Charge
+    charged_at: int
     message: bytes
+
+    def spent(self) -> ChargeRecord:
+        """Return what outlives the session: the charge without the vector (9.2)."""
+        return ChargeRecord(self.session, self.round, self.charge, self.charged_at)
 
     def encode(self) -> bytes:
         writer = Writer().raw(self.session, 32).u32(self.round).raw(self.vector_hash, 32)
-        return writer.f64(self.charge).var(self.message).finish()
+        _write_charge(writer, self.charge)
+        return writer.u64(self.charged_at).var(self.message).finish()
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
         reader = Reader(body)
-        record = cls(reader.raw(32), reader.u32(), reader.raw(32), reader.f64(), reader.var(_MOST))
+        record = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            vector_hash=reader.raw(32),
+            charge=_read_charge(reader),
+            charged_at=reader.u64(),
+            message=reader.var(_MOST),
+        )
+        reader.end()
+        return record
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRecord(RecordBody):
+    """What a vector cost that left in a session which is over; the ledger outlives sessions (9.2).
+
+    Attributes:
+        session, round: sid, r; one of them has one charge.
+        charge: what it cost.
+        charged_at: when, Unix seconds.
+    """
+
+    KIND: ClassVar[RecordKind] = RecordKind.CHARGE
+
+    session: bytes
+    round: int
+    charge: Charge
+    charged_at: int
+
+    def encode(self) -> bytes:
+        writer = Writer().raw(self.session, 32).u32(self.round)
+        _write_charge(writer, self.charge)
+        return writer.u64(self.charged_at).finish()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        reader = Reader(body)
+        record = cls(reader.raw(32), reader.u32(), _read_charge(reader), reader.u64())
         reader.end()
         return record
 
@@ -334,3 +380,14 @@ class EndedRecord(RecordBody):
         record = cls(reader.u64())
         reader.end()
         return record
+
+
+def _write_charge(writer: Writer, charge: Charge) -> None:
+    writer.f64(charge.variance).f64(charge.l2).f64(charge.l1)
+
+
+def _read_charge(reader: Reader) -> Charge:
+    try:
+        return Charge(reader.f64(), reader.f64(), reader.f64())
+    except ParameterError as error:
+        raise MalformedError(str(error)) from None

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from dreamshare_crypto.errors import AuthenticationError, MalformedError, Refusa
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Derived, Mode
 from dreamshare_crypto.keys import verify_signature
+from dreamshare_crypto.noise import noise_fault, sensitivity
 from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
 from dreamshare_crypto.secagg.epoch_checks import CLOCK_SKEW_S
 from dreamshare_crypto.secagg.events import Payload
@@ -109,6 +111,31 @@ def matches_template(params: Params, template: Params) -> bool:
         round_nonce=template.round_nonce,
     )
     return raised == template
+
+
+def check_start_noise(start: RoundStart, derived: Derived) -> None:
+    """S5: the crowd that this device computes is as large as the noise assumes (12.6)."""
+    fault = noise_fault(start.params, derived)
+    if fault:
+        raise RoundRefused(RefusalCode.S5, fault, start.round)
+
+
+def check_start_budget(start: RoundStart, memory: Memory, floor: Floor, now: float) -> None:
+    """S6: with this round, what was spent in the period stays within the budget (12.7).
+
+    Looked at when a round is accepted and again before its vector leaves, as 13.3 is.
+    """
+    if math.isinf(floor.epsilon):
+        return
+    charge = sensitivity(start.params)
+    spent = memory.ledger.epsilon(now - floor.budget_s, floor.delta, (charge,))
+    if spent > floor.epsilon:
+        raise RoundRefused(
+            RefusalCode.S6,
+            f"the privacy budget is spent: this round would bring epsilon to {spent:.3g}, "
+            f"{floor.epsilon:.3g} is allowed in {floor.budget_s / 86_400:g} days",
+            start.round,
+        )
 
 
 def check_start_deadline(start: RoundStart, offer: EpochOffer, now: float) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from dreamshare_crypto.encoding import encode_vector, words_to_bytes
 from dreamshare_crypto.errors import IllegalInputError, ParameterError, RefusalCode
 from dreamshare_crypto.kdf import derive, hash_parts
+from dreamshare_crypto.noise import add_noise, device_variance, sensitivity
 from dreamshare_crypto.prg import Stream, apply_masks
 from dreamshare_crypto.secagg import round_checks
 from dreamshare_crypto.secagg.device import Device, Step
@@ -111,8 +112,11 @@ def _check_start(
     round_checks.check_start_payload(start, payload)
     round_checks.check_start_params(start, offer, derived)
     round_checks.check_start_deadline(start, offer, now)
+    round_checks.check_start_noise(start, derived)
     round_checks.check_start_permitted(start, payload)
+    round_checks.check_start_budget(start, memory, floor, now)
     memory.forget(now - floor.memory_s, floor.memory_size)
+    memory.ledger.forget(now - floor.budget_s)
     round_checks.check_start_fresh(start, payload.base_hash, memory, floor)
 
 
@@ -149,11 +153,12 @@ def move_chain(member: Membership, r: int) -> tuple[Membership, tuple[Keep, ...]
 # ---- Computed ------------------------------------------------------------------------------------
 
 
-def take_update(device: Device, phase: Committed, event: Computed) -> Step:
-    """COMMITTED, Computed: encode, mask and send the vector, row E (7.2)."""
+def take_update(device: Device, phase: Committed, event: Computed, now: float) -> Step:
+    """COMMITTED, Computed: encode, mask and send the vector, row E (7.2); charge it (12.7)."""
     start, suite = phase.commitment.start, phase.member.session.suite
     try:
         _check_fresh(device, phase.commitment)
+        round_checks.check_start_budget(start, device.memory, device.floor, now)
     except RoundRefused as refusal:
         return decline(phase, refusal.code, str(refusal))
     try:
@@ -161,13 +166,19 @@ def take_update(device: Device, phase: Committed, event: Computed) -> Step:
         words = encode_vector(start.params, event.fields, event.weight, rounding)
     except ParameterError as error:
         return decline(phase, RefusalCode.E1, str(error))
+    if start.params.noise_variance:
+        variance = device_variance(start.params, phase.member.session.derived)
+        noise = Stream(Secret(device.entropy.draw(32), "noise key"), suite)
+        add_noise(words, start.params, variance, noise)
     apply_masks(words, _masks(phase, device.identity.id), suite, device.threads)
     vector = words_to_bytes(words)
     context = phase.commitment.context
     message = MaskedInput(start.session, start.round, context, vector)
     masked = message.sign(device.identity.signing).encode()
     digest = hash_parts("sa2/v1/y", vector)
-    record = VectorRecord(start.session, start.round, digest, 0.0, masked)
+    charge = sensitivity(start.params)
+    record = VectorRecord(start.session, start.round, digest, charge, int(now), masked)
+    device.memory.ledger.note(start.session, start.round, charge, now)
     return Step(
         Sent(phase.member, phase.commitment, masked),
         (Persist(record.record()), Send(Stage.MASKED_INPUT, masked)),

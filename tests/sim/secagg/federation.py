@@ -18,6 +18,7 @@ from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
+from dreamshare_crypto.noise import with_noise
 from dreamshare_crypto.secagg.events import Payload
 from dreamshare_crypto.secagg.offer import Deadlines, TemplateStep
 from dreamshare_crypto.secagg.terms import EpochTerms
@@ -103,6 +104,15 @@ def make_params(
         tail=0,
         round_nonce=bytes(16),
     )
+
+
+def noisy_params(
+    dims: Sequence[int] = (5,), n_max: int = 16, multiplier: float = 1.0, crowd: int = 3
+) -> Params:
+    """Return an encoding with noise: a clip of 1 in l2, on fields of 12 bits."""
+    quiet = make_params(dims, n_max)
+    coarse = tuple(FieldParams.create(d, 12, 1.0, n_max) for d in dims)
+    return with_noise(replace(quiet, fields=coarse), 1.0, multiplier, crowd)
 
 
 def make_terms(

@@ -119,9 +119,6 @@ OUTSIDE = {
     "template_other_n_max": {
         "template": (TemplateStep("test/1", "sum", make_params(n_max=15)),),
     },
-    "template_with_noise": {
-        "template": (TemplateStep("test/1", "sum", replace(make_params(), noise_variance=1.0)),),
-    },
     "template_bounded": {
         "template": (TemplateStep("test/1", "sum", replace(make_params(), mode=2)),),
     },
@@ -144,8 +141,21 @@ def test_offer_outside_floor(cohort: Cohort, name: str) -> None:
         Floor(least_cohort=4),
         Floor(max_rounds=3),
         Floor(suites=(2,)),
+        Floor(min_noise=0.1),
+        Floor(epsilon=100.0),
     ],
-    ids=["clip", "min_bits", "max_bits", "words", "gamma", "cohort", "rounds", "suites"],
+    ids=[
+        "clip",
+        "min_bits",
+        "max_bits",
+        "words",
+        "gamma",
+        "cohort",
+        "rounds",
+        "suites",
+        "noise",
+        "budget",
+    ],
 )
 def test_offer_against_stricter_floor(floor: Floor) -> None:
     """The offer that default settings accept is refused by a stricter operator."""

@@ -220,11 +220,6 @@ def test_start_clip_below_template(hostile: Hostile) -> None:
     assert isinstance(hostile.cohort.parties[0].client.phase, Sent)
 
 
-def test_start_noise_removed(hostile: Hostile) -> None:
-    """The offer's encoding has no noise in this release; any other value is another encoding."""
-    refused(hostile, hostile.start(params=hostile.params(noise_variance=1.0)), "S5")
-
-
 @pytest.mark.parametrize("changes", [{"u_min": 7}, {"a_min": 8}, {"d": 1}, {"weight_cap": 2.0}])
 def test_start_umin_lowered(hostile: Hostile, changes: dict[str, int]) -> None:
     refused(hostile, hostile.start(params=hostile.params(**changes)), "S5")

@@ -365,17 +365,6 @@ class TestInputs:
         with pytest.raises(ParameterError, match="weight"):
             encode_vector(self.p, self.good, weight, rounding_of(1))
 
-    @pytest.mark.parametrize(
-        "change",
-        [{"noise_variance": 1.0}, {"noise_scale": 1.0}],
-    )
-    def test_what_this_release_does_not_run(self, change: dict[str, float]) -> None:
-        p = dataclasses.replace(self.p, **change)  # type: ignore[arg-type]
-        with pytest.raises(ParameterError, match="not in this release"):
-            encode_vector(p, self.good, 1.0, rounding_of(1))
-        with pytest.raises(ParameterError, match="not in this release"):
-            decode_sum(p, np.zeros(p.words, dtype=np.uint64), 1)
-
     def test_the_given_arrays_are_not_touched(self) -> None:
         x = np.array([5.0, -5.0, 0.1])
         encode_vector(self.p, (x, np.zeros(2)), 1.0, rounding_of(1))

@@ -15,20 +15,21 @@ from dreamshare_crypto.kdf import hash_parts
 
 
 def make(n_max: int = 10, tail: int = 0, mode: int = 1) -> Params:
+    """With a tail, the noise that goes with it."""
     return Params(
         mode=mode,
         fields=(
             FieldParams.create(786_432, 16, 0.25, n_max, tail),
-            FieldParams.create(1, 8, 1.0, n_max, tail),
+            FieldParams.create(1, 16 if tail else 8, 1.0, n_max, tail),
         ),
         n_max=n_max,
         a_min=9,
         u_min=8,
         d=0,
-        l2_clip=0.0,
+        l2_clip=2.0 if tail else 0.0,
         weight_cap=100.0,
-        noise_variance=0.0,
-        noise_scale=0.0,
+        noise_variance=1e4 if tail else 0.0,
+        noise_scale=32_767.5 if tail else 0.0,
         tail=tail,
         round_nonce=bytes(range(16)),
     )
@@ -48,6 +49,23 @@ def test_layout() -> None:
 def test_round_trip(params: Params) -> None:
     """Noise and bounded mode can be read, so that they can be refused by their own code."""
     assert Params.decode(params.encode()) == params
+
+
+def test_noise_is_whole() -> None:
+    """A variance, a scale and a tail, on an l2 clip and fields of one q; or nothing of it."""
+    noisy = make(tail=500)
+    mixed = (noisy.fields[0], FieldParams.create(1, 8, 1.0, 10, 500))
+    for change in (
+        {"noise_variance": 0.0},
+        {"noise_scale": 0.0},
+        {"noise_scale": 32_767.0},
+        {"l2_clip": 0.0},
+        {"fields": mixed},
+    ):
+        with pytest.raises(ParameterError):
+            dataclasses.replace(noisy, **change)  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="none of the three"):
+        dataclasses.replace(make(), noise_variance=1.0)
 
 
 def test_words_count_each_field_from_a_boundary() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError, UnsafePlan
+from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import default_text, read_settings
 from dreamshare_crypto.floor import Floor
@@ -57,9 +59,11 @@ def test_the_day_has_so_many_rounds_and_not_one_more() -> None:
         policy.admit(PLAN, ANYWHERE, answered_today=400)
 
 
-def test_a_privacy_budget_refuses_rounds_without_noise() -> None:
-    with pytest.raises(UnsafePlan, match="refuses rounds without noise"):
-        Policy(epsilon_per_month=8.0).admit(PLAN, ANYWHERE, 0)
+def test_the_budget_and_the_least_noise_are_the_floors() -> None:
+    """What a round costs is known where its parameters are: in the machine, not here."""
+    floor = Policy(epsilon_per_month=8.0, delta=1e-5, min_noise=0.5).floor()
+    assert (floor.epsilon, floor.delta, floor.min_noise) == (8.0, 1e-5, 0.5)
+    assert math.isinf(Policy().floor().epsilon)
 
 
 @pytest.mark.parametrize("clause", ["on_charger", "unmetered"])
