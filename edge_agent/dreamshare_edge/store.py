@@ -186,7 +186,7 @@ class FileStore:
     def remembered(self) -> Sequence[Record]:
         """Return the records of dropped tasks that a device must not forget (9.2, 13.3)."""
         records = (_unpack(raw) for raw in self._memory.read())
-        return [record for record in records if record.kind in _LASTING]
+        return lasting(records)
 
     def begin(self, resume_without_anchor: bool) -> Numbers:
         """Return what this start found in journals and anchor, and rewrite the anchor (9.7).
