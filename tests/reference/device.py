@@ -83,6 +83,10 @@ class Device:
     ) -> bytes:
         """The box from `me` to `other`: 12 + 64 R + 16 bytes."""
         plain = b"".join(element(evaluate(p, other + 1)) for p in polynomials)
+        return self.box_of(session, me, other, plain)
+
+    def box_of(self, session: Session, me: int, other: int, plain: bytes) -> bytes:
+        """The box around any plaintext; honest dealers put shares in."""
         key = self.box_key(session, me, other)
         nonce = box_nonce(key, session.sid, plain)
         aad = box_aad(session, me, other)
