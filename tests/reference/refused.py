@@ -54,7 +54,7 @@ class Case:
     now: int = NOW
     payload: bytes | None = None
     computes: bool = True
-    session: str = BASE.name
+    session: str = f"session-{BASE.name}"
     floor: dict[str, list[int]] = field(default_factory=dict)
 
     def json(self) -> Json:
