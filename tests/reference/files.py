@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 
-from tests.reference import part_vectors, refused_rounds, refused_setup
+from tests.reference import (
+    part_vectors,
+    party_vectors,
+    refused_offers,
+    refused_rosters,
+    refused_starts,
+    refused_survivors,
+)
 from tests.reference.cast import Recipe
 from tests.reference.finder import Claims
-from tests.reference.refused import BASE, Stage
+from tests.reference.refused import BASE, Case, Stage
+from tests.reference.refused_modes import BOUNDED_BASE, K_BASE, bounded_cases, k_cases
 from tests.reference.session_vectors import Json, session_vector
 
 PROVENANCE: dict[str, Json] = {
@@ -23,7 +32,7 @@ PROVENANCE: dict[str, Json] = {
     "licence": "Apache-2.0",
 }
 
-COHORT = Claims(50_000, 100_000, 64, 20, 900_000, 3)
+TWO_GONE = Claims(50_000, 100_000, 64, 20, 700_000, 3)
 DROPS = (("shares", (3,)), ("vector", (5,)), ("answer", (7,)))
 
 RECIPES = (
@@ -34,6 +43,7 @@ RECIPES = (
         "one device deals no shares, one sends no vector, one answers nothing; then without them",
         10,
         rounds=(0, 2),
+        claims=TWO_GONE,
         absent=DROPS,
         full=(0, 3, 5, 7, 9),
     ),
@@ -43,6 +53,7 @@ RECIPES = (
         10,
         suite=2,
         rounds=(0, 2),
+        claims=TWO_GONE,
         absent=DROPS,
         full=(0, 3, 5, 7, 9),
     ),
@@ -55,36 +66,31 @@ RECIPES = (
         absent=(("agree", (6,)),),
         full=(0, 2, 6),
     ),
-    Recipe(
-        "n129-profile-k",
-        "profile K: ring, seeders and witness committee; one device deals nothing, two drop out",
-        129,
-        profile=2,
-        R=1,
-        rounds=(0,),
-        dims=(4,),
-        bits=(16,),
-        claims=COHORT,
-        absent=(("shares", (17,)), ("vector", (40,)), ("answer", (90,))),
-        full=(0, 64, 128),
-    ),
+    BOUNDED_BASE,
+    K_BASE,
 )
 
-SLOW = frozenset({"session-n129-profile-k.json"})
+SLOW = frozenset({"session-n129-profile-k.json", "refused-profile-k.json"})
+
+
+@cache
+def _played(recipe: Recipe) -> tuple[dict[str, Json], Stage]:
+    """Each session is computed once: some are slow."""
+    vector, setup, rounds = session_vector(recipe)
+    return vector, Stage(setup, tuple(rounds))
 
 
 def _refused() -> dict[str, Json]:
-    _, setup, rounds = session_vector(BASE)
-    stage = Stage(setup, tuple(rounds))
+    stage = _played(BASE)[1]
     makers = (
-        refused_setup.offer_cases,
-        refused_setup.roster_cases,
-        refused_setup.peer_key_cases,
-        refused_setup.box_cases,
-        refused_rounds.start_cases,
-        refused_rounds.survivor_cases,
-        refused_rounds.agree_cases,
-        refused_rounds.result_cases,
+        refused_offers.offer_cases,
+        refused_rosters.roster_cases,
+        refused_rosters.peer_key_cases,
+        refused_rosters.box_cases,
+        refused_starts.start_cases,
+        refused_survivors.survivor_cases,
+        refused_survivors.agree_cases,
+        refused_survivors.result_cases,
     )
     return {
         "about": "messages that device 0 must refuse, and the code of section 10 for each",
@@ -92,16 +98,25 @@ def _refused() -> dict[str, Json]:
     }
 
 
+def _refused_in(recipe: Recipe, make: Callable[[Stage], list[Case]]) -> dict[str, Json]:
+    return {
+        "about": f"messages that device 0 of session-{recipe.name} must refuse, with their codes",
+        "cases": [case.json() for case in make(_played(recipe)[1])],
+    }
+
+
 def _session(recipe: Recipe) -> Callable[[], dict[str, Json]]:
-    return lambda: session_vector(recipe)[0]
+    return lambda: _played(recipe)[0]
 
 
 FILES: dict[str, Callable[[], dict[str, Json]]] = {
     "lanes.json": part_vectors.lane_vectors,
     "graphs.json": part_vectors.graph_vectors,
-    "envelopes.json": part_vectors.envelope_vectors,
-    "enrolment.json": part_vectors.enrolment_vectors,
+    "envelopes.json": party_vectors.envelope_vectors,
+    "enrolment.json": party_vectors.enrolment_vectors,
     "refused.json": _refused,
+    "refused-bounded.json": lambda: _refused_in(BOUNDED_BASE, bounded_cases),
+    "refused-profile-k.json": lambda: _refused_in(K_BASE, k_cases),
     **{f"session-{recipe.name}.json": _session(recipe) for recipe in (*RECIPES, BASE)},
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dreamshare_crypto.certificates import Certificate, RevocationList
+from dreamshare_crypto.errors import ParameterError
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
@@ -91,12 +92,19 @@ def floor_for(file: dict[str, Any], changes: dict[str, list[int]] | None = None)
     return replace(Floor(), **wanted)
 
 
+def runs(name: str) -> bool:
+    """Whether a device of this package can be configured to take part in the session at all."""
+    try:
+        floor_for(load(name))
+    except ParameterError:
+        return False
+    return True
+
+
 class Player:
     """One device of a session file, played by the package's machine."""
 
-    def __init__(
-        self, name: str, index: int, floor: dict[str, list[int]] | None = None
-    ) -> None:
+    def __init__(self, name: str, index: int, floor: dict[str, list[int]] | None = None) -> None:
         self.file = load(name)
         self.index = index
         draws = device_of(self.file, index)["draws"]
@@ -140,9 +148,7 @@ class Player:
                 (r["Hb_without_draw"] for r in self.file["rounds"] if r["Hb"] == hb.hex()), hb.hex()
             )
             plan = Payload(hash=hb, base_hash=bytes.fromhex(base), draw=self._draw(hb))
-        found = list(
-            self.client.handle(Received(Stage[stage.upper()], body, plan), moment)
-        )
+        found = list(self.client.handle(Received(Stage[stage.upper()], body, plan), moment))
         for effect in tuple(found):
             if isinstance(effect, Compute) and self.computes:
                 found += self.client.handle(self._update(effect.round), moment)
@@ -165,7 +171,6 @@ class Player:
         own = run["devices"][str(self.index)]
         fields = tuple(np.array(x, dtype=np.float64) for x in own["x"])
         return Computed(number, fields, own["weight"])
-
 
 
 def sent(effects: list[ClientEffect], stage: Stage) -> bytes:

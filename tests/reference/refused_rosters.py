@@ -1,18 +1,16 @@
-"""Offers, rosters, peer keys and boxes that must be refused (rows M, O, R, G, D)."""
+"""Rosters, peer keys and boxes that must be refused (rows M, R, G2 and D1)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tests.reference import messages
-from tests.reference.cast import FEDERATION, NOW, YEAR_S
-from tests.reference.certificates import Party, authority_key_id, revocation_list
-from tests.reference.curve import ed25519_public
-from tests.reference.messages import Offer
+from tests.reference.cast import NOW
+from tests.reference.certificates import Party
 from tests.reference.refused import JOINED, Case, Stage, changed
 from tests.reference.session import open_session
-from tests.reference.values import P, H, element
+from tests.reference.values import H, P, element
 
 LOW_ORDER = (0, 1, P - 1, P, P + 1)
 """Values of 2.5; the two points of order 8 follow in `eights`."""
@@ -21,120 +19,6 @@ EIGHTS = (
     "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
     "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """Offers of the honest aggregator, with changes."""
-
-    stage: Stage
-
-    def offer(
-        self,
-        *,
-        certificate: bytes | None = None,
-        revocations: bytes | None = None,
-        key_id: bytes | None = None,
-        key: bytes | None = None,
-        **changes: object,
-    ) -> bytes:
-        cast = self.stage.setup.cast
-        claims = {k: v for k, v in changes.items() if k in type(cast.offer.claims).__slots__}
-        others = {k: v for k, v in changes.items() if k not in claims}
-        made: Offer = replace(
-            cast.offer,
-            claims=replace(cast.offer.claims, **claims),  # type: ignore[arg-type]
-            **others,  # type: ignore[arg-type]
-        )
-        own = authority_key_id(ed25519_public(cast.authority))
-        return made.encoded(
-            own if key_id is None else key_id,
-            cast.aggregator_certificate if certificate is None else certificate,
-            cast.revocations if revocations is None else revocations,
-            cast.aggregator.ik_secret if key is None else key,
-        )
-
-    def aggregator(self, **changes: object) -> bytes:
-        """The aggregator's certificate with other contents, signed by the authority."""
-        cast = self.stage.setup.cast
-        return replace(cast.aggregator, **changes).certificate(cast.authority)  # type: ignore[arg-type]
-
-    def revoking(self, *serials: int, **changes: int) -> bytes:
-        cast = self.stage.setup.cast
-        base = {"number": 1, "this_update": NOW, "next_update": NOW + YEAR_S, **changes}
-        return revocation_list(cast.authority, FEDERATION, serials=serials, **base)
-
-
-def offer_cases(stage: Stage) -> list[Case]:
-    issuer, cast = Issuer(stage), stage.setup.cast
-    honest = cast.offer_bytes
-    by_aggregator = revocation_list(
-        cast.aggregator.ik_secret, FEDERATION, 1, NOW, NOW + YEAR_S, ()
-    )
-    # Offer: version u16, min_version u16, then the suite.
-    version_2 = _resigned(honest, 0, b"\x02\0\x02\0", cast.aggregator.ik_secret)
-    unsorted = _unsorted_list(stage)
-    first = {
-        "offer_bad_signature": ("M2", changed(honest, -1)),
-        "offer_trailing_byte": ("M1", honest + b"\0"),
-        "offer_short": ("M1", honest[:-1]),
-        "offer_empty": ("M1", b""),
-        "offer_kem_low_order": ("M1", _kem(stage, element(1))),
-        "offer_kem_noncanonical": ("M1", _kem(stage, element(9 + P))),
-        "offer_kem_top_bit": ("M1", _kem(stage, element(9 + 2**255))),
-        "offer_list_unsorted": ("M1", issuer.offer(revocations=unsorted)),
-        "offer_other_task": ("M2", issuer.offer(task=b"task-00000000002")),
-        "offer_other_federation": ("M2", issuer.offer(federation=b"federation-00002")),
-        "offer_signed_by_device": ("M2", issuer.offer(key=stage.device_key(1))),
-        "version_unknown": ("O1", version_2),
-        "suite_unknown": ("O1", issuer.offer(suite=3)),
-        "profile_unknown": ("O1", issuer.offer(profile=3)),
-        "mode_unknown": ("O1", issuer.offer(mode=3)),
-        "profile_k_not_allowed": ("O1", issuer.offer(profile=2)),
-        "bounded_not_allowed": ("O1", issuer.offer(mode=2, d_ppm=100_000)),
-        "gamma_zero_offer": ("O1", issuer.offer(gamma_ppm=0)),
-        "sigma_one_offer": ("O1", issuer.offer(sigma=1)),
-        "least_cohort_2": ("O1", issuer.offer(least_cohort=2)),
-        "R_257": ("O1", issuer.offer(R=257)),
-        "R_0": ("O1", issuer.offer(R=0)),
-        "life_25h": ("O1", issuer.offer(life_s=25 * 3_600)),
-        "offer_expired": ("O1", issuer.offer(not_before=NOW - 7_200)),
-        "offer_from_the_future": ("O1", issuer.offer(not_before=NOW + 1_000)),
-        "aggregator_expired": ("O3", issuer.offer(certificate=issuer.aggregator(not_after=NOW - 1))),
-        "aggregator_is_a_device": ("O3", issuer.offer(certificate=issuer.aggregator(role=1))),
-        "aggregator_revoked": ("O3", issuer.offer(revocations=issuer.revoking(1))),
-        "aggregator_uncertified": ("O3", issuer.offer(certificate=changed(cast.aggregator_certificate, -1))),
-        "list_signed_by_aggregator": ("O3", issuer.offer(revocations=by_aggregator)),
-        "stale_revocation_list": ("O3", issuer.offer(revocations=issuer.revoking(this_update=NOW - YEAR_S, next_update=NOW - 100 * 86_400))),
-        "other_authority": ("O3", issuer.offer(key_id=bytes(32))),
-    }  # fmt: skip
-    cases = [Case(name, code, "offer", data, ()) for name, (code, data) in first.items()]
-    newer = issuer.offer(revocations=issuer.revoking(number=5))
-    cases += [
-        Case("old_revocation_list", "O3", "offer", issuer.offer(epoch=2), (("offer", newer),)),
-        Case("epoch_going_back", "O2", "offer", honest, (("offer", issuer.offer(epoch=2)),)),
-        Case("two_offers_same_epoch", "O2", "offer", issuer.offer(life_s=1_800), ("offer",)),
-    ]
-    return cases
-
-
-def _resigned(offer: bytes, at: int, data: bytes, key: bytes) -> bytes:
-    from_body = offer[:-64]
-    body = from_body[:at] + data + from_body[at + len(data) :]
-    return body + messages.sign(key, "sa2/v1/offer", body)
-
-
-def _kem(stage: Stage, kem: bytes) -> bytes:
-    """An offer whose aggregator certificate names this X25519 key, all signatures good."""
-    cast = stage.setup.cast
-    certificate = cast.aggregator_certificate
-    body = certificate[:66] + kem + certificate[98:-64]
-    made = body + messages.sign(cast.authority, "sa2/v1/cert", body)
-    return Issuer(stage).offer(certificate=made)
-
-
-def _unsorted_list(stage: Stage) -> bytes:
-    return Issuer(stage).revoking(1_001, 1_000)
 
 
 def _roster(stage: Stage, entries: Sequence[bytes]) -> bytes:
@@ -191,9 +75,15 @@ def roster_cases(stage: Stage) -> list[Case]:
         "entry_of_other_offer": ("R1", at_5(_entry(stage, 5, ho=bytes(32)))),
         "entry_bad_signature": ("R1", at_5(changed(entries[5], -1))),
         "own_entry_absent": ("R2", _roster(stage, entries[1:])),
-        "own_entry_altered": ("R2", _roster(stage, [_entry(stage, 0, pks=setup.pks[1][::-1]), *entries[1:]])),
+        "own_entry_altered": (
+            "R2",
+            _roster(stage, [_entry(stage, 0, pks=setup.pks[1][::-1]), *entries[1:]]),
+        ),
         "entry_twice": ("R2", _roster(stage, [*entries[:6], *entries[5:]])),
-        "entries_unsorted": ("R2", _roster(stage, [entries[0], entries[2], entries[1], *entries[3:]])),
+        "entries_unsorted": (
+            "R2",
+            _roster(stage, [entries[0], entries[2], entries[1], *entries[3:]]),
+        ),
         "same_box_pk": ("R2", at_5(_entry(stage, 5, box_pk=entries[4][218:250]))),
         "same_pks": ("R2", at_5(_entry(stage, 5, pks=setup.pks[4]))),
         "roster_below_least_cohort": ("R2", _roster(stage, entries[:7])),
@@ -201,7 +91,7 @@ def roster_cases(stage: Stage) -> list[Case]:
         "roster_trailing_byte": ("M1", setup.roster + b"\0"),
         "roster_count_beyond_bytes": ("M1", changed(setup.roster, 32)),
         "roster_count_huge": ("M1", changed(setup.roster, 35, 0xFF)),
-    }  # fmt: skip
+    }
     cases = [Case(name, code, "roster", data, ("offer",)) for name, (code, data) in found.items()]
     smaller = _roster(stage, entries[:9])
     cases.append(Case("second_roster", "R3", "roster", smaller, ("offer", "roster")))
@@ -214,11 +104,17 @@ def peer_key_cases(stage: Stage) -> list[Case]:
     rd = setup.session.rd
     found = [
         Case("peer_key_changed", "G2", "peer_keys", changed(honest, 40), ("offer", "roster")),
-        Case("peer_keys_swapped", "G2", "peer_keys", rd + honest[128:224] + honest[32:128] + honest[224:], ("offer", "roster")),
+        Case(
+            "peer_keys_swapped",
+            "G2",
+            "peer_keys",
+            rd + honest[128:224] + honest[32:128] + honest[224:],
+            ("offer", "roster"),
+        ),
         Case("peer_keys_trailing", "M1", "peer_keys", honest + bytes(32), ("offer", "roster")),
         Case("peer_keys_short", "M1", "peer_keys", honest[:-32], ("offer", "roster")),
         Case("peer_keys_other_roster", "M2", "peer_keys", changed(honest, 0), ("offer", "roster")),
-    ]  # fmt: skip
+    ]
     chosen = {f"low_order_{i}": element(value) for i, value in enumerate(LOW_ORDER)}
     chosen |= {f"order_8_{i}": bytes.fromhex(value) for i, value in enumerate(EIGHTS)}
     chosen |= {
