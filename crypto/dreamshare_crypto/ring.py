@@ -3,8 +3,8 @@
 Rules:
 - a permutation is a function of a label and 32 public bytes (docs/protocol.md 2.7); each purpose
   has its own label;
-- the complete graph of profile C is the graph in which everybody is everybody's neighbour, and
-  nobody else asks which of the two it is;
+- profile C is the graph in which everybody is everybody's neighbour: who asks a graph does not ask
+  which of the two it is;
 - holding is mutual: the devices that hold shares of a device are those whose shares it holds.
 """
 
@@ -62,40 +62,58 @@ def seeders(roster_digest: bytes, n: int, m: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class ShareGraph:
-    """Who shares secrets with whom.
+class CompleteGraph:
+    """Profile C: all `n` devices are neighbours and witnesses, and hold shares of themselves."""
+
+    n: int
+
+    @property
+    def witnesses(self) -> frozenset[int]:
+        """Who signs survivors (7.4)."""
+        return frozenset(range(self.n))
+
+    def neighbours(self, index: int) -> tuple[int, ...]:
+        """Return N(i), ascending: with whom a device has masks and exchanges boxes."""
+        return (*range(index), *range(index + 1, self.n))
+
+    def holders(self, index: int) -> tuple[int, ...]:
+        """Return who holds shares of a device, ascending; whose shares it holds is the same."""
+        return tuple(range(self.n))
+
+
+@dataclass(frozen=True, slots=True)
+class RegularGraph:
+    """Profile K: neighbours are the `reach` places on either side of a ring, and all holders.
 
     Attributes:
-        around: per roster index, its neighbours, ascending.
-        own_share: whether a dealer holds a share of its own secret too (4.3).
+        ring: roster indices in the order of their places.
+        places: the place of each roster index.
+        reach: k/2.
         witnesses: who signs survivors (4.8).
     """
 
-    around: tuple[tuple[int, ...], ...]
-    own_share: bool
+    ring: tuple[int, ...]
+    places: tuple[int, ...]
+    reach: int
     witnesses: frozenset[int]
 
     def neighbours(self, index: int) -> tuple[int, ...]:
         """Return N(i), ascending: with whom a device has masks and exchanges boxes."""
-        return self.around[index]
+        n, place = len(self.ring), self.places[index]
+        sides = (*range(place - self.reach, place), *range(place + 1, place + self.reach + 1))
+        return tuple(sorted(self.ring[side % n] for side in sides))
 
     def holders(self, index: int) -> tuple[int, ...]:
         """Return who holds shares of a device, ascending; whose shares it holds is the same."""
-        if not self.own_share:
-            return self.around[index]
-        return tuple(sorted((*self.around[index], index)))
+        return self.neighbours(index)
 
 
-@lru_cache(maxsize=8)
-def complete_graph(n: int) -> ShareGraph:
-    """Return the graph of profile C: all are neighbours, holders and witnesses (4.3)."""
-    everyone = tuple(range(n))
-    around = tuple(everyone[:i] + everyone[i + 1 :] for i in everyone)
-    return ShareGraph(around, own_share=True, witnesses=frozenset(everyone))
+ShareGraph = CompleteGraph | RegularGraph
+"""Who shares secrets with whom: what is asked of it does not depend on the profile."""
 
 
-@lru_cache(maxsize=8)
-def regular_graph(n: int, k: int, committee: int, seed: bytes) -> ShareGraph:
+@lru_cache(maxsize=4)
+def regular_graph(n: int, k: int, committee: int, seed: bytes) -> RegularGraph:
     """Return the graph of profile K that `seed` (graph_seed, 32 bytes) gives (4.8, 6.3).
 
     Raises:
@@ -104,9 +122,6 @@ def regular_graph(n: int, k: int, committee: int, seed: bytes) -> ShareGraph:
     if k % 2 or not 2 <= k < n or not 1 <= committee <= n:
         raise ParameterError(f"no ring of {n} has {k} neighbours each and {committee} witnesses")
     ring = permutation(RING_LABEL, seed, n)
-    around: list[tuple[int, ...]] = [()] * n
-    for place, index in enumerate(ring):
-        sides = (*range(place - k // 2, place), *range(place + 1, place + k // 2 + 1))
-        around[index] = tuple(sorted(ring[side % n] for side in sides))
+    places = sorted(range(n), key=ring.__getitem__)
     witnesses = frozenset(permutation(WITNESS_LABEL, seed, n)[:committee])
-    return ShareGraph(tuple(around), own_share=False, witnesses=witnesses)
+    return RegularGraph(ring, tuple(places), k // 2, witnesses)

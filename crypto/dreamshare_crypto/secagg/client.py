@@ -136,9 +136,9 @@ class SecaggClient:
 
     @property
     def session(self) -> bytes | None:
-        """The session id, once a roster was accepted."""
+        """The session id, once a roster was accepted and, in profile K, its graph seeded."""
         session = session_of(self._phase)
-        return None if session is None else session.sid
+        return None if session is None or not session.settled else session.sid
 
     @property
     def deadline(self) -> float | None:
@@ -245,6 +245,10 @@ class SecaggClient:
                 return joining.take_roster(device, phase, body, now)
             case Stage.ROSTER, _ if session is not None:
                 return joining.take_roster_again(session, phase, body)
+            case Stage.SEED, Rostered():
+                return joining.take_seed(device, phase, body)
+            case Stage.SEED, _ if session is not None:
+                return joining.take_seed_again(session, phase, body)
             case Stage.PEER_KEYS, Rostered():
                 return joining.take_peer_keys(device, phase, body)
             case Stage.PEER_KEYS, Shared():

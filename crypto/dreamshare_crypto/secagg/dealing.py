@@ -30,26 +30,31 @@ Held = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """The boxes for the others, unsigned, and what the dealer holds of its own secrets."""
+    """The boxes for the neighbours, unsigned, and what the dealer holds of its own secrets.
+
+    In profile K that is nothing, and `own` is empty.
+    """
 
     shares: Shares
     own: Held = field(repr=False)
 
 
 def deal(session: Session, own: int, keys: EpochKeys) -> Dealt:
-    """Share p[r] and s[r] of every round among all members of the roster."""
-    xs = tuple(range(1, session.n + 1))
+    """Share p[r] and s[r] of every round among the device's holders."""
+    holders = session.graph.holders(own)
+    xs = tuple(holder + 1 for holder in holders)
     plain: list[list[bytes]] = [[] for _ in xs]
     held: list[tuple[bytes, bytes]] = []
     for r in range(session.offer.rounds):
         by_kind = tuple(_split(session, keys, kind, r, xs) for kind in (Kind.P, Kind.S))
         for parts, p_share, s_share in zip(plain, *by_kind, strict=True):
             parts += (p_share, s_share)
-        held.append((b"", by_kind[1][own]))  # its own p-share it never reveals (4.3)
+        if own in holders:
+            held.append((b"", by_kind[1][holders.index(own)]))  # its p-share it never reveals (4.3)
     box_key = keys.box_key()
     boxes = tuple(
         (holder, _seal(session, box_key, own, holder, b"".join(parts)))
-        for holder, parts in enumerate(plain)
+        for holder, parts in zip(holders, plain, strict=True)
         if holder != own
     )
     return Dealt(Shares(session.sid, boxes), tuple(held))

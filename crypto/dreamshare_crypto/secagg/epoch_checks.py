@@ -18,7 +18,7 @@ from dreamshare_crypto.certificates import Role, authority_key_id
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode
 from dreamshare_crypto.floor import Floor
-from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode, Profile
+from dreamshare_crypto.graph import Mode, Profile, largest_roster
 from dreamshare_crypto.keys import check_public
 from dreamshare_crypto.noise import sensitivity
 from dreamshare_crypto.parallel import SIGNATURES_A_THREAD, each
@@ -30,12 +30,17 @@ from dreamshare_crypto.secagg.epoch_messages import (
     RosterEntry,
     keys_hash,
 )
+from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.refusals import Contradicted, EpochRefused, Ignored
+from dreamshare_crypto.secagg.schedule import nonce_commitment
+from dreamshare_crypto.secagg.seed_messages import Reveal, Seed
 from dreamshare_crypto.secagg.session import Session
 
 CLOCK_SKEW_S = 300
 """How far ahead of the device's clock an epoch may begin or a deadline exceed its maximum."""
+MOST_GRAPHS, DAY_S = 8, 86_400
+"""How many rosters of profile K a device takes part in within how many seconds (6.3)."""
 
 # ---- offer ---------------------------------------------------------------------------------------
 
@@ -128,9 +133,11 @@ def check_offer_thresholds(offer: EpochOffer, floor: Floor) -> None:
         raise EpochRefused(
             RefusalCode.O1, f"a cohort of {offer.least_cohort}; {floor.least_cohort} asked"
         )
-    if not offer.least_cohort <= offer.n_max <= LARGEST_COMPLETE:
+    largest = largest_roster(offer.profile)
+    if not offer.least_cohort <= offer.n_max <= largest:
         raise EpochRefused(
-            RefusalCode.O1, f"n_max {offer.n_max}; a complete graph takes {LARGEST_COMPLETE}"
+            RefusalCode.O1,
+            f"n_max {offer.n_max}; a roster of profile {offer.profile} takes {largest}",
         )
 
 
@@ -261,7 +268,47 @@ def check_roster_second(first: Roster, second: Roster) -> None:
         )
 
 
+# ---- seed of the graph ---------------------------------------------------------------------------
+
+
+def check_graph_draws(session: Session, memory: Memory, now: float) -> None:
+    """G1: the aggregator can draw another graph with another roster, but few times a day (15.7)."""
+    if memory.other_graphs(session.roster_digest, now - DAY_S) >= MOST_GRAPHS:
+        raise EpochRefused(
+            RefusalCode.G1, f"{MOST_GRAPHS} random graphs within 24 hours; no further one yet"
+        )
+
+
+def check_seed_addressed(seed: Seed, session: Session) -> None:
+    """M2: the nonces come with this roster, and its graph is random."""
+    if not session.regular or seed.roster_digest != session.roster_digest:
+        raise AuthenticationError("the seed belongs to another roster")
+
+
+def check_seed(seed: Seed, session: Session) -> None:
+    """G1: the nonce of every seeder, in seeder order, each the one it committed to and signed."""
+    if tuple(index for index, _, _ in seed.reveals) != session.seeders:
+        raise EpochRefused(
+            RefusalCode.G1, f"the nonces are not those of the {len(session.seeders)} seeders"
+        )
+    for index, nonce, signature in seed.reveals:
+        entry = session.entry(index)
+        if nonce_commitment(nonce, session.offer_hash, entry.id) != entry.nonce_commitment:
+            raise EpochRefused(RefusalCode.G1, "a seeder's nonce is not the one it committed to")
+        reveal = Reveal(session.offer_hash, session.roster_digest, nonce, signature=signature)
+        try:
+            reveal.verify(entry.certificate.ik)
+        except AuthenticationError as error:
+            raise EpochRefused(RefusalCode.G1, f"seeder: {error}") from None
+
+
 # ---- peer keys -----------------------------------------------------------------------------------
+
+
+def check_settled(session: Session) -> None:
+    """G1 (X): nobody's keys are looked at before the graph says whose neighbours they are."""
+    if not session.settled:
+        raise Ignored(RefusalCode.G1, "peer keys before the seed of the graph")
 
 
 def check_peer_keys_addressed(peer_keys: PeerKeys, session: Session) -> None:
@@ -272,11 +319,13 @@ def check_peer_keys_addressed(peer_keys: PeerKeys, session: Session) -> None:
 
 def check_peer_keys(session: Session) -> None:
     """G2: each list is what its owner signed; within a round no key is weak or used twice."""
-    for entry, keys in zip(session.roster.entries, session.keys, strict=True):
-        if keys_hash(keys) != entry.keys_hash:
+    for index, keys in session.keys.items():
+        if keys_hash(keys) != session.entry(index).keys_hash:
             raise EpochRefused(RefusalCode.G2, "a list of round keys is not its owner's")
     for r in range(session.offer.rounds):
-        _check_round_keys([keys[KEY_BYTES * r : KEY_BYTES * (r + 1)] for keys in session.keys])
+        _check_round_keys(
+            [keys[KEY_BYTES * r : KEY_BYTES * (r + 1)] for keys in session.keys.values()]
+        )
 
 
 def _check_round_keys(keys: Sequence[bytes]) -> None:
@@ -299,17 +348,17 @@ def check_deliver_addressed(deliver: Deliver, session: Session) -> None:
 
 
 def check_deliver_dealers(deliver: Deliver, session: Session, own: int) -> None:
-    """D1 (X): boxes of other members only, ascending and none twice."""
+    """D1 (X): boxes of neighbours only, ascending and none twice."""
     dealers = [index for index, _ in deliver.boxes]
     if any(a >= b for a, b in pairwise(dealers)):
         raise Ignored(RefusalCode.D1, "boxes are not sorted by dealer, or one has two")
-    if own in dealers or any(index >= session.n for index in dealers):
+    if not set(session.graph.neighbours(own)).issuperset(dealers):
         raise Ignored(RefusalCode.D1, "a box of somebody who is no neighbour")
 
 
-def check_deliver_enough(good: frozenset[int], session: Session) -> None:
-    """D1 (E): with its own shares, the device holds shares of at least t dealers."""
-    if len(good) < session.derived.t:
+def check_deliver_enough(held: frozenset[int], session: Session) -> None:
+    """D1 (E): the device holds shares of at least t dealers, in profile C its own among them."""
+    if len(held) < session.derived.t:
         raise EpochRefused(
-            RefusalCode.D1, f"{len(good) - 1} good boxes; {session.derived.t - 1} are needed"
+            RefusalCode.D1, f"shares of {len(held)} dealers; {session.derived.t} are needed"
         )

@@ -38,7 +38,7 @@ class RosterEntry:
         certificate: the device's, 5.1.
         box_pk: X25519 key that boxes of shares are sealed to.
         keys_hash, commitments_hash: hashes of its R round keys and R commitments.
-        nonce_commitment: for the graph seed of profile K; unused in profile C.
+        nonce_commitment: to the device's share of the graph seed (profile K); unused in profile C.
         signature: the device's, over (ho, everything above).
     """
 
@@ -197,7 +197,7 @@ class Roster(Signed):
 
 @dataclass(frozen=True, slots=True)
 class PeerKeys:
-    """The round keys of every other member, in index order; the roster's hashes prove them."""
+    """The round keys of every neighbour, in index order; the roster's hashes prove them."""
 
     roster_digest: bytes
     keys: tuple[bytes, ...]

@@ -38,8 +38,8 @@ class Stage(IntEnum):
     UNMASK_RESPONSE = 13
     ROUND_RESULT = 14
     ROUND_ABORT = 15
-    REVEAL = 16  # profile K only; reserved
-    SEED = 17  # profile K only; reserved
+    REVEAL = 16  # profile K only
+    SEED = 17  # profile K only
 
 
 class RecordKind(IntEnum):
@@ -57,6 +57,8 @@ class RecordKind(IntEnum):
     CLOSED = 10
     ENDED = 11
     CHARGE = 12  # of a session that is over (9.2)
+    DRAWN = 13  # profile K: a roster that gives a random graph was accepted (6.3)
+    SEEDED = 14  # profile K: the graph's seed
     SERVER_EPOCH = 32  # aggregator: session material (9.8)
     SERVER_ROUND = 33  # aggregator: RoundStart
     SERVER_FIXED = 34  # aggregator: U_r, durable before Survivors leaves
@@ -99,6 +101,7 @@ class EndReason(StrEnum):
     EXHAUSTED = "exhausted"  # its rounds are used up
     EXPIRED = "expired"  # its life is over
     TOO_FEW = "too-few"  # fewer than A_min members are left
+    UNSEEDED = "unseeded"  # a seeder's nonce never came (6.3)
     REFUSED = "refused"  # a refusal with effect E
     EVIDENCE = "evidence"  # a contradiction signed by the aggregator
     REPLACED = "replaced"  # a newer epoch was accepted

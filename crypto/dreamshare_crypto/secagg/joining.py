@@ -9,6 +9,8 @@ Rules:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dreamshare_crypto.aead import NONCE_BYTES, seal
 from dreamshare_crypto.errors import AuthenticationError, Refused
 from dreamshare_crypto.kdf import hash_parts
@@ -25,6 +27,7 @@ from dreamshare_crypto.secagg.events import (
     SessionReady,
     Stage,
 )
+from dreamshare_crypto.secagg.graph_records import DrawnRecord, SeededRecord
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.phases import (
     Advertised,
@@ -46,7 +49,8 @@ from dreamshare_crypto.secagg.records import (
     SidRecord,
 )
 from dreamshare_crypto.secagg.refusals import EpochRefused
-from dreamshare_crypto.secagg.schedule import SEED_BYTES, EpochKeys
+from dreamshare_crypto.secagg.schedule import SEED_BYTES, EpochKeys, graph_seed
+from dreamshare_crypto.secagg.seed_messages import Reveal, Seed
 from dreamshare_crypto.secagg.session import Session
 from dreamshare_crypto.secagg.vault import CHAIN_BYTES, CHAIN_SLOT, Vault
 from dreamshare_crypto.secret import Secret
@@ -113,7 +117,7 @@ def make_advertise(device: Device, offer: EpochOffer, keys: EpochKeys) -> Advert
 
 
 def take_roster(device: Device, phase: Advertised, body: bytes, now: float) -> Step:
-    """ADVERTISED, Roster: rows R, every entry (6.2)."""
+    """ADVERTISED, Roster: rows R, every entry (6.2); a seeder reveals its nonce (6.3)."""
     roster = Roster.decode(body)
     roster.verify(phase.offer.aggregator.ik)
     epoch_checks.check_roster_addressed(roster, phase.offer_hash)
@@ -126,9 +130,25 @@ def take_roster(device: Device, phase: Advertised, body: bytes, now: float) -> S
         session = Session.of(phase.offer, roster)
     except Refused as error:
         raise EpochRefused(error.code, str(error)) from None
+    persisted: list[Persist] = []
+    if session.regular:
+        epoch_checks.check_graph_draws(session, device.memory, now)
+        device.memory.note_graph(session.roster_digest, now)
+        drawn = DrawnRecord(session.offer.epoch, session.roster_digest, int(now))
+        persisted = [Persist(drawn.record(), sync=False)]
     record = RosterRecord(phase.offer.epoch, session.roster_digest, body)
-    index = session.index_of[device.identity.id]
-    return Step(Rostered(session, index, phase.keys, phase.advertise), (Persist(record.record()),))
+    rostered = make_rostered(device, session, phase.keys, phase.advertise)
+    reveal = () if rostered.reveal is None else (Send(Stage.REVEAL, rostered.reveal),)
+    return Step(rostered, (*persisted, Persist(record.record()), *reveal))
+
+
+def make_rostered(device: Device, session: Session, keys: EpochKeys, advertise: bytes) -> Rostered:
+    """Return the phase of an accepted roster; a seeder's nonce is a function of its seed (6.3)."""
+    own = session.index_of[device.identity.id]
+    if own not in session.seeders:
+        return Rostered(session, own, keys, advertise)
+    reveal = Reveal(session.offer_hash, session.roster_digest, keys.nonce())
+    return Rostered(session, own, keys, advertise, reveal.sign(device.identity.signing).encode())
 
 
 def take_roster_again(session: Session, phase: Phase, body: bytes) -> Step:
@@ -137,11 +157,34 @@ def take_roster_again(session: Session, phase: Phase, body: bytes) -> Step:
     roster.verify(session.offer.aggregator.ik)
     epoch_checks.check_roster_addressed(roster, session.offer_hash)
     epoch_checks.check_roster_second(session.roster, roster)
+    if isinstance(phase, Rostered) and phase.reveal is not None:
+        return Step(phase, (Send(Stage.REVEAL, phase.reveal),))
+    return Step(phase)
+
+
+def take_seed(device: Device, phase: Rostered, body: bytes) -> Step:
+    """ROSTERED, Seed (profile K): row G1; the graph is fixed (6.3)."""
+    session = phase.session
+    if session.settled:
+        return take_seed_again(session, phase, body)
+    seed = Seed.decode(body)
+    epoch_checks.check_seed_addressed(seed, session)
+    seed.verify(session.offer.aggregator.ik)
+    epoch_checks.check_seed(seed, session)
+    settled = session.with_seed(graph_seed(session.roster_digest, [n for _, n, _ in seed.reveals]))
+    record = SeededRecord(session.offer.epoch, settled.seed)
+    return Step(replace(phase, session=settled), (Persist(record.record(), sync=False),))
+
+
+def take_seed_again(session: Session, phase: Phase, body: bytes) -> Step:
+    """Later phases, Seed: there is one seed only, for every nonce was committed to."""
+    epoch_checks.check_seed_addressed(Seed.decode(body), session)
     return Step(phase)
 
 
 def take_peer_keys(device: Device, phase: Rostered, body: bytes) -> Step:
     """ROSTERED, PeerKeys: rows G; deal every round's shares (6.4, 6.5)."""
+    epoch_checks.check_settled(phase.session)
     session = with_peer_keys(phase.session, phase.own, phase.advertise, body)
     epoch_checks.check_peer_keys(session)
     record = SidRecord(session.offer.epoch, session.sid, body)
@@ -152,7 +195,7 @@ def take_peer_keys(device: Device, phase: Rostered, body: bytes) -> Step:
 def with_peer_keys(session: Session, own: int, advertise: bytes, body: bytes) -> Session:
     """Return the session with the round keys of a PeerKeys message, not checked yet."""
     rounds = session.offer.rounds
-    peer_keys = PeerKeys.decode(body, session.n - 1, rounds)
+    peer_keys = PeerKeys.decode(body, len(session.graph.neighbours(own)), rounds)
     epoch_checks.check_peer_keys_addressed(peer_keys, session)
     own_keys = b"".join(Advertise.decode(advertise, rounds).keys)
     return session.with_peer_keys(peer_keys, own, own_keys)
@@ -187,9 +230,10 @@ def take_boxes(device: Device, phase: Shared, body: bytes) -> Step:
     deliver.verify(session.offer.aggregator.ik)
     epoch_checks.check_deliver_dealers(deliver, session, phase.own)
     held = open_boxes(session, phase.own, phase.keys, deliver)
-    held[phase.own] = phase.held
-    good = frozenset(held)
-    epoch_checks.check_deliver_enough(good, session)
+    if phase.held:
+        held[phase.own] = phase.held
+    epoch_checks.check_deliver_enough(frozenset(held), session)
+    good = frozenset((*held, phase.own))
     chain = Secret(device.entropy.draw(CHAIN_BYTES), "chain")
     vault = Vault.create(session.sid, chain, round_secrets(session, phase.keys, held))
     ready = Ready(session.sid, session.n, good).sign(device.identity.signing).encode()

@@ -14,6 +14,7 @@ from typing import Self
 
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.graph_records import DrawnRecord, SeededRecord
 from dreamshare_crypto.secagg.records import (
     AgreeRecord,
     AnswerRecord,
@@ -66,6 +67,7 @@ class EpochRecords:
 
     epoch: EpochRecord
     roster: RosterRecord | None = None
+    seeded: SeededRecord | None = None
     sid: SidRecord | None = None
     session: SessionRecord | None = None
     seed_erased: bool = False
@@ -75,10 +77,19 @@ class EpochRecords:
         """Return these records and the next one; EpochRefused (J1) when it does not follow."""
         body, number = record.body, self.epoch.offer.epoch
         match record.kind:
+            case RecordKind.DRAWN:
+                drawn = DrawnRecord.decode(body)
+                _require(self.roster is None and drawn.epoch == number)
+                return self  # what it says is for the device's memory
             case RecordKind.ROSTER:
                 roster = RosterRecord.decode(body)
                 _require(self.roster is None and roster.epoch == number)
                 return replace(self, roster=roster)
+            case RecordKind.SEEDED:
+                seeded = SeededRecord.decode(body)
+                _require(self.roster is not None and self.sid is None and self.seeded is None)
+                _require(seeded.epoch == number)
+                return replace(self, seeded=seeded)
             case RecordKind.SESSION_SID:
                 sid = SidRecord.decode(body)
                 _require(self.roster is not None and self.sid is None and sid.epoch == number)

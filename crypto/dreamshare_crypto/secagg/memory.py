@@ -2,12 +2,12 @@
 
 Rules:
 - the highest epoch of each task, the highest revocation list and protocol version seen, the
-  payloads it answered and what it spent: enough to refuse an old epoch, an old list, a repeated
-  payload and a round beyond the budget;
+  payloads it answered, what it spent and the random graphs it was in: enough to refuse an old
+  epoch, an old list, a repeated payload, a round beyond the budget, a graph drawn too often;
 - where the device's operator wants rounds compared (13.4), the active devices of the last answer;
 - one device has one Memory for all its tasks: `SecaggClient`s share the object they are given;
 - it holds nothing secret and nothing that the journals do not: `absorb` rebuilds it from their
-  EPOCH, VECTOR and ANSWER records, and `lasting` says what of a journal must outlive it.
+  EPOCH, DRAWN, VECTOR and ANSWER records, and `lasting` says what of a journal must outlive it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Self
 from dreamshare_crypto.accounting import Ledger
 from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.graph_records import DrawnRecord
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.records import (
     AnswerRecord,
@@ -41,6 +42,7 @@ class Memory:
         "_answered",
         "_draws",
         "_epochs",
+        "_graphs",
         "_revocation",
         "_versions",
         "ledger",
@@ -54,6 +56,7 @@ class Memory:
         self._answered: dict[bytes, tuple[bytes, float]] = {}  # Hb -> (without draw, when)
         self._draws: Counter[bytes] = Counter()
         self._active: dict[bytes, frozenset[bytes]] = {}  # task -> ids of the last answered round
+        self._graphs: dict[bytes, float] = {}  # rd -> when
 
     @classmethod
     def from_records(cls, records: Iterable[Record]) -> Self:
@@ -81,6 +84,9 @@ class Memory:
                 case RecordKind.VECTOR | RecordKind.CHARGE:
                     for spent in _charges(record):
                         self.ledger.note(spent.session, spent.round, spent.charge, spent.charged_at)
+                case RecordKind.DRAWN:
+                    drawn = DrawnRecord.decode(record.body)
+                    self.note_graph(drawn.roster_digest, drawn.drawn_at)
                 case RecordKind.ANSWER:
                     answer = AnswerRecord.decode(record.body)
                     self.note_answer(answer.payload_hash, answer.base_hash, answer.answered_at)
@@ -110,6 +116,16 @@ class Memory:
         self._revocation[offer.federation] = number
         aggregator = offer.aggregator.id
         self._versions[aggregator] = max(offer.version, self.highest_version(aggregator))
+
+    # ---- random graphs (6.3) ---------------------------------------------------------------------
+
+    def other_graphs(self, roster_digest: bytes, since: float) -> int:
+        """Return how many other rosters of profile K were accepted after `since`, Unix seconds."""
+        return sum(when > since for other, when in self._graphs.items() if other != roster_digest)
+
+    def note_graph(self, roster_digest: bytes, now: float) -> None:
+        """Remember a roster of profile K that was accepted at `now`, Unix seconds."""
+        self._graphs.setdefault(roster_digest, now)
 
     # ---- answered payloads -----------------------------------------------------------------------
 
@@ -153,7 +169,7 @@ def lasting(records: Iterable[Record]) -> list[Record]:
     kept = []
     for record in records:
         match record.kind:
-            case RecordKind.EPOCH | RecordKind.ANSWER | RecordKind.CHARGE:
+            case RecordKind.EPOCH | RecordKind.DRAWN | RecordKind.ANSWER | RecordKind.CHARGE:
                 kept.append(record)
             case RecordKind.VECTOR:
                 kept += [spent.record() for spent in _charges(record)]

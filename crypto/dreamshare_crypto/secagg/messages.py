@@ -13,6 +13,7 @@ from dreamshare_crypto.secagg.epoch_messages import (
 )
 from dreamshare_crypto.secagg.offer import Deadlines, EpochOffer, TemplateStep
 from dreamshare_crypto.secagg.round_messages import MaskedInput, RoundAbort, RoundResult, RoundStart
+from dreamshare_crypto.secagg.seed_messages import Reveal, Seed
 from dreamshare_crypto.secagg.survivor_messages import Agree, AgreeSet, Survivors, UnmaskResponse
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "Advertise",
     "RosterEntry",
     "Roster",
+    "Reveal",
+    "Seed",
     "PeerKeys",
     "Shares",
     "Deliver",

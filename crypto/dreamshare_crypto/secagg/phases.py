@@ -47,12 +47,17 @@ class Advertised:
 
 @dataclass(frozen=True, slots=True)
 class Rostered:
-    """The roster was accepted; `own` is the device's index in it."""
+    """The roster was accepted; `own` is the device's index in it.
+
+    `reveal` is what a seeder answers the roster with, None for everybody else. In profile K the
+    session is not settled until the seed has come.
+    """
 
     session: Session
     own: int
     keys: EpochKeys
     advertise: bytes
+    reveal: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,20 +142,23 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """The device stands by one set of survivors: `agree` answers it. Nothing is revealed yet."""
+    """The device stands by one set of survivors. Nothing is revealed yet.
+
+    `agree` is a witness's signature, which answers it; None for who is no witness (profile K).
+    """
 
     member: Membership
     commitment: Commitment
     masked: bytes
     survivors: Survivors
-    agree: bytes
+    agree: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
     """One share for each active device left in `response`; the round's secrets are gone.
 
-    `agree` is the signature that went before, None in bounded mode (7.5).
+    `agree` is the signature that went before, None in bounded mode (7.5) and for who is no witness.
     """
 
     member: Membership
@@ -187,7 +195,11 @@ _CLOSED = frozenset({Idle, Done})
 LEGAL: Mapping[type[Phase], Mapping[Input, frozenset[type[Phase]]]] = {
     Idle: {Stage.OFFER: frozenset({Advertised})},
     Advertised: {Stage.OFFER: _RENEWED, Stage.ROSTER: frozenset({Idle, Rostered})},
-    Rostered: {Stage.OFFER: _RENEWED, Stage.PEER_KEYS: frozenset({Idle, Shared})},
+    Rostered: {
+        Stage.OFFER: _RENEWED,
+        Stage.SEED: frozenset({Idle, Rostered}),
+        Stage.PEER_KEYS: frozenset({Idle, Shared}),
+    },
     Shared: {Stage.OFFER: _RENEWED, Stage.DELIVER: frozenset({Idle, Ready})},
     Ready: {Stage.OFFER: _RENEWED, Stage.ROUND_START: _STARTED},
     Committed: {

@@ -70,11 +70,12 @@ class Reconstruction:
         self._survivors = survivors
         self._t = cohort.session.derived.t
         self._interpolator = Interpolator(self._t)
-        self._answers: dict[int, dict[int, bytes]] = {dealer: {} for dealer in sorted(start.active)}
-        self._holders = {
-            dealer: frozenset(h for h in survivors if dealer in cohort.good[h])
-            for dealer in self._answers
-        }
+        self._holders = _holders_left(cohort, start, survivors)
+        self._answers: dict[int, dict[int, bytes]] = {dealer: {} for dealer in self._holders}
+        self._dealers: dict[int, set[int]] = {}  # by holder, whose shares it has
+        for dealer, holders in self._holders.items():
+            for holder in holders:
+                self._dealers.setdefault(holder, set()).add(dealer)
         self._whole = 0  # answers that held every share they could
         self._tries = {dealer: _Tries() for dealer in self._answers}
         self.opened: dict[int, Secret] = {}
@@ -121,9 +122,7 @@ class Reconstruction:
         """Take a holder's answer, shares by dealer, and open what can be opened."""
         for dealer, share in shares.items():
             self._answers[dealer][holder] = share
-        self._whole += all(
-            holder in self._answers[d] for d, h in self._holders.items() if holder in h
-        )
+        self._whole += shares.keys() >= self._dealers.get(holder, set())
         if self.enough:
             self.attempt(Moment.ARRIVAL)
 
@@ -200,6 +199,23 @@ class Reconstruction:
             raise WrongSecret(f"the pair secret of roster index {dealer} does not check")
 
 
+def _holders_left(
+    cohort: Cohort, start: RoundStart, survivors: frozenset[int]
+) -> dict[int, frozenset[int]]:
+    """Return who can answer for each secret that the sum needs, by dealer, ascending (11.5).
+
+    That is s of each survivor and p of each other active device with a surviving neighbour: who has
+    none left no mask in the sum.
+    """
+    graph, good = cohort.session.graph, cohort.good
+    left: dict[int, frozenset[int]] = {}
+    for dealer in sorted(start.active):
+        around = survivors.intersection(graph.holders(dealer))
+        if around or dealer in survivors:
+            left[dealer] = frozenset(holder for holder in around if dealer in good[holder])
+    return left
+
+
 def masks_of_sum(
     cohort: Cohort,
     start: RoundStart,
@@ -215,17 +231,19 @@ def masks_of_sum(
         cohort: the session.
         start: the round.
         survivors: U_r.
-        secrets: the checked secret of every active device (`Reconstruction.opened`).
+        secrets: the checked secrets (`Reconstruction.opened`): s of every survivor, p of every
+            other active device that a survivor shares a mask with.
     """
     session, r, context = cohort.session, start.round, start.context()
-    peers = tuple(session.peer(index, r) for index in sorted(survivors))
     masks: list[tuple[Secret, int]] = []
-    for dealer in sorted(start.active):
+    for dealer, secret in sorted(secrets.items()):
         device = session.ids[dealer]
         if dealer in survivors:
-            masks.append((self_mask_key(secrets[dealer], context, device), 1))
+            masks.append((self_mask_key(secret, context, device), 1))
             continue
-        own = pair_key(secrets[dealer], session.offer_hash, device, r)
+        left = (index for index in session.graph.neighbours(dealer) if index in survivors)
+        peers = tuple(session.peer(index, r) for index in left)
+        own = pair_key(secret, session.offer_hash, device, r)
         keys = signed_pair_masks(own, device, peers, context)
         masks += (
             (key, pair_sign(peer.id, device)) for (key, _), peer in zip(keys, peers, strict=True)

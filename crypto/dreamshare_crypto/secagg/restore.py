@@ -25,7 +25,12 @@ from dreamshare_crypto.secagg.events import (
     Send,
     Stage,
 )
-from dreamshare_crypto.secagg.joining import erase_seed, make_shared, with_peer_keys
+from dreamshare_crypto.secagg.joining import (
+    erase_seed,
+    make_rostered,
+    make_shared,
+    with_peer_keys,
+)
 from dreamshare_crypto.secagg.journal import EpochRecords, RoundRecords, read_last_epoch
 from dreamshare_crypto.secagg.phases import (
     Advertised,
@@ -38,7 +43,6 @@ from dreamshare_crypto.secagg.phases import (
     Live,
     Membership,
     Ready,
-    Rostered,
     Sent,
 )
 from dreamshare_crypto.secagg.records import (
@@ -51,7 +55,7 @@ from dreamshare_crypto.secagg.records import (
 from dreamshare_crypto.secagg.refusals import EpochRefused
 from dreamshare_crypto.secagg.rollback import Numbers, check_numbers
 from dreamshare_crypto.secagg.round_messages import RoundStart
-from dreamshare_crypto.secagg.rounds import make_agree, move_chain
+from dreamshare_crypto.secagg.rounds import agree_of, make_agree, move_chain
 from dreamshare_crypto.secagg.schedule import EpochKeys
 from dreamshare_crypto.secagg.session import Session
 from dreamshare_crypto.secagg.survivor_messages import Survivors
@@ -103,8 +107,10 @@ def _restore_epoch(device: Device, journal: EpochRecords, slots: Mapping[str, Se
     session = _session(journal.epoch, journal.roster)
     _require(device.identity.id in session.index_of, "identity")
     own = session.index_of[device.identity.id]
+    if journal.seeded is not None:
+        session = session.with_seed(journal.seeded.seed)
     if journal.session is None:
-        return _restore_rostered(device, journal, session, own, slots)
+        return _restore_rostered(device, journal, session, slots)
     return _restore_member(device, journal, journal.session, session, own, slots)
 
 
@@ -118,15 +124,14 @@ def _restore_rostered(
     device: Device,
     journal: EpochRecords,
     session: Session,
-    own: int,
     slots: Mapping[str, Secret],
 ) -> Step:
     advertise = journal.epoch.advertise
-    phase = Rostered(session, own, _seed(device, journal.epoch, slots), advertise)
+    phase = make_rostered(device, session, _seed(device, journal.epoch, slots), advertise)
     if journal.sid is None:
-        return Step(phase)
+        return Step(phase, () if phase.reveal is None else (Send(Stage.REVEAL, phase.reveal),))
     _require(journal.sid.session == session.sid, "session id")
-    keyed = with_peer_keys(session, own, advertise, journal.sid.peer_keys)
+    keyed = with_peer_keys(session, phase.own, advertise, journal.sid.peer_keys)
     shared = make_shared(device, phase, keyed, journal.sid.peer_keys)
     return Step(shared, (Send(Stage.SHARES, shared.shares),))
 
@@ -185,10 +190,10 @@ def _open_phase(
         return Sent(member, commitment, masked), (Send(Stage.MASKED_INPUT, masked),)
     _require(not member.session.bounded, "agreement")
     survivors = Survivors.decode(written.agree.survivors, member.session.n)
-    agree = make_agree(device, survivors).encode()
+    agree = make_agree(device, member, survivors)
     if written.answer is None:
         agreed = Agreed(member, commitment, masked, survivors, agree)
-        return agreed, (Send(Stage.AGREE, agree),)
+        return agreed, agree_of(agree)
     response = written.answer.response
     answered = Answered(member, commitment, masked, survivors, agree, response)
     return answered, (Send(Stage.UNMASK_RESPONSE, response),)

@@ -77,6 +77,17 @@ def check_start_active(start: RoundStart, derived: Derived) -> None:
         )
 
 
+def check_start_holders(start: RoundStart, session: Session, own: int) -> None:
+    """S4, profile K: at least t of the own neighbours are active; in C, A_min says more."""
+    active = start.active.intersection(session.graph.neighbours(own))
+    if session.regular and len(active) < session.derived.t:
+        raise RoundRefused(
+            RefusalCode.S4,
+            f"{len(active)} of the own neighbours active; {session.derived.t} needed",
+            start.round,
+        )
+
+
 def check_start_payload(start: RoundStart, payload: Payload) -> None:
     """S5: the plan that came along is the one that the round is bound to."""
     if payload.hash != start.payload_hash:
@@ -231,6 +242,17 @@ def check_survivors_dropped(
         )
 
 
+def check_survivors_holders(survivors: Survivors, session: Session, own: int) -> None:
+    """U3, profile K: at least t of the own neighbours survived; in C, u_min says more."""
+    left = survivors.survivors.intersection(session.graph.neighbours(own))
+    if session.regular and len(left) < session.derived.t:
+        raise RoundRefused(
+            RefusalCode.U3,
+            f"{len(left)} of the own neighbours survived; {session.derived.t} needed",
+            survivors.round,
+        )
+
+
 def check_survivors_same(survivors: Survivors, accepted: Survivors) -> None:
     """U4: the device stands by one set of survivors in a round."""
     if survivors.survivors != accepted.survivors:
@@ -265,6 +287,8 @@ def check_quorum(agree_set: AgreeSet, own: Survivors, session: Session, threads:
         )
     if any(a >= b for a, b in pairwise(signers)):
         raise RoundRefused(RefusalCode.Q1, "signers do not ascend", own.round)
+    if not session.graph.witnesses.issuperset(signers):
+        raise RoundRefused(RefusalCode.Q1, "a signer is no witness", own.round)
     if not own.survivors.issuperset(signers):
         raise RoundRefused(RefusalCode.Q1, "a signer is not among the survivors", own.round)
     statement = Agree(own.session, own.round, own.context, own.n, own.survivors).statement()

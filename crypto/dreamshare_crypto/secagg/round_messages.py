@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import MalformedError
+from dreamshare_crypto.graph import LARGEST_REGULAR
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.keys import SIGNATURE_BYTES
 from dreamshare_crypto.secagg.events import AbortReason
@@ -22,8 +23,8 @@ from dreamshare_crypto.secagg.signed import Signed
 from dreamshare_crypto.transcript import Reader, Writer, encode_bitmap
 
 MOST_PARAMS_BYTES = 64 * 1024
-MOST_MEMBERS = 128
-"""Largest roster of profile C (4.2)."""
+MOST_MEMBERS = LARGEST_REGULAR
+"""Most items of a list that runs over the roster (4.2)."""
 
 
 @dataclass(frozen=True, slots=True)

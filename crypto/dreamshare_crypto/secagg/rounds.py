@@ -105,6 +105,7 @@ def _check_start(
     round_checks.check_start_round(start, least, offer, now)
     round_checks.check_start_own(start, member.own)
     round_checks.check_start_active(start, derived)
+    round_checks.check_start_holders(start, member.session, member.own)
     round_checks.check_start_monotone(start, None if last is None else last.start, floor)
     if floor.least_change:
         last_active = memory.last_active(device.task)
@@ -195,8 +196,8 @@ def _masks(phase: Committed, own_id: bytes) -> tuple[tuple[Secret, int], ...]:
     own = pair_key(secrets.p, session.offer_hash, own_id, start.round)
     peers = tuple(
         session.peer(index, start.round)
-        for index in sorted(start.active)
-        if index != phase.member.own
+        for index in session.graph.neighbours(phase.member.own)
+        if index in start.active
     )
     self_mask = (self_mask_key(secrets.s, context, own_id), 1)
     return (self_mask, *signed_pair_masks(own, own_id, peers, context))
@@ -232,35 +233,46 @@ def take_survivors(device: Device, phase: Live, body: bytes, now: float) -> Step
             raise Ignored(RefusalCode.U1, "no own vector was sent in an open round")
     if isinstance(phase, Agreed | Answered):
         round_checks.check_survivors_same(shown, phase.survivors)
-        return Step(phase, (_reply_to_survivors(phase),))
+        return Step(phase, _reply_to_survivors(phase))
     start = phase.commitment.start
     round_checks.check_survivors_within(shown, start, phase.member.own)
     round_checks.check_survivors_enough(shown, session.derived)
+    round_checks.check_survivors_holders(shown, session, phase.member.own)
     if session.bounded:
         round_checks.check_survivors_dropped(shown, start, session.derived, device.floor)
         return _answer(device, phase, shown, now)
-    agree = make_agree(device, shown).encode()
+    agree = make_agree(device, phase.member, shown)
     chosen = survivors_hash(shown.survivors, session.n)
     record = AgreeRecord(session.sid, shown.round, chosen, body)
     return Step(
         Agreed(phase.member, phase.commitment, phase.masked, shown, agree),
-        (Persist(record.record()), Send(Stage.AGREE, agree)),
+        (Persist(record.record()), *agree_of(agree)),
     )
 
 
-def _reply_to_survivors(phase: Agreed | Answered) -> Send:
-    """Return the stored reply to the survivors that the phase stands by."""
-    if phase.agree is not None:
-        return Send(Stage.AGREE, phase.agree)
-    return Send(Stage.UNMASK_RESPONSE, phase.response)
+def _reply_to_survivors(phase: Agreed | Answered) -> tuple[Send, ...]:
+    """Return the stored reply to the survivors that the phase stands by.
+
+    In agreed mode who is no witness has none: it waits for the quorum (7.4).
+    """
+    if isinstance(phase, Answered) and phase.member.session.bounded:
+        return (Send(Stage.UNMASK_RESPONSE, phase.response),)
+    return agree_of(phase.agree)
 
 
-def make_agree(device: Device, survivors: Survivors) -> Agree:
-    """Return the signature under one set of survivors; the same bytes every time."""
+def agree_of(agree: bytes | None) -> tuple[Send, ...]:
+    """Return what a witness, or somebody else, says to the survivors that it stands by."""
+    return () if agree is None else (Send(Stage.AGREE, agree),)
+
+
+def make_agree(device: Device, member: Membership, survivors: Survivors) -> bytes | None:
+    """Return a witness's signature under one set of survivors; the same bytes every time."""
+    if member.own not in member.session.graph.witnesses:
+        return None
     agree = Agree(
         survivors.session, survivors.round, survivors.context, survivors.n, survivors.survivors
     )
-    return agree.sign(device.identity.signing)
+    return agree.sign(device.identity.signing).encode()
 
 
 def take_quorum(device: Device, phase: Live, body: bytes, now: float) -> Step:
@@ -288,7 +300,7 @@ def _answer(device: Device, phase: Sent | Agreed, survivors: Survivors, now: flo
         session=start.session,
         round=start.round,
         survivors_hash=survivors_hash(survivors.survivors, start.n),
-        survivors=survivors.encode() if agree is None else b"",
+        survivors=survivors.encode() if isinstance(phase, Sent) else b"",
         response=response,
         payload_hash=start.payload_hash,
         base_hash=base_hash,
@@ -314,11 +326,12 @@ def _check_fresh(device: Device, commitment: Commitment) -> None:
 def _make_response(
     device: Device, phase: Sent | Agreed, survivors: frozenset[int]
 ) -> UnmaskResponse:
-    start = phase.commitment.start
-    secrets = phase.member.vault.open(start.round)
+    start, member = phase.commitment.start, phase.member
+    secrets = member.vault.open(start.round)
+    dealers = member.session.dealers(member.own, start.active)
     have: list[int] = []
     shares: list[bytes] = []
-    for place, dealer in enumerate(sorted(start.active)):
+    for place, dealer in enumerate(dealers):
         if dealer in secrets.shares:
             have.append(place)
             shares.append(_share(secrets, dealer, alive=dealer in survivors))
@@ -326,7 +339,7 @@ def _make_response(
         session=start.session,
         round=start.round,
         survivors_hash=survivors_hash(survivors, start.n),
-        active=len(start.active),
+        listed=len(dealers),
         have=frozenset(have),
         shares=tuple(shares),
     )

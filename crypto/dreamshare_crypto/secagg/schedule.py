@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,10 +48,13 @@ class EpochKeys:
         """Return box_sk with its public half."""
         return AgreementKey.from_secret(derive(self.seed, self.offer_hash, 32, "sa2/v1/box-sk"))
 
+    def nonce(self) -> bytes:
+        """Return the share of the graph's seed that a seeder reveals; never sent in profile C."""
+        return derive(self.seed, self.offer_hash, 32, "sa2/v1/nonce").reveal()
+
     def nonce_commitment(self) -> bytes:
-        """Return nonce_com; the nonce itself is never sent in profile C."""
-        nonce = derive(self.seed, self.offer_hash, 32, "sa2/v1/nonce")
-        return hash_parts("sa2/v1/nonce-com", self.offer_hash, self.device, nonce.reveal())
+        """Return nonce_com."""
+        return nonce_commitment(self.nonce(), self.offer_hash, self.device)
 
     def secret(self, kind: Kind, r: int) -> Secret:
         """Return p[r] or s[r]: 32 bytes, a canonical field element."""
@@ -88,9 +92,19 @@ def commitment(s: Secret, offer_hash: bytes, device: bytes, r: int) -> bytes:
     return hash_parts("sa2/v1/com", offer_hash, device, _u32(r), s.reveal())
 
 
-def session_id(offer_hash: bytes, roster_digest: bytes, derived: bytes) -> bytes:
-    """Return sid; profile C has no graph seed (section 3, 4.1)."""
-    return hash_parts("sa2/v1/sid", offer_hash, roster_digest, b"", derived)
+def nonce_commitment(nonce: bytes, offer_hash: bytes, device: bytes) -> bytes:
+    """Return nonce_com, what a device advertises of its share of the graph's seed."""
+    return hash_parts("sa2/v1/nonce-com", offer_hash, device, nonce)
+
+
+def graph_seed(roster_digest: bytes, nonces: Sequence[bytes]) -> bytes:
+    """Return graph_seed of profile K from the seeders' nonces, in seeder order (6.3)."""
+    return hash_parts("sa2/v1/graph", roster_digest, *nonces)
+
+
+def session_id(offer_hash: bytes, roster_digest: bytes, seed: bytes, derived: bytes) -> bytes:
+    """Return sid; `seed` is graph_seed, empty in profile C (section 3, 4.1)."""
+    return hash_parts("sa2/v1/sid", offer_hash, roster_digest, seed, derived)
 
 
 def _u32(value: int) -> bytes:

@@ -49,9 +49,15 @@ from dreamshare_crypto.secagg.events import (
 )
 from dreamshare_crypto.secagg.open_round import open_round
 from dreamshare_crypto.secagg.refusals import Ignored
-from dreamshare_crypto.secagg.server_phases import PHASE_OF, ServerPhase, ServerStage, owed_to_all
+from dreamshare_crypto.secagg.server_phases import (
+    ServerPhase,
+    ServerStage,
+    owed_to,
+    owed_to_all,
+    phase_of,
+)
 from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
-from dreamshare_crypto.secagg.server_setup import Advertising, Cohort, Delivering, Sharing
+from dreamshare_crypto.secagg.server_setup import Advertising, Cohort, Delivering, Seeding, Sharing
 from dreamshare_crypto.secagg.terms import EpochTerms
 
 RESENDS = 3
@@ -115,7 +121,7 @@ class SecaggServer:
         if self._ended:
             return ServerPhase.ENDED
         if self._stage is not None:
-            return PHASE_OF[type(self._stage)]
+            return phase_of(self._stage)
         return ServerPhase.READY if self._started else ServerPhase.IDLE
 
     @property
@@ -228,7 +234,7 @@ class SecaggServer:
         if stage is None:
             return ()
         stage.box.come_back(device)
-        return stage.owed(device) if device in stage.box.awaited else ()
+        return owed_to(stage, device)
 
     # ---- stages ----------------------------------------------------------------------------------
 
@@ -250,10 +256,11 @@ class SecaggServer:
 
     def _leave_stage(self, stage: ServerStage, now: float) -> tuple[ServerEffect, ...]:
         match stage:
-            case Advertising() | Sharing():
+            case Advertising() | Seeding() | Sharing():
                 following = stage.next(self._gone)
                 if following is None:
-                    return self._end(EndReason.TOO_FEW)
+                    unseeded = isinstance(stage, Seeding)
+                    return self._end(EndReason.UNSEEDED if unseeded else EndReason.TOO_FEW)
                 self._enter(following, now + self._offer.deadlines.setup_s)
                 return owed_to_all(following)
             case Delivering():
@@ -273,7 +280,7 @@ class SecaggServer:
         cohort = stage.next()
         if cohort is None:
             return self._end(EndReason.TOO_FEW)
-        self._cohort, self._active = cohort, cohort.members
+        self._cohort, self._active = cohort, cohort.reachable(cohort.members)
         self._rest()
         return (SessionReady(cohort.session.sid, self.members),)
 
@@ -368,11 +375,14 @@ class SecaggServer:
 
     def _after_round(self) -> tuple[ServerEffect, ...]:
         """Leave out the faulty and who missed too much; end the epoch when no round can follow."""
-        faulty = {} if self._cohort is None else self._cohort.blame.faulty
-        self._active = frozenset(
-            i for i in self._active if self._missed[i] < MISSES and i not in faulty
+        cohort = self._cohort
+        if cohort is None:
+            return self._end(EndReason.TOO_FEW)
+        faulty = cohort.blame.faulty
+        self._active = cohort.reachable(
+            frozenset(i for i in self._active if self._missed[i] < MISSES and i not in faulty)
         )
-        if self._cohort is None or len(self._active) < self._cohort.session.derived.a_min:
+        if len(self._active) < cohort.session.derived.a_min:
             return self._end(EndReason.TOO_FEW)
         if not self.rounds_left:
             return self._end(EndReason.EXHAUSTED)

@@ -42,6 +42,7 @@ class Collecting:
 
     def __init__(self, round_: OpenRound, gone: Iterable[bytes]) -> None:
         self.round = round_
+        self._body = round_.start.encode()
         self._total = np.zeros(round_.start.params.words, dtype=np.uint64)
         asked = round_.ids(round_.start.active)
         self.box: Mailbox[InputReceipt] = Mailbox(RefusalCode.S2, asked, gone)
@@ -53,7 +54,7 @@ class Collecting:
 
     def owed(self, device: bytes) -> tuple[Send, ...]:
         """Return the RoundStart; its plan is the caller's to add."""
-        return (Send(Stage.ROUND_START, self.round.start.encode(), (device,)),)
+        return (Send(Stage.ROUND_START, self._body, (device,)),)
 
     def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
         """Take a vector into the sum; return evidence when it is the device's second one."""
@@ -108,8 +109,15 @@ class Agreeing:
         self.round = round_
         self.fixed = fixed
         self._total = total
-        asked = round_.ids(fixed.survivors)
+        self._body = fixed.encode()
+        witnesses = round_.cohort.session.graph.witnesses
+        asked = round_.ids(fixed.survivors & witnesses)
         self.box: Mailbox[Agree] = Mailbox(RefusalCode.U4, asked, gone)
+
+    @property
+    def told(self) -> frozenset[bytes]:
+        """Who is shown the bitmap: every survivor; witnesses alone sign it."""
+        return frozenset(self.round.ids(self.fixed.survivors))
 
     @property
     def _quorum(self) -> int:
@@ -122,7 +130,7 @@ class Agreeing:
 
     def owed(self, device: bytes) -> tuple[Send, ...]:
         """Return the survivors' bitmap."""
-        return (Send(Stage.SURVIVORS, self.fixed.encode(), (device,)),)
+        return (Send(Stage.SURVIVORS, self._body, (device,)),)
 
     def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
         """Take a signature under the survivors; one under anything else does not verify."""
@@ -173,7 +181,7 @@ class Unmasking:
         self._agreed = agreed
         self._total = total
         self._chosen = survivors_hash(fixed.survivors, fixed.n)
-        self._dealers = sorted(round_.start.active)
+        self._bitmap = fixed.encode()
         asked = round_.ids(fixed.survivors)
         self.box: Mailbox[UnmaskResponse] = Mailbox(RefusalCode.U4, asked, gone)
         self._secrets = Reconstruction(round_.cohort, round_.start, fixed.survivors)
@@ -223,7 +231,7 @@ class Unmasking:
         The bitmap goes first to a device whose own signature never came: it may have lost it, and
         without it the quorum says nothing to it.
         """
-        bitmap = Send(Stage.SURVIVORS, self.fixed.encode(), (device,))
+        bitmap = Send(Stage.SURVIVORS, self._bitmap, (device,))
         if self._quorum is None:
             return (bitmap,)
         request = Send(Stage.AGREE_SET, self._quorum, (device,))
@@ -231,13 +239,16 @@ class Unmasking:
 
     def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
         """Take an answer; return evidence when it is a second, different one."""
-        response = UnmaskResponse.decode(body, len(self._dealers))
+        session = self.round.cohort.session
+        holder = session.index_of[device]
+        dealers = session.dealers(holder, self.round.start.active)
+        response = UnmaskResponse.decode(body, len(dealers))
         self.round.check_named(response.session, response.round)
         response.verify(self.round.key_of(device))
         if response.survivors_hash != self._chosen:
             raise Ignored(RefusalCode.U4, "an answer for other survivors")
-        holder = self.round.cohort.session.index_of[device]
-        shares = self._shares(response)
+        named = (dealers[place] for place in sorted(response.have))
+        shares = dict(zip(named, response.shares, strict=True))
         if not self.round.cohort.good[holder].issuperset(shares):
             raise Ignored(RefusalCode.D1, "a share from a box that the device called bad")
         for share in response.shares:
@@ -245,11 +256,6 @@ class Unmasking:
         if device not in self.box:
             self._secrets.take(holder, shares)
         return self.box.put(device, response)
-
-    def _shares(self, response: UnmaskResponse) -> dict[int, bytes]:
-        """Return an answer's shares by dealer."""
-        dealers = (self._dealers[place] for place in sorted(response.have))
-        return dict(zip(dealers, response.shares, strict=True))
 
     def sum(self) -> tuple[RoundResult, Summed]:
         """Return the signed result and the sum, of opened secrets; everything or nothing (11.6).

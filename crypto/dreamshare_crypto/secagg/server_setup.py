@@ -31,6 +31,8 @@ from dreamshare_crypto.secagg.events import KeepEvidence, Send, Stage
 from dreamshare_crypto.secagg.mailbox import Mailbox
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.refusals import Ignored
+from dreamshare_crypto.secagg.schedule import graph_seed, nonce_commitment
+from dreamshare_crypto.secagg.seed_messages import Reveal, Seed
 from dreamshare_crypto.secagg.session import Session
 
 
@@ -54,6 +56,18 @@ class Cohort:
     def members(self) -> frozenset[int]:
         """Roster indices that can take part in rounds."""
         return frozenset(self.good)
+
+    def reachable(self, active: frozenset[int]) -> frozenset[int]:
+        """Return those of `active` who would accept a round of all that are returned (S4).
+
+        Whoever has fewer than t active holders would refuse; without it others may have too few.
+        """
+        graph, t = self.session.graph, self.session.derived.t
+        while True:
+            kept = frozenset(i for i in active if len(active.intersection(graph.holders(i))) >= t)
+            if kept == active:
+                return kept
+            active = kept
 
 
 class Advertising:
@@ -109,7 +123,7 @@ class Advertising:
         self._offer.revocations.check(certificate)
         advertise.verify(certificate.ik)
 
-    def next(self, gone: Iterable[bytes]) -> Sharing | None:
+    def next(self, gone: Iterable[bytes]) -> Seeding | Sharing | None:
         """Return the stage for those who answered, None when they are too few."""
         members = sorted(self.box.answers.values(), key=lambda member: member.certificate.id)
         if len(members) < max(3, self._offer.least_cohort):
@@ -120,15 +134,19 @@ class Advertising:
             session = Session.of(self._offer, roster)
         except Refused:
             return None
-        session = session.with_keys(tuple(b"".join(member.keys) for member in members))
+        session = session.with_keys({i: b"".join(m.keys) for i, m in enumerate(members)})
         commitments = tuple(member.commitments for member in members)
-        return Sharing(self._identity, session, commitments, gone)
+        following = Seeding if session.regular else Sharing
+        return following(self._identity, session, commitments, gone)
 
 
-class Sharing:
-    """ROSTERED: the members deal their shares."""
+class Seeding:
+    """ROSTERED in profile K: the seeders reveal what the graph is drawn from (6.3).
 
-    ACCEPTS: ClassVar[Stage] = Stage.SHARES
+    Everybody is shown the roster, and the seeders alone are waited for.
+    """
+
+    ACCEPTS: ClassVar[Stage] = Stage.REVEAL
 
     def __init__(
         self,
@@ -141,7 +159,13 @@ class Sharing:
         self._session = session
         self._commitments = commitments
         self._roster = session.roster.encode()
-        self.box: Mailbox[Shares] = Mailbox(RefusalCode.R3, session.ids, gone)
+        seeders = (session.ids[index] for index in session.seeders)
+        self.box: Mailbox[Reveal] = Mailbox(RefusalCode.G1, seeders, gone)
+
+    @property
+    def told(self) -> frozenset[bytes]:
+        """Who is sent what the stage owes."""
+        return frozenset(self._session.ids)
 
     @property
     def settled(self) -> bool:
@@ -149,13 +173,76 @@ class Sharing:
         return not self.box.awaited
 
     def owed(self, device: bytes) -> tuple[Send, ...]:
-        """Return the roster and the device's peer keys."""
-        session = self._session
-        own = session.index_of[device]
-        others = session.keys[:own] + session.keys[own + 1 :]
-        peer_keys = PeerKeys(session.roster_digest, others).encode()
-        to = (device,)
-        return (Send(Stage.ROSTER, self._roster, to), Send(Stage.PEER_KEYS, peer_keys, to))
+        """Return the roster."""
+        return (Send(Stage.ROSTER, self._roster, (device,)),)
+
+    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
+        """Take a seeder's nonce; one that it did not commit to is none."""
+        session, reveal = self._session, Reveal.decode(body)
+        expected = (session.offer_hash, session.roster_digest)
+        if (reveal.offer_hash, reveal.roster_digest) != expected:
+            raise AuthenticationError("a nonce for another offer or roster")
+        entry = session.entry(session.index_of[device])
+        reveal.verify(entry.certificate.ik)
+        if nonce_commitment(reveal.nonce, session.offer_hash, device) != entry.nonce_commitment:
+            self.box.leave(device)
+            raise Ignored(RefusalCode.G1, "a nonce that the seeder did not commit to")
+        return self.box.put(device, reveal)
+
+    def next(self, gone: Iterable[bytes]) -> Sharing | None:
+        """Return the stage that knows the graph; None when a nonce is missing (6.3)."""
+        session, answers = self._session, self.box.answers
+        if len(answers) < len(session.seeders):
+            return None
+        reveals = [(index, answers[session.ids[index]]) for index in session.seeders]
+        listed = tuple((index, reveal.nonce, reveal.signature) for index, reveal in reveals)
+        seed = Seed(session.roster_digest, listed).sign(self._identity.signing)
+        nonces = [reveal.nonce for _, reveal in reveals]
+        settled = session.with_seed(graph_seed(session.roster_digest, nonces))
+        return Sharing(self._identity, settled, self._commitments, gone, seed.encode())
+
+
+class Sharing:
+    """ROSTERED, in profile K SEEDED: the members deal their shares."""
+
+    ACCEPTS: ClassVar[Stage] = Stage.SHARES
+
+    def __init__(
+        self,
+        identity: Identity,
+        session: Session,
+        commitments: tuple[tuple[bytes, ...], ...],
+        gone: Iterable[bytes],
+        seed: bytes = b"",
+    ) -> None:
+        self._identity = identity
+        self._session = session
+        self._commitments = commitments
+        self._roster = session.roster.encode()
+        self._seed = seed
+        self.box: Mailbox[Shares] = Mailbox(RefusalCode.R3, session.ids, gone)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nobody is waited for."""
+        return not self.box.awaited
+
+    @property
+    def seeded(self) -> bool:
+        """Whether a random graph was seeded for these shares (profile K)."""
+        return bool(self._seed)
+
+    def owed(self, device: bytes) -> tuple[Send, ...]:
+        """Return the roster, in profile K the seed, and the device's peer keys.
+
+        Who was shown the roster already only says so again; who was away needs it.
+        """
+        session, to = self._session, (device,)
+        around = session.graph.neighbours(session.index_of[device])
+        keys = tuple(session.keys[index] for index in around)
+        peer_keys = PeerKeys(session.roster_digest, keys).encode()
+        seed = (Send(Stage.SEED, self._seed, to),) if self._seed else ()
+        return (Send(Stage.ROSTER, self._roster, to), *seed, Send(Stage.PEER_KEYS, peer_keys, to))
 
     def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
         """Take a member's Shares; return evidence when they contradict its first ones."""
@@ -165,8 +252,8 @@ class Sharing:
         if shares.session != session.sid:
             raise AuthenticationError("shares of another session")
         shares.verify(session.entry(own).certificate.ik)
-        if [holder for holder, _ in shares.boxes] != [i for i in range(session.n) if i != own]:
-            raise Ignored(RefusalCode.D1, "not one box for each other member")
+        if tuple(holder for holder, _ in shares.boxes) != session.graph.neighbours(own):
+            raise Ignored(RefusalCode.D1, "not one box for each neighbour")
         return self.box.put(device, shares)
 
     def next(self, gone: Iterable[bytes]) -> Delivering | None:
@@ -207,7 +294,8 @@ class Delivering:
     def owed(self, device: bytes) -> tuple[Send, ...]:
         """Return the boxes for the device."""
         own = self._session.index_of[device]
-        boxes = tuple((i, self._dealt[i][own]) for i in sorted(self._dealt) if i != own)
+        dealers = (i for i in self._session.graph.neighbours(own) if i in self._dealt)
+        boxes = tuple((i, self._dealt[i][own]) for i in dealers)
         deliver = Deliver(self._session.sid, boxes).sign(self._identity.signing)
         return (Send(Stage.DELIVER, deliver.encode(), (device,)),)
 
@@ -225,12 +313,11 @@ class Delivering:
         session = self._session
         good = {session.index_of[device]: ready.good for device, ready in self.box.answers.items()}
         t, spare = session.derived.t, -(-session.offer.delta_ppm * session.derived.t // MILLION)
-        needed = min(t + spare, session.n - 1)
-        members = {
-            dealer: held
-            for dealer, held in good.items()
-            if sum(dealer in other for i, other in good.items() if i != dealer) >= needed
-        }
+        members: dict[int, frozenset[int]] = {}
+        for dealer, held in good.items():
+            around = session.graph.neighbours(dealer)
+            if sum(dealer in good.get(i, ()) for i in around) >= min(t + spare, len(around)):
+                members[dealer] = held
         if len(members) < session.derived.a_min:
             return None
         blame = Blame(session.derived.liars)

@@ -8,11 +8,14 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
+from dreamshare_crypto.errors import IllegalInputError
 from dreamshare_crypto.graph import Derived, Mode, derive_parameters
+from dreamshare_crypto.ring import CompleteGraph, ShareGraph, regular_graph, seeders
 from dreamshare_crypto.secagg.epoch_messages import KEY_BYTES, PeerKeys, Roster, RosterEntry
 from dreamshare_crypto.secagg.masking import Peer
 from dreamshare_crypto.secagg.offer import EpochOffer
@@ -30,8 +33,9 @@ class Session:
         roster: the accepted roster; a member's index is its place in `roster.entries`.
         roster_digest: rd.
         derived: thresholds, computed here (4.1).
-        sid: the session id, 32 bytes.
-        keys: per member, its R round keys joined; empty until the set-up has delivered them.
+        seed: graph_seed; empty in profile C, and in profile K until the seeders have revealed.
+        keys: R round keys, joined, by roster index: everybody's at the aggregator, one's own and
+            the neighbours' at a device; empty until the set-up has delivered them.
     """
 
     offer: EpochOffer
@@ -39,20 +43,59 @@ class Session:
     roster: Roster
     roster_digest: bytes
     derived: Derived
-    sid: bytes
-    keys: tuple[bytes, ...] = ()
+    seed: bytes = b""
+    keys: Mapping[int, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, offer: EpochOffer, roster: Roster) -> Self:
-        """Return the session of an offer and a roster.
+        """Return the session of an offer and a roster; in profile K `with_seed` completes it.
 
         Raises:
             Refused: O1 or R2, when the offer's claims give no thresholds for a roster of this size.
         """
         derived = derive_parameters(len(roster.entries), offer.claims)
-        offer_hash, roster_digest = offer.digest(), roster.digest()
-        sid = session_id(offer_hash, roster_digest, derived.encode())
-        return cls(offer, offer_hash, roster, roster_digest, derived, sid)
+        return cls(offer, offer.digest(), roster, roster.digest(), derived)
+
+    def with_seed(self, seed: bytes) -> Self:
+        """Return the session with its graph_seed, 32 bytes."""
+        return replace(self, seed=seed)
+
+    @property
+    def regular(self) -> bool:
+        """Whether this is profile K: a random graph of `derived.k` neighbours each."""
+        return self.derived.k > 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything that names the session is known: in profile K, its seed too."""
+        return not self.regular or bool(self.seed)
+
+    @cached_property
+    def sid(self) -> bytes:
+        """The session id, 32 bytes; empty until the session is settled."""
+        if not self.settled:
+            return b""
+        return session_id(self.offer_hash, self.roster_digest, self.seed, self.derived.encode())
+
+    @cached_property
+    def graph(self) -> ShareGraph:
+        """Who is whose neighbour, holder and witness.
+
+        Raises:
+            IllegalInputError: the graph is not seeded yet.
+        """
+        if not self.settled:
+            raise IllegalInputError("the session's graph is not seeded yet")
+        if not self.regular:
+            return CompleteGraph(self.n)
+        return regular_graph(self.n, self.derived.k, self.derived.committee, self.seed)
+
+    @cached_property
+    def seeders(self) -> tuple[int, ...]:
+        """Roster indices of who reveals nonces, in seeder order; nobody in profile C (4.9)."""
+        if not self.regular:
+            return ()
+        return seeders(self.roster_digest, self.n, self.derived.seeders)
 
     @property
     def suite(self) -> Suite:
@@ -83,14 +126,18 @@ class Session:
         """Return a member's roster entry."""
         return self.roster.entries[index]
 
-    def with_keys(self, keys: tuple[bytes, ...]) -> Self:
-        """Return the session with every member's round keys, by roster index."""
+    def with_keys(self, keys: Mapping[int, bytes]) -> Self:
+        """Return the session with members' round keys, by roster index."""
         return replace(self, keys=keys)
 
     def with_peer_keys(self, peer_keys: PeerKeys, own: int, own_keys: bytes) -> Self:
-        """Return the session with the keys of the others, as sent, and one's own put in place."""
-        others = peer_keys.keys
-        return self.with_keys((*others[:own], own_keys, *others[own:]))
+        """Return the session with the neighbours' keys, as sent, and one's own."""
+        theirs = zip(self.graph.neighbours(own), peer_keys.keys, strict=True)
+        return self.with_keys({own: own_keys, **dict(theirs)})
+
+    def dealers(self, holder: int, active: frozenset[int]) -> tuple[int, ...]:
+        """Return whose shares a holder is asked for in a round, ascending (7.6)."""
+        return tuple(dealer for dealer in self.graph.holders(holder) if dealer in active)
 
     def peer(self, index: int, r: int) -> Peer:
         """Return a member as the other end of a pair in round `r`."""

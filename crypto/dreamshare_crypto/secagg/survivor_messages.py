@@ -132,10 +132,10 @@ class AgreeSet:
 
 @dataclass(frozen=True, slots=True)
 class UnmaskResponse(Signed):
-    """One share for each active device, in index order, as far as its box was good (7.6).
+    """One share for each active dealer, in index order, as far as its box was good (7.6).
 
     Attributes:
-        active: |A_r|, the length of the list that `have` is over (not sent).
+        listed: the length of the list that `have` is over: `Session.dealers` (not sent).
         have: positions in that list, not roster indices.
         shares: 32 bytes for each position of `have`, ascending.
     """
@@ -145,28 +145,28 @@ class UnmaskResponse(Signed):
     session: bytes
     round: int
     survivors_hash: bytes
-    active: int
+    listed: int
     have: frozenset[int]
     shares: tuple[bytes, ...]
 
     def statement(self) -> bytes:
         head = Writer().raw(self.session, 32).u32(self.round).raw(self.survivors_hash, 32)
-        return head.bitmap(self.have, self.active).raw(b"".join(self.shares)).finish()
+        return head.bitmap(self.have, self.listed).raw(b"".join(self.shares)).finish()
 
     def encode(self) -> bytes:
         return self.statement() + self.signature
 
     @classmethod
-    def decode(cls, body: bytes, active: int) -> Self:
+    def decode(cls, body: bytes, listed: int) -> Self:
         reader = Reader(body)
         session, number, chosen = reader.raw(32), reader.u32(), reader.raw(32)
-        have = reader.bitmap(active)
+        have = reader.bitmap(listed)
         shares = tuple(reader.raw(ELEMENT_BYTES) for _ in have)
         message = cls(
             session=session,
             round=number,
             survivors_hash=chosen,
-            active=active,
+            listed=listed,
             have=have,
             shares=shares,
             signature=reader.raw(SIGNATURE_BYTES),

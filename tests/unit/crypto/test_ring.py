@@ -8,7 +8,7 @@ import struct
 import pytest
 
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.ring import complete_graph, permutation, regular_graph, seeders
+from dreamshare_crypto.ring import CompleteGraph, permutation, regular_graph, seeders
 
 SEED = bytes(range(32))
 
@@ -71,7 +71,7 @@ def test_ring_of_neighbours(n: int, k: int) -> None:
 
 
 def test_complete_graph() -> None:
-    graph = complete_graph(4)
+    graph = CompleteGraph(4)
     assert graph.neighbours(1) == (0, 2, 3)
     assert graph.holders(1) == (0, 1, 2, 3)
     assert graph.witnesses == {0, 1, 2, 3}
