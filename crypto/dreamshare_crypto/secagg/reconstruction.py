@@ -10,6 +10,8 @@ Rules:
 - blame takes t + a answers on one polynomial: then t honest holders carry it, and no liars alone
   (11.3, 11.4). With fewer, a checked secret is used and nobody is marked;
 - shares of the other kind have no place here: U_r decides what was asked for (11.4).
+- keys are rebuilt one after the other: X25519 keeps the interpreter's lock, and two threads were
+  measured to gain nothing. Their masks are handed over at once, so that expanding is spread.
 """
 
 from __future__ import annotations
