@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from dreamshare.ids import PartyId, SessionId, short
+from dreamshare.protocol.crowds import Guarantee
 from dreamshare.protocol.messages import TaskPhase, TaskStatus
 from dreamshare.protocol.outcomes import (
     DeviceDeclined,
@@ -64,12 +65,13 @@ class Progress:
         """Return the next progress and the event's name in the task's reports."""
         status, session, gone = self.status, self.session, self.gone
         match outcome:
-            case EpochStarted(session, members, rounds):
+            case EpochStarted(session, members, rounds, crowd, colluders):
                 gone = gone - set(members)
                 status = replace(
                     status,
                     phase=TaskPhase.RUNNING,
-                    detail=f"{len(members)} devices can run {rounds} rounds",
+                    detail=f"{len(members)} devices can run {rounds} rounds; "
+                    f"{Guarantee(crowd, colluders, len(members))}",
                     roster=len(members),
                     alive=len(members),
                 )

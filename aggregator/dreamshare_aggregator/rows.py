@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from dreamshare.errors import ConfigError
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase, TaskStatus
+from dreamshare_crypto.suite import Suite
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def read_order(text: str) -> Submit:
     try:
         raw = json.loads(text)
         raw["config"] = raw["config"].encode()
-        raw["cohort"] = Cohort(**raw["cohort"])
+        cohort = raw["cohort"]
+        raw["cohort"] = Cohort(**{**cohort, "suite": Suite(cohort.get("suite", Suite.AES))})
         raw["deadlines"] = Deadlines(**raw["deadlines"])
         return Submit(**raw)
     except (KeyError, TypeError, ValueError) as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dreamshare.ids import short
+from dreamshare.protocol.crowds import Guarantee
 from dreamshare.protocol.outcomes import (
     DeviceOutcome,
+    EpochJoined,
     RoundAborted,
     RoundDeclined,
     RoundDone,
@@ -19,6 +21,14 @@ Fields = dict[str, str | int | float | bool | None]
 def fields_of(outcome: DeviceOutcome) -> Fields:
     """Return an outcome as the fields of a JSON object; "event" says which it is."""
     match outcome:
+        case EpochJoined(task, members, crowd, colluders):
+            return {
+                "event": "epoch",
+                "task": task.hex(),
+                "members": members,
+                "crowd": crowd,
+                "colluders": colluders,
+            }
         case RoundDone(task, number, algorithm, step, cycle):
             return {
                 "event": "round",
@@ -49,6 +59,9 @@ def sentence_of(outcome: DeviceOutcome) -> str:
     """Return an outcome as one line."""
     start = f"task {short(outcome.task)}:"
     match outcome:
+        case EpochJoined(_, members, crowd, colluders):
+            guarantee = Guarantee(crowd, colluders, members)
+            return f"{start} one of {members} in an epoch; {guarantee}"
         case RoundDone(_, number, _, step, cycle):
             return f"{start} round {number} ({step}, cycle {cycle}) is closed"
         case RoundDeclined(_, round_, code, text):

@@ -11,13 +11,26 @@ Rules:
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import setting
 from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.graph import Mode
+from dreamshare_crypto.suite import Suite
 from dreamshare_edge.conditions import Conditions
+
+_SUITES = {"aes": Suite.AES, "chacha": Suite.CHACHA}
+_MODES = {"agreed": Mode.AGREED, "bounded": Mode.BOUNDED}
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def _known(names: tuple[str, ...], known: Mapping[str, IntEnum]) -> bool:
+    return bool(names) and known.keys() >= set(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,16 @@ class Policy:
         default=0.05,
     )
     sigma: int = setting("Least statistical security in bits, 40 to 128.", default=64)
+    suites: tuple[str, ...] = setting(
+        "Ciphers that an epoch may run on: 'aes', 'chacha' (docs/protocol.md 2.6).",
+        default=("aes", "chacha"),
+    )
+    modes: tuple[str, ...] = setting(
+        "How survivors of a round may be settled: 'agreed', 'bounded'. Bounded mode saves a "
+        "message each way; an aggregator that lies can then shrink the crowd of a sum to the "
+        "figure that the agent logs when it joins an epoch (docs/protocol.md 4.5).",
+        default=("agreed",),
+    )
     algorithms: tuple[str, ...] = setting(
         "Algorithms that may run, e.g. 'codream/1'. Empty: all that the agent was given.",
         default=(),
@@ -75,6 +98,18 @@ class Policy:
     monotone_active: bool = setting(
         "Refuse rounds whose active set regained a device (docs/protocol.md 13.1).", default=True
     )
+    least_change: int = setting(
+        "Refuse a round whose devices differ from those of the last answered one by fewer than "
+        "this, 0 or more; 0: no such rule. One dropout may then stop a task until as many devices "
+        "have changed (docs/protocol.md 13.4).",
+        default=0,
+    )
+    version_resets: tuple[str, ...] = setting(
+        "Ids (32 hex digits) of aggregators that may offer a lower protocol version than before. "
+        "List one when a step back is meant, and take it out again when it is done "
+        "(docs/protocol.md 14.6).",
+        default=(),
+    )
     resume_without_anchor: bool = setting(
         "Go on with open sessions although the rollback anchor is missing, as after a reboot. It "
         "costs: a device whose disk was restored from a copy or cloned may then answer one round "
@@ -101,6 +136,10 @@ class Policy:
         must(self.least_cohort >= 3, "least_cohort", "3 or more")
         must(0 <= self.gamma <= 0.33, "gamma", "0 to 0.33")
         must(40 <= self.sigma <= 128, "sigma", "40 to 128")
+        must(_known(self.suites, _SUITES), "suites", "a list of some of " + ", ".join(_SUITES))
+        must(_known(self.modes, _MODES), "modes", "a list of some of " + ", ".join(_MODES))
+        must(self.least_change >= 0, "least_change", "0 or more")
+        must(all(_ID.fullmatch(i) for i in self.version_resets), "version_resets", "32 hex digits")
         must(self.rounds_per_day is None or self.rounds_per_day >= 1, "rounds_per_day", ">= 1")
         epsilon = self.epsilon_per_month
         must(epsilon is None or 0 < epsilon < math.inf, "epsilon_per_month", "above 0 and finite")
@@ -120,6 +159,10 @@ class Policy:
             least_cohort=self.least_cohort,
             gamma_ppm=round(self.gamma * 1_000_000),
             sigma=self.sigma,
+            modes=tuple(_MODES[name] for name in self.modes),
+            suites=tuple(_SUITES[name] for name in self.suites),
+            least_change=self.least_change,
+            version_resets=tuple(bytes.fromhex(i) for i in self.version_resets),
             min_bits=self.min_bits,
             max_clip=self.max_clip,
             draws=self.draws,

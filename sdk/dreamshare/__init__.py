@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dreamshare.learning.torch.learner import TorchLearner
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport, TaskStatus
     from dreamshare.protocol.outcomes import (
+        EpochJoined,
         RoundAborted,
         RoundDeclined,
         RoundDone,
@@ -91,6 +92,7 @@ __all__ = (
     "TaskReport",
     "TaskStatus",
     # what becomes of a round, as a device sees it
+    "EpochJoined",
     "RoundAborted",
     "RoundDeclined",
     "RoundDone",
@@ -142,6 +144,7 @@ _HOMES = MappingProxyType(
         "TaskPhase": "dreamshare.protocol.messages",
         "TaskReport": "dreamshare.protocol.messages",
         "TaskStatus": "dreamshare.protocol.messages",
+        "EpochJoined": "dreamshare.protocol.outcomes",
         "RoundAborted": "dreamshare.protocol.outcomes",
         "RoundDeclined": "dreamshare.protocol.outcomes",
         "RoundDone": "dreamshare.protocol.outcomes",

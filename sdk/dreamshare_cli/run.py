@@ -44,6 +44,16 @@ def submit(
     survivors: Annotated[
         int, typer.Option(help="Fewest devices in a sum; 0: the least that is allowed.")
     ] = 0,
+    suite: Annotated[
+        str, typer.Option(help="Ciphers: aes, or chacha for devices without AES instructions.")
+    ] = "aes",
+    bounded: Annotated[
+        float,
+        typer.Option(
+            help="Bounded mode: the part of a roster that may drop out of a round, e.g. 0.1. A "
+            "message less each way, for a smaller guaranteed crowd. 0: agreed mode."
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Public seed of the algorithm's draws.", min=0)] = 0,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     setup_s: Annotated[float, typer.Option(help="Seconds for the set-up of an epoch.")] = 60.0,
@@ -58,6 +68,7 @@ def submit(
 ) -> None:
     """Start a task; prints its id."""
     from dreamshare.client import Client
+    from dreamshare.protocol.crowds import guarantee_of
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskStatus
     from dreamshare_cli.exits import Exit
     from dreamshare_cli.operating import (
@@ -68,12 +79,14 @@ def submit(
         with_client,
     )
     from dreamshare_cli.output import Output
-    from dreamshare_cli.submitting import read_order
+    from dreamshare_cli.submitting import read_order, suite_named
 
+    cohort = Cohort(least, most, survivors, suite_named(suite), bounded)
+    guarantee = guarantee_of(cohort)
     order = read_order(
         algorithm,
         config,
-        Cohort(least, most, survivors),
+        cohort,
         Deadlines(setup_s, collect_s, reveal_s),
         seed,
         name,
@@ -82,7 +95,9 @@ def submit(
     async def work(client: Client) -> Exit:
         status: TaskStatus = await client.order(order)
         shown = f"task {status.task.hex()} is submitted" if not follow else status_line(status)
-        Output(as_json).show({"event": "submitted", **status_fields(status)}, shown)
+        figures = {"crowd": guarantee.crowd, "colluders": guarantee.colluders}
+        fields = {"event": "submitted", **status_fields(status), **figures}
+        Output(as_json).show(fields, f"{shown}\n{guarantee}")
         if not follow:
             return Exit.OK
         return await follow_task(client, status.task.hex(), 0, as_json)

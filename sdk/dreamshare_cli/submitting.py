@@ -10,6 +10,7 @@ from dreamshare.algorithms.catalog import config_from, config_json_of
 from dreamshare.algorithms.trees import Tree
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit
+from dreamshare_crypto.suite import Suite
 
 
 def read_order(
@@ -32,6 +33,15 @@ def read_order(
         raise ConfigError(f"{algorithm if path is None else path}: {error}") from None
     registered, canonical = config_json_of(config)
     return Submit(registered, canonical, cohort, deadlines, seed, name)
+
+
+def suite_named(name: str) -> Suite:
+    """Return the suite of this name, "aes" or "chacha"; raises ConfigError."""
+    try:
+        return Suite[name.upper()]
+    except KeyError:
+        known = ", ".join(suite.name.lower() for suite in Suite)
+        raise ConfigError(f"there is no suite {name!r}; choose one of {known}") from None
 
 
 def _read(path: Path) -> dict[str, Tree]:

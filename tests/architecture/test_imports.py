@@ -47,6 +47,7 @@ PUBLIC = {
     "TaskPhase",
     "TaskReport",
     "TaskStatus",
+    "EpochJoined",
     "RoundAborted",
     "RoundDeclined",
     "RoundDone",

@@ -22,6 +22,7 @@ from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.keys import IdentityKey
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import Suite
 
 TASK = TaskId(bytes.fromhex("70" * 16))
 DEVICE = PartyId(bytes.fromhex("d1" * 16))
@@ -78,6 +79,10 @@ MESSAGES: dict[str, m.Message] = {
             seed=2**63,
             name="digits",
         ),
+    ),
+    "submit-bounded": m.Request(
+        1,
+        m.Submit("codream/1", b"{}", m.Cohort(10, 20, 8, Suite.CHACHA, 0.1)),
     ),
     "list-tasks": m.Request(2, m.ListTasks()),
     "watch": m.Request(3, m.Watch(TASK, 9)),

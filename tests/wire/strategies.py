@@ -19,6 +19,7 @@ from dreamshare.wire import link as w
 from dreamshare_crypto.envelope import Frame
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
+from dreamshare_crypto.suite import Suite
 
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
@@ -88,7 +89,7 @@ requests = st.one_of(
         m.Submit,
         algorithm=names,
         config=st.binary(max_size=40),
-        cohort=st.builds(m.Cohort, u32, u32, u32),
+        cohort=st.builds(m.Cohort, u32, u32, u32, st.sampled_from(Suite), finite),
         deadlines=st.builds(m.Deadlines, finite, finite, finite),
         seed=u64,
         name=texts,

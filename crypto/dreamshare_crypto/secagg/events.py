@@ -282,10 +282,17 @@ class KeepEvidence:
 
 @dataclass(frozen=True, slots=True)
 class SessionReady:
-    """Client: shares are in place. Server: `members` (ids in roster order) can run rounds."""
+    """Client: shares are in place. Server: `members` (ids in roster order) can run rounds.
+
+    Attributes:
+        crowd: E, the least devices in any sum that can be opened (4.4, 4.5).
+        colluders: a, how many of the roster may collude with the aggregator (4.3).
+    """
 
     session: bytes
     members: tuple[bytes, ...]
+    crowd: int
+    colluders: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,7 +247,7 @@ def take_boxes(device: Device, phase: Shared, body: bytes) -> Step:
             Persist(record.record()),
             *erase_seed(session.offer.epoch),
             Send(Stage.READY, ready),
-            SessionReady(session.sid, session.ids),
+            SessionReady(session.sid, session.ids, session.derived.crowd, session.derived.a),
         ),
     )
 

@@ -282,7 +282,8 @@ class SecaggServer:
             return self._end(EndReason.TOO_FEW)
         self._cohort, self._active = cohort, cohort.reachable(cohort.members)
         self._rest()
-        return (SessionReady(cohort.session.sid, self.members),)
+        derived = cohort.session.derived
+        return (SessionReady(cohort.session.sid, self.members, derived.crowd, derived.a),)
 
     # ---- rounds ----------------------------------------------------------------------------------
 

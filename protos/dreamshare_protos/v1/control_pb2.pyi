@@ -17,6 +17,11 @@ class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_PHASE_DONE: _ClassVar[TaskPhase]
     TASK_PHASE_FAILED: _ClassVar[TaskPhase]
     TASK_PHASE_CANCELLED: _ClassVar[TaskPhase]
+
+class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SUITE_UNSPECIFIED: _ClassVar[Suite]
+    SUITE_CHACHA: _ClassVar[Suite]
 TASK_PHASE_UNSPECIFIED: TaskPhase
 TASK_PHASE_WAITING: TaskPhase
 TASK_PHASE_SETTING_UP: TaskPhase
@@ -24,16 +29,22 @@ TASK_PHASE_RUNNING: TaskPhase
 TASK_PHASE_DONE: TaskPhase
 TASK_PHASE_FAILED: TaskPhase
 TASK_PHASE_CANCELLED: TaskPhase
+SUITE_UNSPECIFIED: Suite
+SUITE_CHACHA: Suite
 
 class Cohort(_message.Message):
-    __slots__ = ("least", "most", "survivors")
+    __slots__ = ("least", "most", "survivors", "suite", "dropouts")
     LEAST_FIELD_NUMBER: _ClassVar[int]
     MOST_FIELD_NUMBER: _ClassVar[int]
     SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    DROPOUTS_FIELD_NUMBER: _ClassVar[int]
     least: int
     most: int
     survivors: int
-    def __init__(self, least: _Optional[int] = ..., most: _Optional[int] = ..., survivors: _Optional[int] = ...) -> None: ...
+    suite: Suite
+    dropouts: float
+    def __init__(self, least: _Optional[int] = ..., most: _Optional[int] = ..., survivors: _Optional[int] = ..., suite: _Optional[_Union[Suite, str]] = ..., dropouts: _Optional[float] = ...) -> None: ...
 
 class Deadlines(_message.Message):
     __slots__ = ("setup_s", "collect_s", "reveal_s")

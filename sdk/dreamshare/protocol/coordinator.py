@@ -311,8 +311,8 @@ class Coordinator:
                     yield self._send(effect)
                 case sa2.Persist() | sa2.KeepEvidence():
                     yield effect
-                case sa2.SessionReady(session, members):
-                    yield from self._session_ready(SessionId(session), _ids(members))
+                case sa2.SessionReady():
+                    yield from self._session_ready(effect)
                 case sa2.Summed():
                     yield from self._summed(effect, now)
                 case sa2.RoundAbandoned(_, reason, answered):
@@ -331,12 +331,14 @@ class Coordinator:
             message = messages.RoundOpening(effect.body, self.phase.plan)
         return SendTo(_ids(effect.to), message)
 
-    def _session_ready(self, session: SessionId, members: tuple[PartyId, ...]) -> Effects:
+    def _session_ready(self, ready: sa2.SessionReady) -> Effects:
         if isinstance(self.phase, SettingUp):
-            server = self.phase.server
+            server, members = self.phase.server, _ids(ready.members)
             self.phase = Ready(server)
             rounds = self._epochs.ready(server, members)
-            yield Report(outcomes.EpochStarted(session, members, rounds))
+            session = SessionId(ready.session)
+            started = outcomes.EpochStarted(session, members, rounds, ready.crowd, ready.colluders)
+            yield Report(started)
 
     def _summed(self, summed: sa2.Summed, now: float) -> Effects:
         order, phase = self._order, self.phase

@@ -16,6 +16,7 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
+from dreamshare_crypto.suite import Suite
 
 # ---- both directions -----------------------------------------------------------------------------
 
@@ -109,11 +110,16 @@ class Cohort:
         least: smallest roster, >= 3.
         most: largest roster, <= 128 (profile C).
         survivors: least crowd of a sum; 0 takes the smallest that the protocol allows.
+        suite: ciphers of its epochs; CHACHA for devices without AES instructions (2.6).
+        dropouts: 0 for agreed mode. Above 0: bounded mode, in which a round survives the loss of
+            this part of a roster and guarantees a smaller crowd; see `crowds` (4.5).
     """
 
     least: int
     most: int
     survivors: int = 0
+    suite: Suite = Suite.AES
+    dropouts: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,22 @@ from dreamshare_crypto.secagg.events import AbortReason, FaultReason
 
 
 @dataclass(frozen=True, slots=True)
+class EpochJoined:
+    """This device's shares of an epoch are in place.
+
+    Attributes:
+        members: size of the roster.
+        crowd: least devices in any sum of the epoch that can be opened (docs/protocol.md 4.4, 4.5).
+        colluders: how many of the roster may collude with the aggregator.
+    """
+
+    task: TaskId
+    members: int
+    crowd: int
+    colluders: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoundDone:
     """The aggregator published the result of a round that this device took part in."""
 
@@ -72,18 +88,24 @@ class TaskOver:
     outcome: str
 
 
-DeviceOutcome = RoundDone | RoundDeclined | RoundAborted | TellLearnt | TaskOver
+DeviceOutcome = EpochJoined | RoundDone | RoundDeclined | RoundAborted | TellLearnt | TaskOver
 
 # ---- on the aggregator ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class EpochStarted:
-    """An epoch set-up ended well; `members` can run `rounds` rounds."""
+    """An epoch set-up ended well; `members` can run `rounds` rounds.
+
+    Whatever the aggregator's machine or its operator does, no sum of fewer than `crowd` devices
+    opens, of which `colluders` may work with the aggregator (docs/protocol.md 1.3, 1.4).
+    """
 
     session: SessionId
     members: tuple[PartyId, ...]
     rounds: int
+    crowd: int
+    colluders: int
 
 
 @dataclass(frozen=True, slots=True)

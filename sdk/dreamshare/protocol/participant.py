@@ -305,8 +305,8 @@ class Participant:
                 case sa2.EpochOver():
                     yield from self._lost()
                     yield from self._rest()
-                case sa2.SessionReady():
-                    pass  # rounds may come; nothing to do until one does
+                case sa2.SessionReady(_, members, crowd, colluders):
+                    yield Emit(outcomes.EpochJoined(self.task, len(members), crowd, colluders))
                 case _:
                     yield effect
 

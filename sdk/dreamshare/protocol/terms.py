@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
+from dreamshare.protocol.crowds import DELTA_PPM, GAMMA_PPM, claims_of, guarantee_of
 from dreamshare.protocol.events import Asked
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.updates import Field
 from dreamshare_crypto.encoding import FieldParams, Params
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Mode
+from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode
 from dreamshare_crypto.secagg.offer import Deadlines as OfferDeadlines
 from dreamshare_crypto.secagg.offer import TemplateStep
 from dreamshare_crypto.secagg.terms import EpochTerms, rounds_for
@@ -49,8 +50,8 @@ class TaskTerms:
     weight_cap: float = 1.0
     grace_s: float = 2.0
     life_s: int = 86_400
-    gamma_ppm: int = 50_000
-    delta_ppm: int = 100_000
+    gamma_ppm: int = GAMMA_PPM
+    delta_ppm: int = DELTA_PPM
     retries: int = 3
 
     def __post_init__(self) -> None:
@@ -73,6 +74,10 @@ class TaskTerms:
                 f"the deadlines together must be at most {self.life_s / 2:g} seconds, half of an "
                 "epoch's life",
             ),
+            (
+                0 <= self.cohort.dropouts < 1,
+                f"dropouts {self.cohort.dropouts} must be a part of a roster, 0 to below 1",
+            ),
             (self.grace_s >= 0, "grace_s must not be negative"),
             (1 <= self.life_s <= 86_400, "life_s must be in 1..86,400 seconds"),
             (self.retries >= 0, "retries must not be negative"),
@@ -80,6 +85,8 @@ class TaskTerms:
         for holds, text in checks:
             if not holds:
                 raise ConfigError(f"task terms: {text}")
+        if self.cohort.dropouts:
+            guarantee_of(self.cohort, self.gamma_ppm)
 
     def epoch(self, sums: int) -> EpochTerms:
         """Return the terms of an epoch for a task that still needs `sums` sums (4.11).
@@ -87,18 +94,22 @@ class TaskTerms:
         Raises:
             ConfigError: a step's fields do not fit the encoding of `cohort.most` devices.
         """
-        # The least active fraction is what lets `survivors` be demanded of any roster size (4.4).
-        a_min_ppm = math.ceil(self.cohort.survivors * MILLION / self.cohort.least)
+        claims = claims_of(self.cohort, self.gamma_ppm, self.delta_ppm)
         deadlines = self.deadlines
         try:
             return EpochTerms(
                 template=self._template(),
                 rounds=rounds_for(sums),
                 life_s=self.life_s,
-                gamma_ppm=self.gamma_ppm,
-                delta_ppm=self.delta_ppm,
-                a_min_ppm=min(MILLION, a_min_ppm),
-                least_cohort=max(3, self.cohort.survivors),
+                gamma_ppm=claims.gamma_ppm,
+                delta_ppm=claims.delta_ppm,
+                sigma=claims.sigma,
+                eta=claims.eta,
+                a_min_ppm=claims.a_min_ppm,
+                d_ppm=claims.d_ppm,
+                least_cohort=claims.least_cohort,
+                suite=self.cohort.suite,
+                mode=Mode(claims.mode),
                 n_max=self.cohort.most,
                 deadlines=OfferDeadlines(
                     math.ceil(deadlines.setup_s),
@@ -118,7 +129,7 @@ class TaskTerms:
         n_max = self.cohort.most
         try:
             return Params(
-                mode=Mode.AGREED,
+                mode=Mode.BOUNDED if self.cohort.dropouts else Mode.AGREED,
                 fields=tuple(FieldParams.create(f.size, f.bits, f.bound, n_max) for f in fields),
                 n_max=n_max,
                 a_min=0,

@@ -13,7 +13,10 @@ from dreamshare.wire import limits
 from dreamshare.wire.border import count, exactly, finite, name, present, refuse, size, text
 from dreamshare.wire.rounds import algorithms_from_wire
 from dreamshare.wire.updates import metrics_from_wire, metrics_to_wire
+from dreamshare_crypto.suite import Suite
 from dreamshare_protos.v1 import control_pb2 as pb
+
+_SUITES = {pb.SUITE_UNSPECIFIED: Suite.AES, pb.SUITE_CHACHA: Suite.CHACHA}
 
 
 def request_to_wire(message: m.Request) -> pb.Request:
@@ -120,7 +123,13 @@ def _submit_to_wire(submit: m.Submit) -> pb.Submit:
     return pb.Submit(
         algorithm=submit.algorithm,
         config=submit.config,
-        cohort=pb.Cohort(least=cohort.least, most=cohort.most, survivors=cohort.survivors),
+        cohort=pb.Cohort(
+            least=cohort.least,
+            most=cohort.most,
+            survivors=cohort.survivors,
+            suite=next(wire for wire, suite in _SUITES.items() if suite is cohort.suite),
+            dropouts=cohort.dropouts,
+        ),
         deadlines=pb.Deadlines(
             setup_s=deadlines.setup_s,
             collect_s=deadlines.collect_s,
@@ -137,7 +146,7 @@ def _submit_from_wire(wire: pb.Submit) -> m.Submit:
     return m.Submit(
         algorithm=name(wire.algorithm, "algorithm id"),
         config=size(wire.config, limits.CONFIG_LIMIT, "config"),
-        cohort=m.Cohort(wire.cohort.least, wire.cohort.most, wire.cohort.survivors),
+        cohort=_cohort_from_wire(wire.cohort),
         deadlines=m.Deadlines(
             finite(wire.deadlines.setup_s, "set-up deadline"),
             finite(wire.deadlines.collect_s, "collect deadline"),
@@ -145,6 +154,18 @@ def _submit_from_wire(wire: pb.Submit) -> m.Submit:
         ),
         seed=wire.seed,
         name=text(wire.name, "name", limits.NAME_LIMIT),
+    )
+
+
+def _cohort_from_wire(wire: pb.Cohort) -> m.Cohort:
+    if wire.suite not in _SUITES:
+        raise refuse(f"an order for suite {wire.suite}, which is unknown here")
+    return m.Cohort(
+        wire.least,
+        wire.most,
+        wire.survivors,
+        _SUITES[wire.suite],
+        finite(wire.dropouts, "part that may drop out"),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,7 @@ from tests.sim.rounds.operations import (
     Wait,
 )
 from tests.sim.rounds.toy import Toy, mean_of
-from tests.sim.rounds.world import Device, World
+from tests.sim.rounds.world import Device, World, bounded_world
 
 
 def opened(world: World) -> bool:
@@ -56,6 +58,9 @@ def reports_of(world: World, kind: type) -> list[object]:
     return [report for report in world.reports if isinstance(report, kind)]
 
 
+ROUNDS = ["RoundDone", "RoundDone", "TellLearnt", "RoundDone"]
+
+
 def test_a_kind_network() -> None:
     world = World()
     world.run()
@@ -64,7 +69,7 @@ def test_a_kind_network() -> None:
     invariants.check_ended(world)
     for device in world.devices:
         kinds = [type(outcome).__name__ for outcome in device.outcomes]
-        assert kinds == ["RoundDone", "RoundDone", "TellLearnt", "RoundDone", "TaskOver"]
+        assert kinds == ["EpochJoined", *ROUNDS, "TaskOver"]
         assert device.outcomes[-1] == TaskOver(world.task, "done")
 
 
@@ -131,9 +136,10 @@ def test_a_device_that_never_answers_costs_one_deadline() -> None:
     invariants.check_ended(world)
 
 
-def test_a_round_that_was_answered_is_asked_with_another_draw() -> None:
+@pytest.mark.parametrize("make", [World, bounded_world])
+def test_a_round_that_was_answered_is_asked_with_another_draw(make: Callable[[], World]) -> None:
     """All UnmaskResponses are lost: NO result, and the retry has draw 1 (7.1)."""
-    world = until_opened(World())
+    world = until_opened(make())
     while not world.reports_abandoned():
         world.up = [
             (device, message)

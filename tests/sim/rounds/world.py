@@ -32,6 +32,7 @@ from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Record
 from dreamshare_crypto.secagg.memory import Memory
@@ -350,3 +351,9 @@ class World:
     def sa2_sent(self, device: Device) -> list[Sa2]:
         """SA-2 messages that a device sent so far."""
         return [message for message in device.sent if isinstance(message, Sa2)]
+
+
+def bounded_world() -> World:
+    """Ten devices in bounded mode: a = 1, t = 6, A_min = 9, d = 1, E = 8 (docs 4.5)."""
+    floor = Floor(modes=(Mode.AGREED, Mode.BOUNDED))
+    return World(10, Cohort(10, 10, dropouts=0.1), floor=floor)

@@ -12,8 +12,9 @@ from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare.updates import Field
 from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.graph import derive_parameters
+from dreamshare_crypto.graph import Mode, derive_parameters
 from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.suite import Suite
 from tests.sim.rounds.toy import FIELDS
 from tests.sim.secagg.federation import NOW, TASK, Federation
 
@@ -32,6 +33,8 @@ TERMS = TaskTerms("toy/1", {"sum": FIELDS}, Cohort(4, 8))
         ({"deadlines": Deadlines(collect_s=90_000.0)}, "together"),  # no epoch lives so long
         ({"deadlines": Deadlines(collect_s=1e300)}, "together"),  # nor fits it the offer
         ({"grace_s": -1.0}, "grace_s"),
+        ({"cohort": Cohort(10, 16, dropouts=1.0)}, "dropouts"),
+        ({"cohort": Cohort(8, 16, dropouts=0.1)}, "roster of 8"),
         ({"life_s": 86_401}, "life_s"),
         ({"retries": -1}, "retries"),
     ],
@@ -80,6 +83,15 @@ def test_survivors_can_be_demanded_of_every_roster_size(least: int, more: int) -
             derived = derive_parameters(n, terms.claims)
             assert derived.u_min >= survivors
             assert derived.u_min <= derived.a_min <= n
+
+
+def test_suite_and_mode_of_the_offer() -> None:
+    terms = replace(TERMS, cohort=Cohort(10, 20, 8, Suite.CHACHA, 0.1)).epoch(1)
+    assert (terms.suite, terms.mode, terms.d_ppm) == (Suite.CHACHA, Mode.BOUNDED, 100_000)
+    assert (terms.a_min_ppm, terms.least_cohort) == (900_000, 8)
+    assert all(step.params.mode == Mode.BOUNDED for step in terms.template)
+    agreed = TERMS.epoch(1)
+    assert (agreed.suite, agreed.mode, agreed.d_ppm) == (Suite.AES, Mode.AGREED, 0)
 
 
 def test_deadlines_are_rounded_up_to_the_offers_seconds() -> None:

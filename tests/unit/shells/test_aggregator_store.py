@@ -18,9 +18,16 @@ from dreamshare_aggregator.rows import read_status, status_text
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import Suite
 
 TASK = TaskId(bytes(range(16)))
-ORDER = Submit("codream/1", b'{"cycles":5}', Cohort(least=4, most=8), seed=7, name="digits")
+ORDER = Submit(
+    "codream/1",
+    b'{"cycles":5}',
+    Cohort(least=4, most=8, suite=Suite.CHACHA, dropouts=0.25),
+    seed=7,
+    name="digits",
+)
 STATUS = TaskStatus(
     task=TASK, name="digits", algorithm="codream/1", phase=TaskPhase.WAITING, detail="", cycle=0,
     aggregations=0, abandoned=0, roster=0, alive=0, dropped=0, submitted=1000.5,

@@ -10,6 +10,7 @@ from dreamshare.clock import ManualClock
 from dreamshare.ids import TaskId
 from dreamshare.protocol.outcomes import (
     DeviceOutcome,
+    EpochJoined,
     RoundAborted,
     RoundDeclined,
     RoundDone,
@@ -24,6 +25,17 @@ from dreamshare_edge.report import Report
 
 TASK = TaskId(bytes([0xAB]) * 16)
 OUTCOMES: list[tuple[DeviceOutcome, str, str]] = [
+    (
+        EpochJoined(TASK, 10, 8, 1),
+        "epoch",
+        "task abababab: one of 10 in an epoch; every sum is over 8 devices or more, "
+        "7 of them honest where 1 collude",
+    ),
+    (
+        EpochJoined(TASK, 3, 3, 0),
+        "epoch",
+        "task abababab: one of 3 in an epoch; every sum is over 3 devices or more",
+    ),
     (
         RoundDone(TASK, 4, "codream/1", "dream", 2),
         "round",
@@ -70,7 +82,8 @@ def test_a_report_counts_rounds_and_bytes_and_leaves_out_what_it_said_already() 
     report.stopped()
     events = [json.loads(line)["event"] for line in lines]
     assert events == [
-        "started", "round", "declined", "declined", "aborted", "task-over", "stopped",
+        "started", "epoch", "epoch", "round", "declined", "declined", "aborted", "task-over",
+        "stopped",
     ]  # fmt: skip
     last = json.loads(lines[-1])
     assert (last["rounds"], last["bytes_up"], last["bytes_down"]) == (1, 5, 3)

@@ -34,6 +34,34 @@ def test_the_floor_follows_the_policy() -> None:
     assert (floor.max_clip, floor.min_bits) == (4.0, 12)
 
 
+def test_suites_modes_and_membership_reach_the_floor() -> None:
+    policy = Policy(
+        suites=("chacha",), modes=("agreed", "bounded"), least_change=3, version_resets=("0f" * 16,)
+    )
+    floor = policy.floor()
+    assert (floor.suites, floor.modes, floor.least_change) == ((2,), (1, 2), 3)
+    assert floor.version_resets == (b"\x0f" * 16,)
+    default = Policy().floor()
+    assert (default.suites, default.modes) == ((1, 2), (1,))
+    assert (default.least_change, default.version_resets) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"suites": ()}, "suites"),
+        ({"suites": ("aes", "des")}, "list of some of aes, chacha"),
+        ({"modes": ("free",)}, "list of some of agreed, bounded"),
+        ({"least_change": -1}, "least_change"),
+        ({"version_resets": ("0F" * 16,)}, "32 hex digits"),
+        ({"version_resets": ("0f",)}, "32 hex digits"),
+    ],
+)
+def test_what_makes_no_sense_is_the_owners_error(change: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        Policy(**change)  # type: ignore[arg-type]
+
+
 def test_the_default_policy_admits_a_round_anywhere() -> None:
     Policy().admit(PLAN, ANYWHERE, answered_today=10_000)
 

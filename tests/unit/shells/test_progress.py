@@ -32,7 +32,7 @@ FRESH = Progress(
         secure_aggregation=False,
     )
 )  # fmt: skip
-EPOCH = EpochStarted(SESSION, DEVICES, rounds=20)
+EPOCH = EpochStarted(SESSION, DEVICES, rounds=20, crowd=3, colluders=1)
 
 
 def total(survivors: int = 4, cycle: int = 1) -> SumDone:
@@ -55,6 +55,13 @@ def test_a_round_counts_and_is_secure_under_a_session() -> None:
     assert (status.roster, status.alive) == (4, 3)
     assert status.secure_aggregation
     assert status.detail == "dream: sum over 3 of 4 devices"
+
+
+def test_an_epoch_says_how_small_a_crowd_can_be() -> None:
+    assert after(EPOCH)[0].status.detail == (
+        "4 devices can run 20 rounds; every sum is over 3 devices or more, "
+        "2 of them honest where 1 collude"
+    )
 
 
 def test_no_sum_yet_is_not_secure() -> None:

@@ -9,6 +9,7 @@ from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.protocol.outcomes import (
     DeviceDropped,
+    EpochJoined,
     RoundDone,
     SumDone,
     TaskOutcome,
@@ -78,7 +79,7 @@ def test_a_run_gives_the_algorithms_result() -> None:
     assert result.simulated_s < 1.0
     for outcomes in result.outcomes:
         kinds = [type(outcome) for outcome in outcomes]
-        assert kinds == [RoundDone, RoundDone, TellLearnt, RoundDone, TaskOver]
+        assert kinds == [EpochJoined, RoundDone, RoundDone, TellLearnt, RoundDone, TaskOver]
     assert [status.bytes_up > 1000 for status in result.statuses] == [True] * 4
 
 
@@ -100,7 +101,7 @@ def test_a_killed_device_is_left_out() -> None:
     assert np.abs(np.asarray(sums[1].mean["x"]) - 0.5 / 3).max() < 4 * 2 / (2**16 - 1)
     (dropped,) = [report for report in result.reports if isinstance(report, DeviceDropped)]
     assert dropped.device == result.statuses[1].device
-    assert [type(outcome) for outcome in result.outcomes[1]] == [RoundDone]
+    assert [type(outcome) for outcome in result.outcomes[1]] == [EpochJoined, RoundDone]
     assert 2.0 <= result.simulated_s < 5.0  # the grace time of a link that broke
 
 
