@@ -8,7 +8,7 @@ the check is what stops it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,42 +21,16 @@ from dreamshare_crypto.secagg import round_checks
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.survivor_messages import Survivors
-from dreamshare_crypto.secret import Secret
+from tests.sim.secagg.attacks import (
+    bare_vector_of_0,
+    collect,
+    collude,
+    opened,
+    outsider_rctx,
+)
 from tests.sim.secagg.federation import bounded_terms, make_terms, payload_of, spec_terms
 from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.hostile import Hostile, ready_cohort
-
-Shares = dict[tuple[int, int], bytes]
-"""(dealer, holder) -> share of one kind."""
-
-
-def collect(
-    hostile: Hostile, start: RoundStart, shown: Mapping[int, Survivors]
-) -> tuple[Shares, Shares]:
-    """Sort every share that honest devices sent: of p where their set lacks the dealer, else s."""
-    p_shares: Shares = {}
-    s_shares: Shares = {}
-    for holder, survivors in shown.items():
-        if not hostile.cohort.parties[holder].sent(Stage.UNMASK_RESPONSE):
-            continue
-        for dealer, share in hostile.shares_in(holder, start).items():
-            kind = s_shares if dealer in survivors.survivors else p_shares
-            kind[dealer, holder] = share
-    return p_shares, s_shares
-
-
-def collude(hostile: Hostile, shares: tuple[Shares, Shares], colluders: Iterable[int]) -> None:
-    """Add every share that the colluders hold, of both kinds."""
-    p_shares, s_shares = shares
-    for holder in colluders:
-        for dealer, (p_share, s_share) in hostile.secrets_of(holder, 0).shares.items():
-            p_shares[dealer, holder], s_shares[dealer, holder] = p_share, s_share
-
-
-def opened(hostile: Hostile, shares: Shares, dealer: int) -> Secret | None:
-    """Return a dealer's secret where the shares of it suffice."""
-    return hostile.reconstruct({holder: s for (d, holder), s in shares.items() if d == dealer})
-
 
 # ---- 21 ------------------------------------------------------------------------------------------
 
@@ -230,35 +204,6 @@ def test_shrink_by_bitmaps_agreed() -> None:
 
 
 # ---- 25 ------------------------------------------------------------------------------------------
-
-
-def outsider_rctx(hostile: Hostile, lonely_set: list[int]) -> tuple[RoundStart, RoundStart]:
-    """n = 6, a = 1, q = 4, device 5 colludes. Device 0 is shown `lonely_set`, the others all."""
-    lonely = hostile.start(active=lonely_set)
-    common = hostile.start()
-    hostile.give_start(0, lonely)
-    shown = hostile.survivors(common, [0, 2, 3, 4, 5])
-    for number in (2, 3, 4):
-        hostile.give_start(number, common)
-        hostile.give(number, shown)
-        assert hostile.agreements(number, shown) is not None
-    for number in (2, 3, 4):
-        hostile.give(number, hostile.agree_set(shown, [2, 3, 4, 5]))
-    return lonely, common
-
-
-def bare_vector_of_0(hostile: Hostile, lonely: RoundStart, common: RoundStart) -> np.ndarray:
-    """Do what the aggregator and device 5 can do with the answers of 2, 3 and 4."""
-    shown = hostile.survivors(common, [0, 2, 3, 4, 5])
-    p_shares, s_shares = collect(hostile, common, dict.fromkeys((2, 3, 4), shown))
-    known = hostile.secrets_of(5, 0)
-    collude(hostile, (p_shares, s_shares), [5])
-    s, p_1 = opened(hostile, s_shares, 0), opened(hostile, p_shares, 1)
-    assert s is not None
-    assert p_1 is not None
-    assert opened(hostile, p_shares, 2) is None  # device 2 survived
-    pairs = {1: p_1, 5: known.p}
-    return hostile.unmask_one(0, lonely, s, pairs)
 
 
 @pytest.fixture
