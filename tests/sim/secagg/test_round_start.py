@@ -27,7 +27,8 @@ from dreamshare_crypto.secagg.events import (
 )
 from dreamshare_crypto.secagg.phases import Committed, Done, Idle, Ready, Sent
 from dreamshare_crypto.secagg.round_messages import RoundStart
-from tests.sim.secagg.federation import payload_of
+from tests.sim.secagg.federation import Federation, payload_of, spec_terms
+from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.hostile import PAYLOAD, Hostile, dropped, ready_cohort, refused
 
 
@@ -60,12 +61,39 @@ def test_start_signed_by_other_aggregator(hostile: Hostile) -> None:
     dropped(hostile, Stage.ROUND_START, hostile.start().sign(other.signing).encode(), "M2")
 
 
+def elsewhere(hostile: Hostile, name: str) -> Hostile:
+    """Return the same aggregator, by its key, over another cohort that it set up."""
+    here = hostile.cohort
+    match name:
+        case "start_other_federation":
+            federation = Federation(b"another", b"federation-00002")
+            cohort = Cohort(10, spec_terms(), federation=federation)
+        case "start_other_task":
+            cohort = Cohort(10, spec_terms(), federation=here.federation, task=b"task-00000000002")
+        case _:  # the same task's next epoch: another sid
+            cohort = Cohort(10, spec_terms(), federation=here.federation)
+            cohort.server = cohort.new_server(epoch=2)
+    certificate = cohort.federation.certify(Role.AGGREGATOR, hostile.key, here.aggregator.kem)
+    cohort.aggregator = replace(
+        here.aggregator,
+        certificate=certificate,
+        authority_key=cohort.federation.authority.public,
+        revocations=cohort.federation.revocations,
+    )
+    cohort.server = cohort.new_server(cohort.server.epoch)
+    cohort.set_up()
+    return Hostile(cohort)
+
+
 @pytest.mark.parametrize("name", ["start_other_federation", "start_other_task", "start_other_sid"])
 def test_start_of_other_session(hostile: Hostile, name: str) -> None:
-    """Federation and task are in the offer, hence in sid: another one is another session."""
-    session = bytearray(hostile.session.sid)
-    session[len(name) % 32] ^= 1
-    dropped(hostile, Stage.ROUND_START, hostile.start(session=bytes(session)).encode(), "M2")
+    """A good RoundStart of the very same key, from where it belongs to where it does not."""
+    other = elsewhere(hostile, name)
+    start = other.start()
+    other.give_start(0, start)
+    assert isinstance(other.cohort.parties[0].client.phase, Sent)
+    assert start.session != hostile.session.sid
+    dropped(hostile, Stage.ROUND_START, start.encode(), "M2")
 
 
 # ---- 4, 5: which round ---------------------------------------------------------------------------
