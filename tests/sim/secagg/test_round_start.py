@@ -25,9 +25,16 @@ from dreamshare_crypto.secagg.events import (
     Send,
     Stage,
 )
+from dreamshare_crypto.secagg.offer import TemplateStep
 from dreamshare_crypto.secagg.phases import Committed, Done, Idle, Ready, Sent
 from dreamshare_crypto.secagg.round_messages import RoundStart
-from tests.sim.secagg.federation import Federation, payload_of, spec_terms
+from tests.sim.secagg.federation import (
+    Federation,
+    make_params,
+    noisy_params,
+    payload_of,
+    spec_terms,
+)
 from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.hostile import PAYLOAD, Hostile, dropped, ready_cohort, refused
 
@@ -245,6 +252,20 @@ def test_start_clip_above_floor(hostile: Hostile) -> None:
 def test_start_clip_below_template(hostile: Hostile) -> None:
     """Clips follow the public sums downwards (12.2)."""
     hostile.give_start(0, with_fields(hostile, clip=0.25))
+    assert isinstance(hostile.cohort.parties[0].client.phase, Sent)
+
+
+def test_start_noise_removed() -> None:
+    """The offer's step has noise: a round without it, or with another scale, is refused."""
+    terms = replace(spec_terms(), template=(TemplateStep("test/1", "sum", noisy_params()),))
+    hostile = ready_cohort(10, terms)
+    own = hostile.params()
+    quiet = replace(make_params(), a_min=own.a_min, u_min=own.u_min, round_nonce=own.round_nonce)
+    refused(hostile, hostile.start(params=quiet), "S5")
+    hostile = ready_cohort(10, terms)
+    less = hostile.params(noise_variance=own.noise_variance / 2)
+    refused(hostile, hostile.start(params=less), "S5")
+    hostile.give_start(0, hostile.start())
     assert isinstance(hostile.cohort.parties[0].client.phase, Sent)
 
 
