@@ -44,8 +44,16 @@ def derive(ikm: Secret | bytes, salt: bytes, length: int, label: str, *parts: by
     Raises:
         ParameterError: `length` is not 1..8160, or the label is not one of ours.
     """
+    key = ikm.reveal() if isinstance(ikm, Secret) else ikm
+    return Secret(hkdf(key, salt, length, lp(label_bytes(label), *parts)), label)
+
+
+def hkdf(ikm: bytes, salt: bytes, length: int, info: bytes) -> bytes:
+    """Return HKDF-SHA256 of RFC 5869, bare. Keys come from `derive`, which labels them.
+
+    Raises:
+        ParameterError: `length` is not 1..8160.
+    """
     if not 1 <= length <= _MOST:
         raise ParameterError(f"cannot derive {length} bytes; HKDF-SHA256 gives 1 to {_MOST}")
-    key = ikm.reveal() if isinstance(ikm, Secret) else ikm
-    hkdf = HKDF(algorithm=SHA256(), length=length, salt=salt, info=lp(label_bytes(label), *parts))
-    return Secret(hkdf.derive(key), label)
+    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(ikm)

@@ -94,9 +94,21 @@ def verify_signature(public: bytes, label: str, body: bytes, signature: bytes) -
         AuthenticationError: the signature is not one of `public` over exactly this (M2).
     """
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, lp(label_bytes(label), body))
-    except (InvalidSignature, ValueError):
+        verify_bytes(public, lp(label_bytes(label), body), signature)
+    except AuthenticationError:
         raise AuthenticationError(f"the signature ({label}) does not hold") from None
+
+
+def verify_bytes(public: bytes, message: bytes, signature: bytes) -> None:
+    """Check a bare Ed25519 signature (RFC 8032, 5.1.7). SA-2's own are `verify_signature`'s.
+
+    Raises:
+        AuthenticationError: it does not hold, or `public` is no key.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise AuthenticationError("the signature does not hold") from None
 
 
 def check_public(key: bytes) -> None:

@@ -57,6 +57,31 @@ def test_known_answers(suite: Suite, key: str, nonce: str, plain: str, aad: str,
     assert open_box(secret, given[0], bytes.fromhex(box), given[2], suite) == given[1]
 
 
+@pytest.mark.parametrize(
+    ("nonce", "plain", "sealed"),
+    [
+        (  # RFC 8439, 2.3.2: the block of counter 1
+            "000000090000004a00000000",
+            bytes(64),
+            "10f1e7e4d13b5915500fdd1fa32071c4c7d1f4c733c068030422aa9ac3d46c4e"
+            "d2826446079faa0914c2d705d98b02a2b5129cd1de164eb9cbd083e8a2503c4e",
+        ),
+        (  # RFC 8439, 2.4.2
+            "000000000000004a00000000",
+            bytes.fromhex(CHACHA[2]),
+            "6e2e359a2568f98041ba0728dd0d6981e97e7aec1d4360c20a27afccfd9fae0b"
+            "f91b65c5524733ab8f593dabcd62b3571639d624e65152ab8f530c359f0861d8"
+            "07ca0dbf500d6a6156a38e088a22b65e52bc514d16ccf806818ce91ab7793736"
+            "5af90bbf74a35be6b40b8eedf2785e42874d",
+        ),
+    ],
+)
+def test_chacha20_inside_the_box(nonce: str, plain: bytes, sealed: str) -> None:
+    """The AEAD's stream begins with block 1 (2.8), as the RFC's examples of the cipher do."""
+    box = seal(Secret(bytes(range(32))), bytes.fromhex(nonce), plain, b"", Suite.CHACHA)
+    assert box[:-16].hex() == sealed
+
+
 KEY, NONCE = Secret(b"k" * 32, "box key"), b"n" * 12
 
 

@@ -14,12 +14,13 @@ from dreamshare_crypto.keys import (
     IdentityKey,
     Secret,
     check_public,
+    verify_bytes,
     verify_signature,
 )
 
 P = 2**255 - 19
 
-RFC_8032 = [  # section 7.1, tests 1 to 3: secret, public, message, signature
+RFC_8032 = [  # section 7.1, tests 1 to 3 and SHA(abc): secret, public, message, signature
     (
         "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
@@ -41,6 +42,14 @@ RFC_8032 = [  # section 7.1, tests 1 to 3: secret, public, message, signature
         "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760"
         "984dc6594a7c15e9716ed28dc027beceea1ec40a",
     ),
+    (
+        "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+        "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+        "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+        "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b589"
+        "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704",
+    ),
 ]
 
 
@@ -51,6 +60,7 @@ def test_rfc_8032(secret: str, public: str, message: str, signature: str) -> Non
     # The RFC's messages carry no label; the key under our type is the RFC's key all the same.
     bare = Ed25519PrivateKey.from_private_bytes(key.secret().reveal())
     assert bare.sign(bytes.fromhex(message)).hex() == signature
+    verify_bytes(key.public, bytes.fromhex(message), bytes.fromhex(signature))
     assert key.sign("sa2/v1/t", b"body") == bare.sign(lp(b"sa2/v1/t", b"body"))
 
 
@@ -104,6 +114,18 @@ def test_rfc_7748_scalar_multiplication() -> None:
     out = "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552"
     key = AgreementKey.from_secret(Secret(bytes.fromhex(scalar)))
     assert key.exchange(bytes.fromhex(u)).reveal().hex() == out
+
+
+def test_rfc_7748_iterated() -> None:
+    """Section 5.2, the loop: after 1 and after 1,000 rounds. A million take minutes."""
+    k = u = (9).to_bytes(32, "little")
+    answers = {
+        1: "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079",
+        1_000: "684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51",
+    }
+    for i in range(1, 1_001):
+        k, u = AgreementKey.from_secret(Secret(k)).exchange(u).reveal(), k
+        assert i not in answers or k.hex() == answers[i]
 
 
 def test_rfc_7748_diffie_hellman() -> None:
