@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from dreamshare_crypto.certificates import Certificate, RevocationList
-from dreamshare_crypto.errors import ParameterError
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
@@ -61,14 +60,21 @@ class Script:
 
 def identity(file: dict[str, Any], index: int) -> Identity:
     """Return one device of a session file."""
+    return _identity(file, device_of(file, index))
+
+
+def aggregator(file: dict[str, Any]) -> Identity:
+    """Return the aggregator of a session file."""
+    return _identity(file, file["parties"]["aggregator"])
+
+
+def _identity(file: dict[str, Any], party: dict[str, Any]) -> Identity:
     parties = file["parties"]
-    device = device_of(file, index)
-    authority = bytes.fromhex(parties["authority_key"])
     return Identity(
-        signing=IdentityKey.from_secret(Secret(bytes.fromhex(device["ik_secret"]), "ik")),
-        kem=AgreementKey.from_secret(Secret(bytes.fromhex(device["kem_secret"]), "kem")),
-        certificate=Certificate.decode(bytes.fromhex(device["certificate"])),
-        authority_key=authority,
+        signing=IdentityKey.from_secret(Secret(bytes.fromhex(party["ik_secret"]), "ik")),
+        kem=AgreementKey.from_secret(Secret(bytes.fromhex(party["kem_secret"]), "kem")),
+        certificate=Certificate.decode(bytes.fromhex(party["certificate"])),
+        authority_key=bytes.fromhex(parties["authority_key"]),
         aggregators=(),
         revocations=RevocationList.decode(bytes.fromhex(parties["revocations"])),
         tls=TlsMaterial(b"", Secret(b""), b""),
@@ -90,15 +96,6 @@ def floor_for(file: dict[str, Any], changes: dict[str, list[int]] | None = None)
     for name, values in (changes or {}).items():
         wanted[name] = tuple(values)
     return replace(Floor(), **wanted)
-
-
-def runs(name: str) -> bool:
-    """Whether a device of this package can be configured to take part in the session at all."""
-    try:
-        floor_for(load(name))
-    except ParameterError:
-        return False
-    return True
 
 
 class Player:
