@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dreamshare_crypto.secagg.events import RoundClosed, SessionReady, Stage
-from tests.vectors.player import Player, load, sent, sessions
+from tests.vectors.player import Player, load, runs, sent, sessions
 
 DEVICES = [
-    (name, device["index"]) for name in sessions() for device in load(name)["parties"]["devices"]
+    (name, device["index"])
+    for name in sessions()
+    for device in load(name)["parties"]["devices"]
+    if runs(name)
 ]
 
 
