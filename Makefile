@@ -7,8 +7,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SETTINGS := pyproject.toml constraints.txt
 
+FUZZ_SECONDS ?= 60
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check protos services
+.PHONY: help demo test test-long fuzz check protos services
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -21,6 +23,9 @@ test: .venv/.dev ## the whole suite; needs no service and no root
 
 test-long: .venv/.dev ## the properties with new and many more examples
 	@scripts/test long
+
+fuzz: .venv/.fuzz ## look for inputs that break a decoder or a machine (TARGET=name FUZZ_SECONDS=60 each)
+	@$(BIN)/python -m tests.fuzz run $(TARGET) --seconds $(FUZZ_SECONDS)
 
 check: .venv/.dev ## format, lint, types, arrows, sizes, generated code
 	@scripts/check
@@ -46,3 +51,8 @@ services: ## install the system services that integration tests want (root, Debi
 	@echo "Installing what the tests need into .venv (once; torch is the largest part)"
 	$(PIP) install -c constraints.txt -e '.[demo,dev]'
 	@touch $@ .venv/.demo
+
+.venv/.fuzz: $(SETTINGS) | .venv/bin/python
+	@echo "Installing what fuzzing needs into .venv"
+	$(PIP) install -c constraints.txt -e '.[fuzz]'
+	@touch $@ .venv/.demo .venv/.dev

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 
@@ -13,77 +12,12 @@ from hypothesis import strategies as st
 from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.secagg.events import Abandoned, Cancelled, Persist, Send, Stage
 from dreamshare_crypto.secagg.memory import lasting
-from dreamshare_crypto.secagg.messages import (
-    Advertise,
-    Agree,
-    AgreeSet,
-    Deliver,
-    EpochOffer,
-    MaskedInput,
-    PeerKeys,
-    Ready,
-    Roster,
-    RoundAbort,
-    RoundResult,
-    RoundStart,
-    Shares,
-    Survivors,
-    UnmaskResponse,
-)
-from dreamshare_crypto.secagg.records import (
-    AgreeRecord,
-    AnswerRecord,
-    ChargeRecord,
-    ClosedRecord,
-    CommitRecord,
-    EndedRecord,
-    EpochRecord,
-    RosterRecord,
-    SeedErasedRecord,
-    SessionRecord,
-    SidRecord,
-    VectorRecord,
-)
-from dreamshare_crypto.secagg.signed import Signed
+from tests.sim.secagg.decoders import RECORDS, decoders
 from tests.sim.secagg.harness import Cohort
 
 N, ROUNDS, WORDS = 4, 4, 3
-EVERYBODY = frozenset(range(N))
 
-DECODERS: dict[Stage, Callable[[bytes], Signed | PeerKeys | AgreeSet]] = {
-    Stage.OFFER: EpochOffer.decode,
-    Stage.ADVERTISE: lambda raw: Advertise.decode(raw, ROUNDS),
-    Stage.ROSTER: Roster.decode,
-    Stage.PEER_KEYS: lambda raw: PeerKeys.decode(raw, N - 1, ROUNDS),
-    Stage.SHARES: lambda raw: Shares.decode(raw, ROUNDS),
-    Stage.DELIVER: lambda raw: Deliver.decode(raw, ROUNDS),
-    Stage.READY: lambda raw: Ready.decode(raw, N),
-    Stage.ROUND_START: lambda raw: RoundStart.decode(raw, N),
-    Stage.MASKED_INPUT: lambda raw: MaskedInput.decode(raw, 8 * WORDS),
-    Stage.SURVIVORS: lambda raw: Survivors.decode(raw, N),
-    Stage.AGREE: lambda raw: Agree.decode(raw, bytes(32), N, EVERYBODY),
-    Stage.AGREE_SET: AgreeSet.decode,
-    Stage.UNMASK_RESPONSE: lambda raw: UnmaskResponse.decode(raw, N),
-    Stage.ROUND_RESULT: lambda raw: RoundResult.decode(raw, N),
-    Stage.ROUND_ABORT: RoundAbort.decode,
-}
-RECORDS = {
-    body.KIND: body
-    for body in (
-        EpochRecord,
-        RosterRecord,
-        SidRecord,
-        SessionRecord,
-        SeedErasedRecord,
-        CommitRecord,
-        VectorRecord,
-        AgreeRecord,
-        AnswerRecord,
-        ClosedRecord,
-        EndedRecord,
-        ChargeRecord,
-    )
-}
+DECODERS = decoders(N, ROUNDS, WORDS)
 
 
 @cache

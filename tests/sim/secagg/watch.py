@@ -23,7 +23,6 @@ from dreamshare_crypto.secagg.events import (
     Faulty,
     KeepEvidence,
     Record,
-    RecordKind,
     RoundAbandoned,
     Send,
     ServerEffect,
@@ -40,7 +39,6 @@ from dreamshare_crypto.secagg.records import (
     EndedRecord,
     EpochRecord,
     RecordBody,
-    RosterRecord,
     SeedErasedRecord,
     SessionRecord,
     SidRecord,
@@ -50,28 +48,12 @@ from dreamshare_crypto.secagg.round_messages import RoundResult, RoundStart
 from dreamshare_crypto.secagg.survivor_messages import UnmaskResponse
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT, Vault
 from dreamshare_crypto.secret import Secret
+from tests.sim.secagg.decoders import RECORDS
 from tests.sim.secagg.disk import Disk
 
 Words = NDArray[np.uint64]
 Round = tuple[bytes, int]
 """(sid, r)."""
-
-BODIES: dict[RecordKind, type[RecordBody]] = {
-    body.KIND: body
-    for body in (
-        EpochRecord,
-        RosterRecord,
-        SidRecord,
-        SessionRecord,
-        SeedErasedRecord,
-        CommitRecord,
-        VectorRecord,
-        AgreeRecord,
-        AnswerRecord,
-        ClosedRecord,
-        EndedRecord,
-    )
-}
 
 IN_ROUND = (Stage.MASKED_INPUT, Stage.AGREE, Stage.UNMASK_RESPONSE)
 
@@ -199,7 +181,7 @@ class Watch:
         """Return the records decoded, each once in a run."""
         for record in records:
             if record not in self._decoded:
-                self._decoded[record] = BODIES[record.kind].decode(record.body)
+                self._decoded[record] = RECORDS[record.kind].decode(record.body)
         return [self._decoded[record] for record in records]
 
     # ---- the aggregator --------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+"""Each fuzz target for a moment: seeds as they are, seeds changed, and bytes of any kind.
+
+`make fuzz` looks for longer and is led by coverage; what it finds becomes a case in `FOUND`.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import TARGETS
+
+FOUND: list[tuple[str, bytes]] = []
+"""(target, input) of every defect that fuzzing has found."""
+
+EXAMPLES = 40 if settings.default.derandomize else 2000
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_seeds(name: str) -> None:
+    """Every target has seeds; a codec reads what was recorded and writes it back."""
+    seeds = TARGETS[name].seeds()
+    assert seeds
+    for seed in seeds[:50]:
+        TARGETS[name].run(seed)
+
+
+@pytest.mark.parametrize(("name", "raw"), FOUND)
+def test_found(name: str, raw: bytes) -> None:
+    TARGETS[name].run(raw)
+
+
+@st.composite
+def changed(draw: st.DrawFn, name: str) -> bytes:
+    """Return a seed that was cut, extended, overwritten, or spliced with another one."""
+    seeds = TARGETS[name].seeds()
+    raw = bytearray(seeds[draw(st.integers(0, len(seeds) - 1))])
+    for how in draw(st.lists(st.sampled_from(["cut", "put", "set", "flip", "splice"]), max_size=4)):
+        at = draw(st.integers(0, len(raw)))
+        match how:
+            case "cut":
+                del raw[at : at + draw(st.integers(1, 64))]
+            case "put":
+                raw[at:at] = draw(st.binary(max_size=16))
+            case "set":
+                value = draw(st.binary(min_size=1, max_size=8) | st.sampled_from(EXTREMES))
+                raw[at : at + len(value)] = value
+            case "flip":
+                raw[at : at + 1] = bytes(b ^ 1 << draw(st.integers(0, 7)) for b in raw[at : at + 1])
+            case _:
+                other = seeds[draw(st.integers(0, len(seeds) - 1))]
+                raw[at:] = other[at:]
+    return bytes(raw)
+
+
+EXTREMES = [bytes(4), bytes(8), b"\xff" * 4, b"\xff" * 8, b"\x00\x00\x00\x80", b"\x01\x00\x00\x00"]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_changed_seeds(name: str) -> None:
+    @settings(max_examples=EXAMPLES)
+    @given(changed(name))
+    def run(raw: bytes) -> None:
+        TARGETS[name].run(raw)
+
+    run()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_any_bytes(name: str) -> None:
+    @settings(max_examples=EXAMPLES // 2)
+    @given(st.binary(max_size=300))
+    def run(raw: bytes) -> None:
+        TARGETS[name].run(raw)
+
+    run()
