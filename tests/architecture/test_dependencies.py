@@ -45,10 +45,13 @@ def imported() -> set[str]:
     return {normal(next(iter(homes[root]))) if root != "google" else "protobuf" for root in foreign}
 
 
+FOR_WORK_ON_THE_REPOSITORY = {"dev", "fuzz"}
+"""Extras that the packages themselves import nothing of."""
+
 RUNTIME = declared(PROJECT["dependencies"]) | {
     name
     for extra, requirements in PROJECT["optional-dependencies"].items()
-    if extra != "dev"
+    if extra not in FOR_WORK_ON_THE_REPOSITORY
     for name in declared(requirements)
 }
 
@@ -73,5 +76,7 @@ def test_constraints_pin_everything_declared_exactly() -> None:
     pins = [line for line in lines if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*", pin) for pin in pins), pins
     pinned = {normal(pin.partition("==")[0]) for pin in pins}
-    everything = RUNTIME | declared(PROJECT["optional-dependencies"]["dev"])
+    extras = PROJECT["optional-dependencies"]
+    for_work = (declared(extras[extra]) for extra in FOR_WORK_ON_THE_REPOSITORY)
+    everything = RUNTIME.union(*for_work)
     assert everything - pinned == set()

@@ -27,6 +27,7 @@ from dreamshare_crypto.secagg.events import (
     ServerInput,
     Stage,
 )
+from dreamshare_crypto.secagg.memory import lasting
 from dreamshare_crypto.secagg.phases import Phase
 from dreamshare_crypto.secagg.server import SecaggServer
 from dreamshare_crypto.secagg.server_phases import ServerPhase
@@ -118,11 +119,11 @@ def recording(mode: Mode = Mode.AGREED) -> Recording:
     cohort.serve(Cancelled())
     cohort.pump()
     cohort.parties[0].handle(Abandoned(), cohort.now)
+    effects = [effect for party in cohort.parties for effect in party.effects]
+    written = [effect.record for effect in effects if isinstance(effect, Persist)]
     records: dict[RecordKind, list[bytes]] = defaultdict(list)
-    for party in cohort.parties:
-        for effect in party.effects:
-            if isinstance(effect, Persist):
-                records[effect.record.kind].append(effect.record.body)
+    for record in (*written, *lasting(written)):
+        records[record.kind].append(record.body)
     return Recording(
         cohort, cohort.received, cohort.arrived, records, cohort.clients, cohort.servers
     )

@@ -7,6 +7,7 @@ come to an end, and a new epoch must work for everybody.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -208,13 +209,15 @@ class LyingNetwork(Federation):
 
 SEARCH = not settings.default.derandomize
 CHOSEN = settings(
-    max_examples=80 if not SEARCH else 1000,
+    max_examples=1000 if SEARCH else 50,
     stateful_step_count=40,
     # Shrinking a run takes minutes, so only a search does it; the note says how to run it again.
     phases=tuple(Phase) if SEARCH else (Phase.explicit, Phase.reuse, Phase.generate),
 )
 
-TestFederation = Federation.TestCase
+MINUTES = pytest.mark.timeout(1800)  # fifteen seconds each on an idle core; a search takes minutes
+
+TestFederation = MINUTES(Federation.TestCase)
 TestFederation.settings = CHOSEN
-TestLyingNetwork = LyingNetwork.TestCase
+TestLyingNetwork = MINUTES(LyingNetwork.TestCase)
 TestLyingNetwork.settings = CHOSEN
