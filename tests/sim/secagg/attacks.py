@@ -56,6 +56,15 @@ def opened(hostile: Hostile, shares: Shares, dealer: int) -> Secret | None:
     return hostile.reconstruct({holder: s for (d, holder), s in shares.items() if d == dealer})
 
 
+def nothing(*_: object) -> None:
+    """The check that is not there."""
+
+
+def start_all(hostile: Hostile, start: RoundStart) -> None:
+    for number in sorted(start.active):
+        hostile.give_start(number, start)
+
+
 def show(
     hostile: Hostile, start: RoundStart, chosen: Iterable[int], to: Iterable[int]
 ) -> dict[int, Survivors]:

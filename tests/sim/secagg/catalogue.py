@@ -27,6 +27,8 @@ _CRASH = "sim/secagg/test_crash.py::test_"
 _DISK = "sim/secagg/test_rollback.py::test_"
 _RAW = "sim/secagg/test_raw_store.py::test_"
 _MUTATED = "sim/secagg/test_mutations.py::test_"
+_ONCE = "sim/secagg/test_mutations_once.py::test_"
+_SET_UP = "sim/secagg/test_mutations_setup.py::test_"
 _ENROL = "unit/crypto/test_enrolment.py::test_"
 _ENVELOPE = "unit/crypto/test_envelope.py::Test"
 _KEYS = "unit/crypto/test_keys.py::"
@@ -300,21 +302,22 @@ _PROPERTIES: Mapping[int, Cases] = {
         "without_S4": (_COHORT + "outsider_rctx_without_s4", _SEARCH + "_needs_s4"),
         "without_U2": (_MUTATED + "needs_u2",),
         "without_U3": (_MUTATED + "needs_u3", _SEARCH + "_needs_u3"),
-        "without_U4": (_MUTATED + "needs_u4", _MUTATED + "both_kinds_in_turn_without_both"),
+        "without_U4": (_ONCE + "needs_u4", _ONCE + "both_kinds_in_turn_without_both"),
         "without_Q1": (_COHORT + "isolate_by_bitmaps",),
-        "without_R3": (_MUTATED + "needs_r3",),
+        "without_R3": (_SET_UP + "needs_r3",),
         "without_7_7": (
-            _MUTATED + "needs_7_7",
-            _MUTATED + "reveal_for_another_context_without_both",
+            _ONCE + "needs_7_7",
+            _ONCE + "reveal_for_another_context_without_both",
         ),
-        "without_9_5": (_MUTATED + "needs_9_5",),
-        "without_O1": (_MUTATED + "needs_o1",),
-        "without_R1": (_MUTATED + "needs_r1",),
+        "without_9_5": (_ONCE + "needs_9_5",),
+        "without_O1": (_SET_UP + "needs_o1",),
+        "without_R1": (_SET_UP + "needs_r1",),
         "without_M2": (_MUTATED + "needs_m2",),
         "without_S5": (_MUTATED + "needs_s5",),
         "without_S6": (_MUTATED + "needs_s6",),
         "without_S7": (_MUTATED + "needs_s7", _MUTATED + "needs_s7_monotone"),
         "without_B1": (_SEARCH + "_bounded_needs_its_bound",),
+        "without_blame": ("sim/secagg/test_blame_mutations.py",),
         "without_J1": (_DISK + "rolled_back_store_without_the_check",),
     },
     75: {
