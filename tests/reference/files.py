@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 
 from tests.reference import (
+    params_vectors,
     part_vectors,
     party_vectors,
     refused_offers,
@@ -111,6 +112,7 @@ def _session(recipe: Recipe) -> Callable[[], dict[str, Json]]:
 
 FILES: dict[str, Callable[[], dict[str, Json]]] = {
     "lanes.json": part_vectors.lane_vectors,
+    "params.json": params_vectors.params_vectors,
     "graphs.json": part_vectors.graph_vectors,
     "envelopes.json": party_vectors.envelope_vectors,
     "enrolment.json": party_vectors.enrolment_vectors,

@@ -23,7 +23,12 @@ from dreamshare_crypto.keys import AgreementKey, IdentityKey
 from dreamshare_crypto.prg import Stream
 from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.suite import Suite
+from tests.reference.cast import make_cast
+from tests.reference.curve import x25519_public
 from tests.reference.files import FILES, SLOW, text
+from tests.reference.finder import derive as derive_reference
+from tests.reference.graph import draw_graph, seeders_of
+from tests.reference.refused_modes import K_BASE
 from tests.vectors.player import FOLDER, load
 
 LANES = load("lanes")["cases"]
@@ -68,6 +73,49 @@ def test_lanes(case: dict[str, Any]) -> None:
     # The order of the last operations is open (12.3): equal to a few units in the last place.
     np.testing.assert_allclose(sums[0], case["sums"], rtol=1e-14, atol=1e-14)
     assert weight * 65_535 == pytest.approx(case["weight_sum"])
+
+
+@pytest.mark.parametrize("case", load("params")["good"], ids=lambda case: case["name"])
+def test_params(case: dict[str, Any]) -> None:
+    raw = bytes.fromhex(case["bytes"])
+    params = Params.decode(raw)
+    assert params.encode() == raw
+    assert params.hash().hex() == case["Hp"]
+    assert [(f.dims, f.bits, f.lanes, f.lane_bits, f.clip) for f in params.fields] == [
+        (f["dims"], f["q"], f["L"], f["b"], f["C"]) for f in case["fields"]
+    ]
+    assert (params.mode, params.n_max, params.a_min, params.u_min, params.d) == tuple(
+        case[key] for key in ("mode", "n_max", "A_min", "u_min", "d")
+    )
+    noise = (params.noise_variance, params.noise_scale, params.tail)
+    assert noise == (case["variance"], case["scale"], case["T"])
+    assert (params.l2_clip, params.weight_cap) == (case["l2_clip"], case["W"])
+    assert params.round_nonce.hex() == case["round_nonce"]
+
+
+@pytest.mark.parametrize("case", load("params")["bad"], ids=lambda case: case["name"])
+def test_params_that_cannot_be_read(case: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError):
+        Params.decode(bytes.fromhex(case["bytes"]))
+
+
+def test_a_sample_of_profile_k_is_what_the_reference_gives() -> None:
+    """The whole file takes the reference a minute: keys, one advertisement, graph and seeders."""
+    file = load("session-n129-profile-k")
+    cast, set_up = make_cast(K_BASE), file["set_up"]
+    assert cast.offer_bytes.hex() == file["offer"]["bytes"]
+    assert [device.id.hex() for device in cast.devices] == set_up["ids"]
+    device, own = cast.devices[64], set_up["devices"]["64"]
+    assert device.nonce_com(cast.ho).hex() == own["nonce_com"]
+    assert device.com(cast.ho, 0).hex() == own["com"][0]
+    assert x25519_public(device.round_sk(cast.ho, 0)).hex() == own["pk"][0]
+    derived = derive_reference(129, 2, K_BASE.claims)
+    assert derived.encoded().hex() == set_up["derived"]["bytes"]
+    graph = draw_graph(129, 2, derived, bytes.fromhex(set_up["graph_seed"]))
+    assert list(graph.ring) == set_up["ring"]
+    assert sorted(graph.witnesses) == set_up["witnesses"]
+    assert sorted(graph.neighbours[64]) == own["neighbours"]
+    assert seeders_of(bytes.fromhex(set_up["rd"]), 129, derived.m) == set_up["seeders"]
 
 
 @pytest.mark.parametrize("case", load("graphs")["complete"], ids=lambda case: str(case["n"]))
