@@ -25,7 +25,8 @@ class Floor:
         sigma: least security of random graphs, bits.
         modes: modes accepted; AGREED alone by default. BOUNDED saves a message each way and
             guarantees a smaller crowd (1.4, 4.5).
-        profiles: share graphs accepted; this release runs COMPLETE alone.
+        profiles: share graphs accepted; COMPLETE alone by default. REGULAR, for rosters above 128,
+            rests on a random graph and on who colludes being fixed before (15.7).
         suites: suites accepted; both by default, which differ in speed and not in strength.
         versions: protocol versions accepted.
         min_bits: least q of a field, 8..20.
@@ -82,7 +83,8 @@ class Floor:
             (self.sigma >= 1, "sigma must be at least 1 bit"),
             (bool(self.modes), "modes must name at least one mode"),
             (set(self.modes) <= set(Mode), "modes must be among 1 (agreed) and 2 (bounded)"),
-            (tuple(self.profiles) == (Profile.COMPLETE,), "only profile C is in this release"),
+            (bool(self.profiles), "profiles must name at least one profile"),
+            (set(self.profiles) <= set(Profile), "profiles must be among 1 (C) and 2 (K)"),
             (bool(self.suites), "suites must name at least one suite"),
             (set(self.suites) <= set(Suite), "suites must be among 1 (AES) and 2 (ChaCha20)"),
             (tuple(self.versions) == (1,), "only protocol version 1 is in this release"),

@@ -20,11 +20,12 @@ from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import setting
 from dreamshare_crypto.floor import Floor
-from dreamshare_crypto.graph import Mode
+from dreamshare_crypto.graph import Mode, Profile
 from dreamshare_crypto.suite import Suite
 from dreamshare_edge.conditions import Conditions
 
 _SUITES = {"aes": Suite.AES, "chacha": Suite.CHACHA}
+_PROFILES = {"complete": Profile.COMPLETE, "regular": Profile.REGULAR}
 _MODES = {"agreed": Mode.AGREED, "bounded": Mode.BOUNDED}
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -45,6 +46,12 @@ class Policy:
         "Part of a roster that may collude with the aggregator, 0 to 0.33; offers that assume "
         "less are refused.",
         default=0.05,
+    )
+    profiles: tuple[str, ...] = setting(
+        "Share graphs to take part in: 'complete' for rosters up to 128 devices, 'regular' for "
+        "larger ones. Regular graphs are drawn at random and hold against colluders who were "
+        "chosen before (docs/protocol.md 15.7).",
+        default=("complete",),
     )
     sigma: int = setting("Least statistical security in bits, 40 to 128.", default=64)
     suites: tuple[str, ...] = setting(
@@ -135,6 +142,7 @@ class Policy:
 
         must(self.least_cohort >= 3, "least_cohort", "3 or more")
         must(0 <= self.gamma <= 0.33, "gamma", "0 to 0.33")
+        must(_known(self.profiles, _PROFILES), "profiles", "a list of " + " and ".join(_PROFILES))
         must(40 <= self.sigma <= 128, "sigma", "40 to 128")
         must(_known(self.suites, _SUITES), "suites", "a list of some of " + ", ".join(_SUITES))
         must(_known(self.modes, _MODES), "modes", "a list of some of " + ", ".join(_MODES))
@@ -158,6 +166,7 @@ class Policy:
         return Floor(
             least_cohort=self.least_cohort,
             gamma_ppm=round(self.gamma * 1_000_000),
+            profiles=tuple(_PROFILES[name] for name in self.profiles),
             sigma=self.sigma,
             modes=tuple(_MODES[name] for name in self.modes),
             suites=tuple(_SUITES[name] for name in self.suites),

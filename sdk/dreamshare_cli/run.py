@@ -40,7 +40,13 @@ def submit(
         typer.Option("--config", "-c", help="The algorithm's settings (TOML or JSON)."),
     ] = None,
     least: Annotated[int, typer.Option(help="Fewest devices of a roster, 3 or more.")] = 4,
-    most: Annotated[int, typer.Option(help="Most devices of a roster, up to 128.")] = 16,
+    most: Annotated[
+        int,
+        typer.Option(
+            help="Most devices of a roster, up to 10000. Above 128, --least is above 128 too, and "
+            "takes part whose policy allows regular graphs."
+        ),
+    ] = 16,
     survivors: Annotated[
         int, typer.Option(help="Fewest devices in a sum; 0: the least that is allowed.")
     ] = 0,

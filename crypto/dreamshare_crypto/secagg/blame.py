@@ -13,13 +13,13 @@ Rules:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Self
 
 from dreamshare_crypto.errors import MalformedError
-from dreamshare_crypto.secagg.events import FaultReason, RecordKind
+from dreamshare_crypto.secagg.events import FaultReason, Faulty, Persist, RecordKind, ServerEffect
 from dreamshare_crypto.secagg.records import RecordBody
 from dreamshare_crypto.transcript import Reader, Writer
 
@@ -103,3 +103,20 @@ class FaultRecord(RecordBody):
             return cls(epoch, number, device, FaultReason(reason))
         except ValueError:
             raise MalformedError(f"unknown reason {reason} of a fault") from None
+
+
+def found_faulty(
+    blame: Blame, ids: Sequence[bytes], epoch: int, number: int
+) -> tuple[ServerEffect, ...]:
+    """Return what is journalled and told of each member that `blame` found faulty in a round.
+
+    Args:
+        blame: of the epoch; what it told once it does not tell again.
+        ids: device ids by roster index.
+        epoch, number: where they were found out.
+    """
+    effects: list[ServerEffect] = []
+    for index, reason in sorted(blame.news().items()):
+        record = FaultRecord(epoch, number, ids[index], reason).record()
+        effects += (Persist(record), Faulty(ids[index], reason, number))
+    return tuple(effects)

@@ -23,7 +23,7 @@ from dreamshare_crypto.errors import (
     RefusalCode,
 )
 from dreamshare_crypto.identity import Identity
-from dreamshare_crypto.secagg.blame import FaultRecord
+from dreamshare_crypto.secagg.blame import found_faulty
 from dreamshare_crypto.secagg.events import (
     Abandoned,
     AbortReason,
@@ -31,7 +31,6 @@ from dreamshare_crypto.secagg.events import (
     Cancelled,
     EndReason,
     EpochOver,
-    Faulty,
     Left,
     Opened,
     Passed,
@@ -140,6 +139,14 @@ class SecaggServer:
     def session(self) -> bytes | None:
         """The session id, once the set-up is through."""
         return None if self._cohort is None else self._cohort.session.sid
+
+    @property
+    def least_active(self) -> int:
+        """How many devices a round takes: A_min, in bounded mode all active ones but d (4.5)."""
+        if self._cohort is None:
+            return 0
+        derived = self._cohort.session.derived
+        return max(derived.a_min, len(self._active) - derived.d if derived.d else 0)
 
     @property
     def members(self) -> tuple[bytes, ...]:
@@ -363,12 +370,7 @@ class SecaggServer:
         """Tell who was found faulty in the round that ends (11.3)."""
         if self._cohort is None:
             return ()
-        ids = self._cohort.session.ids
-        effects: list[ServerEffect] = []
-        for index, reason in sorted(self._cohort.blame.news().items()):
-            record = FaultRecord(self.epoch, number, ids[index], reason).record()
-            effects += (Persist(record), Faulty(ids[index], reason, number))
-        return tuple(effects)
+        return found_faulty(self._cohort.blame, self._cohort.session.ids, self.epoch, number)
 
     def _cancel(self) -> tuple[ServerEffect, ...]:
         aborted = self._abort(AbortReason.CANCELLED)

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 from dreamshare_crypto.certificates import authority_key_id
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Claims, Mode, Profile
+from dreamshare_crypto.graph import (
+    LARGEST_COMPLETE,
+    LEAST_ETA,
+    LEAST_SIGMA,
+    MILLION,
+    Claims,
+    Mode,
+    Profile,
+    largest_roster,
+)
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.offer import VERSION, Deadlines, EpochOffer, TemplateStep
 from dreamshare_crypto.suite import Suite
@@ -28,13 +37,15 @@ class EpochTerms:
         life_s: seconds from the offer on, 1..86,400.
         gamma_ppm: colluding fraction to withstand, millionths, 0..999,999.
         delta_ppm: vanishing fraction to expect, millionths, 0..999,999.
-        sigma, eta: bits; used by profile K only, but devices have a floor for sigma.
+        sigma, eta: bits; used by profile K only, where they are at least 64 and 20. Devices have a
+            floor for sigma in either profile.
         a_min_ppm: least active fraction of a round, millionths; 0 takes the least that is safe.
         least_cohort: least devices in a sum, >= 3.
-        n_max: largest roster, least_cohort..128.
+        n_max: largest roster, least_cohort..128; 129..10,000 in profile K.
         deadlines: most seconds for a stage of the set-up, for collecting, and for revealing.
         suite: symmetric primitives; CHACHA for devices without AES instructions.
-        profile: as in `graph`; this release runs profile C.
+        profile: share graph; devices take REGULAR, for rosters above 128, only where their floor
+            lists it.
         mode: how survivors are settled; devices take BOUNDED only where their floor lists it.
         d_ppm: most dropouts of bounded mode, millionths of the roster; 0 in agreed mode.
     """
@@ -65,16 +76,17 @@ class EpochTerms:
             (self.sigma >= 1 and self.eta >= 1, "sigma and eta must be at least 1 bit"),
             (self.least_cohort >= 3, "least_cohort must be at least 3"),
             (
-                self.least_cohort <= self.n_max <= LARGEST_COMPLETE,
-                f"n_max must be in least_cohort..{LARGEST_COMPLETE}",
+                self.least_cohort <= self.n_max <= largest_roster(self.profile),
+                f"n_max must be in least_cohort..{largest_roster(self.profile)}",
             ),
             (self.suite in tuple(Suite), "suite must be 1 (AES) or 2 (ChaCha20)"),
-            (self.profile is Profile.COMPLETE, "only profile C is in this release"),
+            (self.profile in tuple(Profile), "profile must be 1 (C) or 2 (K)"),
             (self.mode in tuple(Mode), "mode must be 1 (agreed) or 2 (bounded)"),
             (
                 (self.mode == Mode.AGREED) == (self.d_ppm == 0),
                 "d_ppm must be 0 in agreed mode and above 0 in bounded mode",
             ),
+            *self._regular_checks(),
             (0 <= self.d_ppm <= MILLION, "d_ppm must be in 0..1,000,000"),
             (bool(self.template), "the template needs a step"),
             (
@@ -93,6 +105,19 @@ class EpochTerms:
         for holds, text in checks:
             if not holds:
                 raise ParameterError(f"epoch terms: {text}")
+
+    def _regular_checks(self) -> tuple[tuple[bool, str], ...]:
+        """What profile K asks besides (4.2, 4.6)."""
+        if self.profile != Profile.REGULAR:
+            return ()
+        return (
+            (self.n_max > LARGEST_COMPLETE, f"profile K is for n_max above {LARGEST_COMPLETE}"),
+            (self.mode == Mode.AGREED, "profile K runs in agreed mode only"),
+            (
+                self.sigma >= LEAST_SIGMA and self.eta >= LEAST_ETA,
+                f"profile K takes at least {LEAST_SIGMA} bits of sigma and {LEAST_ETA} of eta",
+            ),
+        )
 
     @property
     def claims(self) -> Claims:

@@ -10,16 +10,25 @@ Rules:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import Cohort
 from dreamshare_crypto.errors import Refused
-from dreamshare_crypto.graph import LARGEST_COMPLETE, MILLION, Claims, Mode, Profile
+from dreamshare_crypto.graph import (
+    LARGEST_COMPLETE,
+    LARGEST_REGULAR,
+    MILLION,
+    Claims,
+    Mode,
+    Profile,
+)
 from dreamshare_crypto.graph import derive_parameters as derive
 
 GAMMA_PPM = 50_000
 DELTA_PPM = 100_000
+_ROUNDING = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,7 @@ def claims_of(cohort: Cohort, gamma_ppm: int = GAMMA_PPM, delta_ppm: int = DELTA
     d_ppm = round(cohort.dropouts * MILLION)
     needed = math.ceil(cohort.survivors * MILLION / cohort.least)
     return Claims(
-        profile=Profile.COMPLETE,
+        profile=Profile.REGULAR if cohort.most > LARGEST_COMPLETE else Profile.COMPLETE,
         mode=Mode.BOUNDED if d_ppm else Mode.AGREED,
         gamma_ppm=gamma_ppm,
         delta_ppm=delta_ppm,
@@ -76,7 +85,7 @@ def guarantee_of(cohort: Cohort, gamma_ppm: int = GAMMA_PPM) -> Guarantee:
     """
     claims = claims_of(cohort, gamma_ppm)
     found: list[Guarantee] = []
-    for n in range(cohort.least, min(cohort.most, LARGEST_COMPLETE) + 1):
+    for n in _sizes(cohort):
         try:
             derived = derive(n, claims)
         except Refused as error:
@@ -85,3 +94,14 @@ def guarantee_of(cohort: Cohort, gamma_ppm: int = GAMMA_PPM) -> Guarantee:
     if not found:
         raise ConfigError(f"no roster has {cohort.least} to {cohort.most} devices")
     return min(found, key=lambda each: each.crowd - each.colluders)
+
+
+def _sizes(cohort: Cohort) -> Iterator[int]:
+    """Yield the roster sizes that are looked at: all of profile C, the least and the most of K.
+
+    In profile K a roster of 100 devices more has a larger crowd and not as many colluders more; in
+    between rounding may go either way.
+    """
+    yield from range(cohort.least, min(cohort.most, cohort.least + _ROUNDING, LARGEST_REGULAR) + 1)
+    if LARGEST_REGULAR >= cohort.most > cohort.least + _ROUNDING:
+        yield cohort.most

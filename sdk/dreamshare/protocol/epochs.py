@@ -15,7 +15,6 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
-from dreamshare_crypto.graph import derive_parameters
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.blame import FaultRecord
 from dreamshare_crypto.secagg.events import Record, RecordKind
@@ -94,21 +93,10 @@ class Epochs:
         longest = times.collect_s + times.reveal_s
         if server.rounds_left == 0 or server.deadline is None or server.deadline - now < longest:
             return True
-        if here < self._least_active(len(server.members)):
+        if here < server.least_active:
             return True
         batch = max(1, -(-len(self.roster) // 10))
         return min(waiting, cohort.most - here) >= batch and here + waiting >= cohort.least
-
-    def _least_active(self, active: int) -> int:
-        """Return how many devices a round needs that is opened to `active` of them.
-
-        A_min of the running epoch (4.4); in bounded mode all but d as well (4.5), because those who
-        are away would be declared dropped.
-        """
-        claims = self._terms.epoch(1).claims
-        with crypto_border():
-            derived = derive_parameters(len(self.roster), claims)
-        return max(derived.a_min, active - derived.d if derived.d else 0)
 
 
 def last_epoch(records: Iterable[Record]) -> int:

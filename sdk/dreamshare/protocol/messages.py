@@ -108,7 +108,7 @@ class Cohort:
 
     Attributes:
         least: smallest roster, >= 3.
-        most: largest roster, <= 128 (profile C).
+        most: largest roster, <= 10,000; above 128 (profile K) `least` is above 128 too.
         survivors: least crowd of a sum; 0 takes the smallest that the protocol allows.
         suite: ciphers of its epochs; CHACHA for devices without AES instructions (2.6).
         dropouts: 0 for agreed mode. Above 0: bounded mode, in which a round survives the loss of

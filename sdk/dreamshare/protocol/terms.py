@@ -20,7 +20,7 @@ from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.updates import Field
 from dreamshare_crypto.encoding import FieldParams, Params
 from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import LARGEST_COMPLETE, Mode
+from dreamshare_crypto.graph import LARGEST_COMPLETE, LARGEST_REGULAR, Mode, Profile
 from dreamshare_crypto.secagg.offer import Deadlines as OfferDeadlines
 from dreamshare_crypto.secagg.offer import TemplateStep
 from dreamshare_crypto.secagg.terms import EpochTerms, rounds_for
@@ -33,7 +33,8 @@ class TaskTerms:
     Attributes:
         algorithm: registered id, e.g. "codream/1".
         steps: fields of each step that is summed, by step name, with greatest bounds.
-        cohort: least and most members of a roster, least survivors of a sum.
+        cohort: least and most members of a roster, least survivors of a sum. Above 128, devices
+            share secrets along a random graph (profile K), which each device's owner has to allow.
         deadlines: seconds for set-up, collecting and revealing.
         weight_cap: W of every step, > 0.
         grace_s: seconds to wait for more devices once the least are here; 0 starts at once.
@@ -60,7 +61,12 @@ class TaskTerms:
         checks = (
             (least >= 3, f"a cohort of {least} protects nobody: least must be 3 or more"),
             (least <= most, f"most {most} is below least {least}"),
-            (most <= LARGEST_COMPLETE, f"most {most} is above {LARGEST_COMPLETE} (profile C)"),
+            (most <= LARGEST_REGULAR, f"most {most} is above {LARGEST_REGULAR}"),
+            (
+                most <= LARGEST_COMPLETE or least > LARGEST_COMPLETE,
+                f"most {most} asks for a random graph (profile K), which takes rosters above "
+                f"{LARGEST_COMPLETE}: raise least {least} to {LARGEST_COMPLETE + 1}, or lower most",
+            ),
             (
                 survivors == 0 or 3 <= survivors <= least,
                 f"survivors {survivors} must be 0 or in 3..{least} (least)",
@@ -111,6 +117,7 @@ class TaskTerms:
                 suite=self.cohort.suite,
                 mode=Mode(claims.mode),
                 n_max=self.cohort.most,
+                profile=Profile(claims.profile),
                 deadlines=OfferDeadlines(
                     math.ceil(deadlines.setup_s),
                     math.ceil(deadlines.collect_s),

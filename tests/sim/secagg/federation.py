@@ -125,17 +125,16 @@ def make_terms(
     mode: Mode = Mode.AGREED,
     **changes: int,
 ) -> EpochTerms:
-    terms = EpochTerms(
-        template=(TemplateStep("test/1", "sum", make_params(dims, n_max, mode=mode)),),
-        rounds=rounds,
-        least_cohort=least_cohort,
-        a_min_ppm=a_min_ppm,
-        n_max=n_max,
-        mode=mode,
-        d_ppm=changes.pop("d_ppm", 0),
-        deadlines=Deadlines(setup_s=60, collect_s=120, reveal_s=30),
-    )
-    return replace(terms, **changes)
+    made: dict[str, object] = {
+        "template": (TemplateStep("test/1", "sum", make_params(dims, n_max, mode=mode)),),
+        "rounds": rounds,
+        "least_cohort": least_cohort,
+        "a_min_ppm": a_min_ppm,
+        "n_max": n_max,
+        "mode": mode,
+        "deadlines": Deadlines(setup_s=60, collect_s=120, reveal_s=30),
+    }
+    return EpochTerms(**{**made, **changes})  # type: ignore[arg-type]
 
 
 def spec_terms(**changes: int) -> EpochTerms:

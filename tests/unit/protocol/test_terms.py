@@ -26,7 +26,8 @@ TERMS = TaskTerms("toy/1", {"sum": FIELDS}, Cohort(4, 8))
     [
         ({"cohort": Cohort(2, 4)}, "least must be 3"),
         ({"cohort": Cohort(5, 4)}, "below least"),
-        ({"cohort": Cohort(5, 129)}, "above 128"),
+        ({"cohort": Cohort(5, 129)}, "raise least 5 to 129"),
+        ({"cohort": Cohort(129, 10_001)}, "above 10000"),
         ({"cohort": Cohort(5, 8, survivors=2)}, "survivors 2"),
         ({"cohort": Cohort(5, 8, survivors=6)}, "survivors 6"),
         ({"deadlines": Deadlines(collect_s=0.5)}, "deadline"),
