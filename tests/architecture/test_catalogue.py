@@ -100,7 +100,7 @@ def test_every_attack_has_an_answer_and_a_test(column: str) -> None:
     """A row of the table: number, attack, answer with a paragraph or a row of section 10, test."""
     rows = [line for line in threat_model().splitlines() if re.match(r"\| 3\.\d+ \|", line)]
     numbers = [int(row.split("|")[1].strip()[2:]) for row in rows]
-    assert numbers == list(range(1, len(rows) + 1))
+    assert len(set(numbers)) == len(rows) >= 25
     for row in rows:
         _, _, _, answer, tests, _ = row.split("|")
         assert re.search(r"\[[^\]]+\]", answer) if column == "answer" else "`tests/" in tests, row
