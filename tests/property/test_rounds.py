@@ -6,6 +6,8 @@ the end the network is kind again and the run must come to an end.
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from dreamshare.protocol.messages import Cohort
 from tests.sim.rounds import invariants
 from tests.sim.rounds.operations import (
     Crash,
+    CrashAtWrite,
     Disconnect,
     Drop,
     Duplicate,
@@ -36,6 +39,7 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Disconnect, DEVICES),
     st.builds(Reconnect, DEVICES),
     st.builds(Crash, DEVICES),
+    st.builds(CrashAtWrite, DEVICES, st.integers(0, 12)),
     st.just(RestartAggregator()),
     st.just(Wait()),
 )
@@ -51,6 +55,19 @@ def test_no_order_of_events_breaks_a_promise(devices: int, operations: list[Oper
     world.calm()
     invariants.check(world)
     invariants.check_ended(world)
+
+
+def test_crash_at_every_write() -> None:
+    """One device dies before its k-th write, for every k of a whole task; all sums still come."""
+    for writes in itertools.count():
+        world = World(4, Cohort(least=4, most=4))
+        world.apply([CrashAtWrite(1, writes)])
+        world.run()
+        invariants.check(world)
+        invariants.check_ended(world)
+        assert len(world.sums) == 3
+        if world.devices[1].writes_left is not None:
+            return  # it wrote less often than that
 
 
 @settings(max_examples=20)

@@ -107,6 +107,17 @@ class Crash:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashAtWrite:
+    """Kill a device's process before it writes to disk for the (`writes` + 1)-th time from now."""
+
+    device: int
+    writes: int
+
+    def apply(self, world: World) -> None:
+        world.devices[self.device % len(world.devices)].writes_left = self.writes
+
+
+@dataclass(frozen=True, slots=True)
 class RestartAggregator:
     """Kill the aggregator's process; it goes on from what it had stored."""
 

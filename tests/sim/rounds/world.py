@@ -41,6 +41,7 @@ from tests.sim.rounds.operations import Operation
 from tests.sim.rounds.toy import CONFIG, NAME, Toy, answer_of
 from tests.sim.secagg.federation import NOW, TASK, Federation
 
+WRITES = (events.Persist, events.Keep, events.Forget)
 STEPS = 20_000
 """Messages and ticks after which a run counts as endless."""
 
@@ -60,10 +61,18 @@ class Device:
     sent: list[UpMessage] = field(default_factory=list)
     effects: list[events.ParticipantEffect] = field(default_factory=list)
     computed: Counter[bytes] = field(default_factory=Counter)
+    writes_left: int | None = None  # its process dies when it would write to disk once more
 
     @property
     def id(self) -> PartyId:
         return PartyId(self.identity.id)
+
+    def dies_at(self, effect: events.ParticipantEffect) -> bool:
+        """Say whether the process dies before this effect is carried out."""
+        if self.writes_left is None or not isinstance(effect, WRITES):
+            return False
+        self.writes_left -= 1
+        return self.writes_left < 0
 
 
 def allow(_plan: RoundPlan) -> None:
@@ -214,7 +223,7 @@ class World:
     def crash(self, device: Device) -> None:
         """Kill a device's process and restore it from its journal; it is not connected then."""
         self.depart(device)
-        device.working = None
+        device.working = device.writes_left = None
         device.journal = device.journal.copy()
         device.memory = Memory()
         device.participant = Participant.restore(
@@ -261,6 +270,10 @@ class World:
         ordering.check_participant(effects)
         device.effects += effects
         for effect in effects:
+            if device.dies_at(effect):
+                self.crash(device)
+                self.join(device)
+                return
             self._carry_out(device, effect)
 
     def _carry_out(self, device: Device, effect: events.ParticipantEffect) -> None:

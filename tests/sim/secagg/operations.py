@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dreamshare_crypto.entropy import SeededEntropy
-from dreamshare_crypto.secagg.events import Left
+from dreamshare_crypto.secagg.events import Left, Stage
 from tests.sim.secagg.disk import Fuse, When
 
 if TYPE_CHECKING:
@@ -48,6 +48,17 @@ class Settle:
 
     def apply(self, world: World) -> None:
         world.settle()
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Deliver and compute, oldest first, until a message of this stage is on its way."""
+
+    stage: Stage
+
+    def apply(self, world: World) -> None:
+        while world.busy and all(packet.stage is not self.stage for packet in world.wires):
+            Deliver(1).apply(world)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dreamshare_crypto.graph import Mode
+from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.disk import When
 from tests.sim.secagg.operations import (
@@ -17,6 +18,8 @@ from tests.sim.secagg.operations import (
     Operation,
     Renew,
     Settle,
+    Until,
+    Wait,
 )
 from tests.sim.secagg.world import World, terms_of
 
@@ -30,7 +33,7 @@ LATE_ROSTER = [
 ]
 """A roster of an epoch that was given up arrives in the next one: it ended that one, too (R1)."""
 
-KEYS_BEHIND_A_CRASH = [
+LOST_VECTOR = [
     Settle(),
     Open(),
     Crash(1, 2, When.BEFORE, keeps=True),  # COMMIT is there, VECTOR is not: computed anew
@@ -41,9 +44,11 @@ KEYS_BEHIND_A_CRASH = [
 LOST_COMMIT = [
     Settle(),
     Open(),
-    Cut(2, noticed=True),
+    Until(Stage.UNMASK_RESPONSE),
+    Cut(1, noticed=False),
     Settle(),
-    Mend(2),
+    Wait(),
+    Mend(1),
     Settle(),
     Open(),
     Crash(1, 2, When.AFTER, keeps=False),  # the chain moved on, COMMIT was never synced
@@ -59,7 +64,7 @@ LOST_COMMIT = [
     "operations",
     [
         pytest.param(LATE_ROSTER, id="late roster"),
-        pytest.param(KEYS_BEHIND_A_CRASH, id="crash before the vector"),
+        pytest.param(LOST_VECTOR, id="crash before the vector"),
         pytest.param(LOST_COMMIT, id="commit lost, chain ahead"),
     ],
 )

@@ -20,6 +20,7 @@ from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.secagg.epoch_messages import Roster
 from dreamshare_crypto.secagg.events import (
+    AbortReason,
     Faulty,
     KeepEvidence,
     Record,
@@ -63,6 +64,10 @@ LATE = frozenset({RefusalCode.O1, RefusalCode.O2, RefusalCode.S1})
 
 REPLAYED = LATE | {RefusalCode.G2, RefusalCode.Q1, RefusalCode.R1, RefusalCode.R2, RefusalCode.S7}
 """Further ones of messages from another time, or for another device."""
+
+
+BLAMELESS = (AbortReason.BAD_SHARES, AbortReason.RANGE)
+"""Reasons to give a round up that honest devices never are."""
 
 
 class Watch:
@@ -208,8 +213,9 @@ class Watch:
                     assert result is not None
                     self._check_sum(result, effect)
                     self.sums.append(effect)
-                case RoundAbandoned(number, _, answered):
+                case RoundAbandoned(number, reason, answered):
                     assert result is None
+                    assert reason not in BLAMELESS, f"honest devices make no sum: {reason.name}"
                     start = self.last_start
                     assert start.round == number
                     assert answered or (start.session, number) not in self.requested
