@@ -12,6 +12,7 @@ import pytest
 
 from dreamshare.clock import ManualClock
 from dreamshare.protocol.messages import Declined
+from dreamshare.protocol.outcomes import RoundDeclined
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_edge.conditions import ManualConditions
 from dreamshare_edge.desk import AgentPermits
@@ -57,7 +58,7 @@ def test_not_permitted(
     device = world.devices[0]
     while not any(isinstance(message, Declined) for message in device.sent):
         assert world.step()
-    (outcome,) = device.outcomes
+    (outcome,) = (each for each in device.outcomes if isinstance(each, RoundDeclined))
     assert outcome.code is RefusalCode.S6
     assert words in outcome.text
     assert device.working is None
