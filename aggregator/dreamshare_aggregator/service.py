@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from dreamshare.algorithms.catalog import algorithm_from, config_json_of
 from dreamshare.binding import Lookup
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.aggregator import AggregatorDriver
+from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import PartyId, TaskId, short
 from dreamshare.protocol.events import KeepEvidence
@@ -58,6 +60,11 @@ from dreamshare_crypto.identity import Identity
 _LOG = logging.getLogger(__name__)
 
 
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What an aggregator finds around it; the defaults suit a service.
@@ -67,12 +74,18 @@ class Surroundings:
         lookup: where algorithms come from; the catalogue of this release by default.
         clock: what time it is.
         entropy: of task ids, nonces and session keys.
+        threads: how many compute, 1 or more; the machine's processors by default.
     """
 
     capture: Path | None = None
     lookup: Lookup = algorithm_from
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
+    threads: int = field(default_factory=_processors)
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
 
 
 class Aggregator:
@@ -99,6 +112,8 @@ class Aggregator:
         self._store = store
         self._board = Board(store, watch)
         self._capture: Capture | None = None
+        # One thread more than compute, so that frames are opened while a sum is unmasked.
+        self._engine = ThreadEngine(self._around.threads + 1)
         self._listeners = tuple(listeners)
         self._driver: AggregatorDriver | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -124,12 +139,14 @@ class Aggregator:
             self._identity,
             self._around.clock,
             _Front(self._control, self._board, self._traffic.set),
+            engine=self._engine,
         )
         await self._store.__aenter__()
         try:
             await self._board.load()
             await self._driver.start()
         except BaseException:
+            self._engine.close()
             await self._close_files()
             raise
         self._serving = asyncio.create_task(self._serve(self._driver), name="dreamshare-aggregator")
@@ -145,6 +162,7 @@ class Aggregator:
             await self._driver.close()
             with contextlib.suppress(Exception):  # told by `wait` where somebody listens
                 await self._serving
+        await asyncio.to_thread(self._engine.close)
         await self._close_files()
 
     async def wait(self) -> None:
@@ -284,7 +302,13 @@ class Aggregator:
             await self._board.end(entry, TaskPhase.FAILED, str(error))
             return
         live = LiveTask(
-            entry, prepared, self._board, self._store, self._identity, self._around.entropy
+            entry,
+            prepared,
+            self._board,
+            self._store,
+            self._identity,
+            self._around.entropy,
+            self._around.threads,
         )
         self._live[task] = live
         try:

@@ -3,6 +3,7 @@
 Rules:
 - a sum is merged, stored as a checkpoint, and only then is the next one asked for; a service that
   is killed goes on from the last stored state, with a new epoch (docs/protocol.md 9.8);
+- algorithms merge in a thread: an update may have millions of coordinates;
 - how a task ends is stored before anybody hears of it;
 - algorithms see the mean and the size of the crowd, never who is in it.
 """
@@ -67,6 +68,7 @@ class LiveTask:
         prepared: what is run.
         identity: the aggregator's.
         entropy: of nonces and session keys.
+        threads: how many its machine computes with.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class LiveTask:
         store: Store,
         identity: Identity,
         entropy: Entropy,
+        threads: int,
     ) -> None:
         self._entry = entry
         self._prepared = prepared
@@ -84,6 +87,7 @@ class LiveTask:
         self._store = store
         self._identity = identity
         self._entropy = entropy
+        self._threads = threads
         self._run: TaskRun | None = None
         self._cancelled = asyncio.Event()
         self._failure = ""
@@ -114,10 +118,11 @@ class LiveTask:
             self._entropy,
             tells,
             last_epoch(records),
+            self._threads,
             faulty=faulty_devices(records),
         )
         self._run = run = add(coordinator, journal)
-        self._order(run, loop)
+        await self._order(run, loop)
         async for outcome in run.reports():
             if isinstance(outcome, TaskFailed):
                 self._failure = outcome.reason
@@ -130,9 +135,9 @@ class LiveTask:
         elif self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled by an operator")
 
-    def _order(self, run: TaskRun, loop: TaskLoop) -> None:
+    async def _order(self, run: TaskRun, loop: TaskLoop) -> None:
         """Tell the coordinator what is wanted now; what has no place there ends the task."""
-        order = loop.order()
+        order = await asyncio.to_thread(loop.order)
         try:
             if isinstance(order, Asked):
                 self._prepared.terms.check(order)
@@ -163,22 +168,26 @@ class LiveTask:
             text = "device %s spoilt shares in round %d of task %s (%s): it stays out of the task"
             _LOG.warning(text, short(device), outcome.round, short(task), reason)
         try:
-            if loop.react(outcome) is not None:
-                state = loop.checkpoint()
+            state = await asyncio.to_thread(_react, loop, outcome)
         except ConfigError as error:  # the algorithm cannot go on from this
             self._give_up(run, str(error))
         await self._board.step(
             self._entry, lambda progress: progress.after(outcome), _metrics(outcome), state
         )
         if state is not None:
-            self._order(run, loop)
+            await self._order(run, loop)
 
     async def _finish(self, done: Done) -> None:
-        archive = encode_arrays(done.result)
+        archive = await asyncio.to_thread(encode_arrays, done.result)
         await self._board.end(self._entry, TaskPhase.DONE, "done", done.metrics, archive)
 
     async def _end(self, phase: TaskPhase, detail: str) -> None:
         await self._board.end(self._entry, phase, detail)
+
+
+def _react(loop: TaskLoop, outcome: TaskOutcome) -> bytes | None:
+    """Return the task's new state where the outcome ends an order."""
+    return None if loop.react(outcome) is None else loop.checkpoint()
 
 
 def _metrics(outcome: TaskOutcome) -> Mapping[str, float]:

@@ -23,7 +23,7 @@ from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.lanes import FieldParams, pack, round_block, unpack_sum
 from dreamshare_crypto.prg import Stream
-from dreamshare_crypto.transcript import Reader, Writer
+from dreamshare_crypto.transcript import Reader, Writer, copied
 
 __all__ = [
     "WEIGHT_LEVELS",
@@ -246,7 +246,8 @@ def decode_sum(
 
 def words_to_bytes(words: NDArray[np.uint64]) -> bytes:
     """Return the words as they travel: eight bytes each, little-endian (12.3)."""
-    return words.astype("<u8", copy=False).tobytes()
+    little = np.ascontiguousarray(words, dtype="<u8")
+    return copied(memoryview(little.data).cast("B"))
 
 
 def words_from_bytes(raw: bytes) -> NDArray[np.uint64]:

@@ -148,10 +148,14 @@ class Frame:
     body: bytes
 
 
-def sign_frame(key: IdentityKey, header: Header, body: bytes) -> Frame:
-    """Return the frame of `body`; its length is put into the header (14.1)."""
+def sign_frame(key: IdentityKey, header: Header, body: bytes, digest: bytes | None = None) -> Frame:
+    """Return the frame of `body`; its length is put into the header (14.1).
+
+    `digest` is SHA-256 of `body`, where it is known: one body may go to many receivers.
+    """
     encoded = replace(header, body_length=len(body)).encode()
-    return Frame(encoded, key.sign(_LABEL, _signed(encoded, body)), body)
+    hashed = hashlib.sha256(body).digest() if digest is None else digest
+    return Frame(encoded, key.sign(_LABEL, encoded + hashed), body)
 
 
 def verify_frame(frame: Frame, certificate: Certificate) -> Header:
@@ -169,7 +173,8 @@ def verify_frame(frame: Frame, certificate: Certificate) -> Header:
         raise MalformedError(f"a body has {len(frame.body)} bytes, not {header.body_length}")
     if (header.sender, header.federation) != (certificate.id, certificate.federation):
         raise AuthenticationError("an envelope does not name the holder of the certificate")
-    verify_signature(certificate.ik, _LABEL, _signed(frame.header, frame.body), frame.signature)
+    signed = frame.header + hashlib.sha256(frame.body).digest()
+    verify_signature(certificate.ik, _LABEL, signed, frame.signature)
     return header
 
 
@@ -251,10 +256,6 @@ def open_broadcast(group_key: Secret, header: Header, body: bytes) -> bytes:
     aad = header.encode()
     key = derive(group_key, body[:_SALT_BYTES], 32, "sa2/v1/broadcast", aad)
     return open_box(key, _ZERO_NONCE, body[_SALT_BYTES:], aad, OUTSIDE)
-
-
-def _signed(header: bytes, body: bytes) -> bytes:
-    return header + hashlib.sha256(body).digest()
 
 
 def _seal_key(shared: Secret, public: bytes, receiver_kem: bytes, aad: bytes) -> Secret:

@@ -35,7 +35,11 @@ def label_bytes(label: str) -> bytes:
 
 def hash_parts(label: str, *parts: bytes) -> bytes:
     """Return `H(label, x1, ..)` = SHA-256(lp(label, x1, ..)), 32 bytes (2.2)."""
-    return hashlib.sha256(lp(label_bytes(label), *parts)).digest()
+    digest = hashlib.sha256()
+    for part in (label_bytes(label), *parts):  # fed one by one: a vector is not copied for this
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.digest()
 
 
 def derive(ikm: Secret | bytes, salt: bytes, length: int, label: str, *parts: bytes) -> Secret:

@@ -18,6 +18,8 @@ from dreamshare_crypto.errors import MalformedError, ParameterError
 
 T = TypeVar("T")
 
+_PIECE = 1 << 20
+
 
 class Writer:
     """Appends fields; each method returns the writer, so that a message reads as one expression."""
@@ -126,7 +128,9 @@ class Reader:
         if length > self.remaining:
             raise MalformedError(f"a message ends {length - self.remaining} bytes too early")
         start, self._at = self._at, self._at + length
-        return self._data[start : self._at]
+        if length <= _PIECE:
+            return self._data[start : self._at]
+        return copied(memoryview(self._data)[start : self._at])
 
     def var(self, limit: int) -> bytes:
         """Read a u32 length, at most `limit`, and that many bytes."""
@@ -150,6 +154,18 @@ class Reader:
         """Insist that every byte was read."""
         if self.remaining:
             raise MalformedError(f"{self.remaining} bytes follow the end of a message")
+
+
+def copied(view: memoryview) -> bytes:
+    """Return the bytes of a view of bytes, copied so that other threads get their turn meanwhile.
+
+    A slice of a vector, or `bytes(..)` of one, keeps an event loop waiting until all of it is
+    copied. Here pieces of 1 MiB are: between two of them another thread may run, and `bytes.join`
+    lets others run while it copies what are `bytes` already.
+    """
+    if len(view) <= _PIECE:
+        return bytes(view)
+    return b"".join([bytes(view[i : i + _PIECE]) for i in range(0, len(view), _PIECE)])
 
 
 def encode_bitmap(indices: Iterable[int], n: int) -> bytes:

@@ -69,6 +69,7 @@ class Surroundings:
         conditions: power and network.
         clock: what time it is.
         entropy: of keys.
+        threads: how many mask and check at a time, 1 or more; 1 leaves the rest to the owner.
     """
 
     label: str = ""
@@ -78,6 +79,11 @@ class Surroundings:
     conditions: DeviceConditions = field(default_factory=ManualConditions)
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
 
 
 class EdgeAgent:
@@ -114,6 +120,7 @@ class EdgeAgent:
         self._around = around
         self._store = store
         self._engine = ThreadEngine()
+        self._steps = ThreadEngine()  # of the protocol's machines: they go on while it computes
         self._traffic = ByteCounter()
         self._lines: TextIO | None = None
         self._report = Report(self._write, around.clock, self._traffic)
@@ -135,12 +142,21 @@ class EdgeAgent:
             self._report,
         )
         desk = AgentDesk(
-            identity, policy, store, permits, around.label, around.entropy, _LOG.warning
+            identity,
+            policy,
+            store,
+            permits,
+            around.label,
+            around.entropy,
+            _LOG.warning,
+            around.threads,
         )
         # Jitter of reconnects: it must differ between devices and decides nothing else.
         jitter = random.Random(around.entropy.draw(16))
         tapped = TappedLink(link, self._traffic)
-        self._driver = DeviceDriver(tapped, identity, around.clock, desk, self._worker, jitter)
+        self._driver = DeviceDriver(
+            tapped, identity, around.clock, desk, self._worker, jitter, engine=self._steps
+        )
 
     @property
     def device(self) -> bytes:
@@ -184,6 +200,7 @@ class EdgeAgent:
             with contextlib.suppress(Exception):  # told by `outcomes` where somebody listens
                 await self._running
         self._engine.close()
+        self._steps.close()
         self._store.close()
         self._report.stopped()
         if self._lines is not None:

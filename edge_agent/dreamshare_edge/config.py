@@ -65,7 +65,9 @@ class AgentConfig:
         default=None,
         example="report.jsonl",
     )
-    threads: int = setting("Compute threads of the numeric libraries, 1 or more.", default=1)
+    threads: int = setting(
+        "Compute threads, of the numeric libraries and of masking; 1 or more.", default=1
+    )
     seed: int = setting(
         "Seeds the device's own sampling, 0 or more; masks never depend on it.", default=0
     )

@@ -68,6 +68,7 @@ class AgentDesk:
         label: what the operator sees beside the device's id.
         entropy: of every key that a machine draws.
         warn: told, in words, what people should look at.
+        threads: how many a machine computes with.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class AgentDesk:
         label: str,
         entropy: Entropy,
         warn: Callable[[str], None],
+        threads: int = 1,
     ) -> None:
         self._identity = identity
         self._floor = policy.floor()
@@ -88,6 +90,7 @@ class AgentDesk:
         self._label = label
         self._entropy = entropy
         self._warn = warn
+        self._threads = threads
         journals = (store.journal(task).records() for task in store.tasks())
         self._memory = Memory.from_records(chain(store.remembered(), *journals))
 
@@ -108,6 +111,7 @@ class AgentDesk:
                 self._memory,
                 journal.records(),
                 journal.slots(),
+                threads=self._threads,
                 numbers=numbers,
             )
             seats.append(Seat(participant, journal))
@@ -115,7 +119,13 @@ class AgentDesk:
 
     def seat(self, task: TaskId) -> Seat | None:
         participant = Participant(
-            self._identity, task, self._floor, self._entropy, self._permits, self._memory
+            self._identity,
+            task,
+            self._floor,
+            self._entropy,
+            self._permits,
+            self._memory,
+            self._threads,
         )
         return Seat(participant, self._store.journal(task))
 

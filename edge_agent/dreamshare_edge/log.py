@@ -92,7 +92,8 @@ class AppendLog:
         number = struct.pack("<Q", self._count + 1)
         crc = zlib.crc32(payload, zlib.crc32(number))
         try:
-            self._file.write(_HEAD.pack(len(payload), crc, self._count + 1) + payload)
+            self._file.write(_HEAD.pack(len(payload), crc, self._count + 1))
+            self._file.write(payload)  # apart: joining would copy a vector and hold the process up
             self._file.flush()  # a kill of the process alone loses nothing that was appended
             if sync:
                 os.fsync(self._file.fileno())

@@ -75,7 +75,7 @@ async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
         FileStore(config.store, config.anchor_folder),
         config.policy,
         identity,
-        Surroundings(label=label, seed=config.seed, report=config.report),
+        Surroundings(label=label, seed=config.seed, report=config.report, threads=config.threads),
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -44,6 +44,7 @@ from dreamshare_crypto.secagg.refusals import EpochRefused
 from dreamshare_crypto.secagg.rollback import Numbers, check_numbers
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.transcript import copied
 from dreamshare_edge.anchor import anchor_for
 from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomically
 
@@ -275,7 +276,7 @@ class FileStore:
 
 
 def _pack(record: Record) -> bytes:
-    return bytes([record.kind]) + record.body
+    return b"".join((bytes([record.kind]), record.body))
 
 
 def _dropped_count(raw: bytes) -> int:
@@ -285,7 +286,7 @@ def _dropped_count(raw: bytes) -> int:
 
 def _unpack(raw: bytes) -> Record:
     try:
-        return Record(RecordKind(raw[0]), raw[1:])
+        return Record(RecordKind(raw[0]), copied(memoryview(raw)[1:]))
     except (ValueError, IndexError):
         raise DamagedLog("a journal holds a record of an unknown kind") from None
 

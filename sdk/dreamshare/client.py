@@ -277,7 +277,7 @@ class Client:
             message = peering.open(arrival).message
             if isinstance(message, Reply) and message.number in self._open:
                 self._open[message.number].replies.put_nowait(message)
-        peering.acknowledge(arrival)
+        peering.acknowledge(arrival.place)
 
     async def _call(self) -> None:
         try:

@@ -1,9 +1,11 @@
-"""Where batches of work run: in this task, or in a thread of their own.
+"""Where work runs that takes a while: in this task, or in threads of its own.
 
 Rules:
 - work is a plain call without arguments; it knows nothing of asyncio;
-- one engine does one thing at a time, in order: a learner is never used by two pieces of work;
-- a piece of work that nobody waits for any more runs to its end before the next one starts.
+- an engine does one thing at a time, in order: a learner is never used by two pieces of work. Only
+  one that is given several threads does more; who uses it waits for each piece where order counts;
+- a piece of work that nobody waits for any more runs to its end; with one thread, before the next
+  one starts.
 """
 
 from __future__ import annotations
@@ -39,10 +41,14 @@ class InlineEngine:
 
 
 class ThreadEngine:
-    """Runs work in one thread, so that the event loop goes on answering."""
+    """Runs work in threads, so that the event loop goes on answering.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dreamshare-work")
+    Args:
+        threads: how many pieces of work at a time, >= 1.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="dreamshare-work")
 
     async def run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)

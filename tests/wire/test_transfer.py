@@ -153,7 +153,7 @@ def test_frames_that_an_earlier_life_of_the_receiver_settled_are_not_waited_for(
     assert inbox.acknowledge(1, 1) == Ack(Received(1, 2, 3, 1))  # late, and harmless
     inbox.connected(standing(first=5))
     assert inbox.received == Received(1, 4, 5, 0)
-    assert inbox.take(Chunk(1, 5, 0, 1, b"y")) == Arrival(1, 5, b"y")
+    assert inbox.take(Chunk(1, 5, 0, 1, b"y")) == Arrival(1, 5, (b"y",))
 
 
 def test_a_gap_is_told_once_and_mended() -> None:
@@ -186,7 +186,7 @@ def test_chunks_that_overlap_are_joined() -> None:
     inbox = Inbox()
     inbox.connected(standing())
     inbox.take(Chunk(1, 1, 0, 4, b"ab"))
-    assert inbox.take(Chunk(1, 1, 1, 4, b"bcd")) == Arrival(1, 1, b"abcd")
+    assert inbox.take(Chunk(1, 1, 1, 4, b"bcd")) == Arrival(1, 1, (b"abcd",))
 
 
 def test_a_repeat_of_what_is_complete_is_answered_with_the_position() -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from dreamshare_crypto.encoding import encode_vector, words_to_bytes
 from dreamshare_crypto.errors import IllegalInputError, ParameterError, RefusalCode
-from dreamshare_crypto.kdf import derive, hash_parts
+from dreamshare_crypto.kdf import derive
 from dreamshare_crypto.noise import add_noise, device_variance, sensitivity
 from dreamshare_crypto.prg import Stream, apply_masks
 from dreamshare_crypto.secagg import round_checks
@@ -175,10 +175,10 @@ def take_update(device: Device, phase: Committed, event: Computed, now: float) -
     vector = words_to_bytes(words)
     context = phase.commitment.context
     message = MaskedInput(start.session, start.round, context, vector)
-    masked = message.sign(device.identity.signing).encode()
-    digest = hash_parts("sa2/v1/y", vector)
+    receipt = message.receipt().sign(device.identity.signing)
+    masked = replace(message, signature=receipt.signature).encode()
     charge = sensitivity(start.params)
-    record = VectorRecord(start.session, start.round, digest, charge, int(now), masked)
+    record = VectorRecord(start.session, start.round, receipt.vector_hash, charge, int(now), masked)
     device.memory.ledger.note(start.session, start.round, charge, now)
     return Step(
         Sent(phase.member, phase.commitment, masked),

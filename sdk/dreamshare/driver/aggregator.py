@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from dreamshare.clock import Clock
 from dreamshare.driver.front import FrontDesk, Observer
 from dreamshare.driver.jobs import Jobs
+from dreamshare.driver.offloading import Encoded, Opener, encoded
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.reception import receive
 from dreamshare.driver.stream import converse
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.waiting import at_most, first_of
+from dreamshare.engine import Engine, InlineEngine
 from dreamshare.errors import DreamshareError, LocalProtocolError, PeerProtocolError, TransportError
 from dreamshare.ids import NO_TASK, PartyId, TaskId
 from dreamshare.protocol import events
@@ -35,7 +38,6 @@ from dreamshare.protocol.messages import (
     ControlError,
     Declined,
     DeviceStatus,
-    DownMessage,
     Message,
     Reply,
     Request,
@@ -44,8 +46,7 @@ from dreamshare.protocol.messages import (
     TellDone,
 )
 from dreamshare.transport.base import Connection, Listener
-from dreamshare.wire.codec import encode_message
-from dreamshare.wire.transfer import Arrival
+from dreamshare.wire.transfer import Arrival, Place
 from dreamshare_crypto.certificates import Certificate, Role
 from dreamshare_crypto.identity import Identity
 
@@ -68,6 +69,7 @@ class AggregatorDriver:
         front: the shell's answers.
         observer: sees every frame that arrived and held.
         grace_s: see `GRACE_S`.
+        engine: where machines' steps run and large frames are opened; it may do several at once.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class AggregatorDriver:
         front: FrontDesk,
         observer: Observer | None = None,
         grace_s: float = GRACE_S,
+        engine: Engine | None = None,
     ) -> None:
         self._listeners = tuple(listeners)
         self._identity = identity
@@ -85,8 +88,10 @@ class AggregatorDriver:
         self._front = front
         self._observer = observer
         self._grace_s = grace_s
+        self._engine = engine or InlineEngine()
         self._birth = 0
         self._parties: dict[PartyId, Party] = {}
+        self._openers: dict[PartyId, Opener] = {}
         self._tasks: dict[TaskId, TaskRun] = {}
         self._jobs: Jobs | None = None
         self._closed = asyncio.Event()
@@ -138,7 +143,14 @@ class AggregatorDriver:
 
     def add(self, coordinator: Coordinator, journal: Journal) -> TaskRun:
         """Begin a task; devices that are here are introduced to it at once. After `start`."""
-        run = TaskRun(coordinator, journal, self._clock, self._post, self._front.evidence)
+        run = TaskRun(
+            coordinator,
+            journal,
+            self._clock,
+            self._post,
+            self._front.evidence,
+            self._engine,
+        )
         self._tasks[run.task] = run
         self._started().start(self._serve(run))
         for party in self._parties.values():
@@ -156,10 +168,10 @@ class AggregatorDriver:
         finally:
             self._tasks.pop(run.task, None)
 
-    def _post(self, device: PartyId, address: Address, message: DownMessage, body: bytes) -> None:
+    def _post(self, device: PartyId, address: Address, message: Encoded) -> None:
         party = self._parties.get(device)
         if party is not None:
-            party.post(address, message, body)
+            party.post(address, message)
 
     # ---- connections -----------------------------------------------------------------------------
 
@@ -188,7 +200,7 @@ class AggregatorDriver:
                 packets,
                 party.peering,
                 self._clock,
-                lambda arrival: self._arrived(party, arrival),
+                self._openers[party.id].give,
             )
             clean = close is not None and close.code is None
         finally:
@@ -202,6 +214,8 @@ class AggregatorDriver:
         if party is None:
             party = Party(Peering(self._identity, certificate, self._next_birth()))
             self._parties[party.id] = party
+            start = self._started().start
+            self._openers[party.id] = Opener(self._engine, start, partial(self._open, party))
         else:
             party.peering.renew(certificate)
         return party
@@ -222,18 +236,22 @@ class AggregatorDriver:
 
     # ---- frames ----------------------------------------------------------------------------------
 
-    def _arrived(self, party: Party, arrival: Arrival) -> None:
+    def _open(self, party: Party, arrival: Arrival) -> Callable[[], None]:
+        """Open a frame, perhaps in a thread; return what the event loop does with it."""
+        place = arrival.place
         try:
             opened = party.peering.open(arrival)
         except PeerProtocolError:
-            party.dropped += 1
-            party.peering.acknowledge(arrival)
-            return
+            return partial(self._drop, party, place)
+        return partial(self._arrived, party, place, opened)
+
+    def _drop(self, party: Party, place: Place) -> None:
+        party.dropped += 1
+        party.peering.acknowledge(place)
+
+    def _arrived(self, party: Party, place: Place, opened: Opened) -> None:
         if self._observer is not None:
             self._observer(party.id, opened.header.encode(), opened.body)
-        self._route(party, arrival, opened)
-
-    def _route(self, party: Party, arrival: Arrival, opened: Opened) -> None:
         message = opened.message
         match message:
             case Sa2() | Declined() | TellDone():
@@ -241,7 +259,7 @@ class AggregatorDriver:
                 if run is not None:
                     run.give(
                         events.HeardFrom(party.id, message),
-                        lambda: party.peering.acknowledge(arrival),
+                        lambda: party.peering.acknowledge(place),
                     )
                     return
                 if not self._front.knows(TaskId(opened.header.task)):
@@ -250,7 +268,7 @@ class AggregatorDriver:
                 self._checked_in(party, message)
             case Request():
                 self._started().start(self._answer(party, message))
-        party.peering.acknowledge(arrival)
+        party.peering.acknowledge(place)
 
     def _checked_in(self, party: Party, offer: CheckIn) -> None:
         joined = events.Joined(party.id, offer.algorithms, party.fresh)
@@ -266,12 +284,12 @@ class AggregatorDriver:
             async for reply in replies:
                 if not party.connected:
                     return
-                self._tell(party, NO_TASK, reply)
+                party.post(Address(NO_TASK), await encoded(self._engine, reply))
         except DreamshareError as error:
             self._tell(party, NO_TASK, Reply(request.number, ControlError(str(error))))
 
     def _tell(self, party: Party, task: TaskId, message: Message) -> None:
-        party.post(Address(task), message, encode_message(message))
+        party.post(Address(task), message)
 
 
 async def _all_settled(parties: Sequence[Party]) -> None:

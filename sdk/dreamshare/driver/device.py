@@ -1,7 +1,8 @@
 """A device's driver: messages to machines, effects to journal, link and worker.
 
 Rules:
-- one input is handled at a time, with all its effects, before the next one is looked at;
+- one input is handled at a time, with all its effects, before the next one is looked at; the
+  machine's step, what the desk reads and writes, and large frames run in the engine meanwhile;
 - a frame is acknowledged after its effects; a frame that does not hold is dropped and counted;
 - one computation per task runs in a task of its own; a result that nobody waits for is dropped;
 - `close` declines what is being computed, gives the link a moment to say so, and stops. What was
@@ -20,9 +21,12 @@ from dreamshare.driver.backoff import BackoffSettings
 from dreamshare.driver.caller import Caller
 from dreamshare.driver.desk import Desk, Seat, Worker
 from dreamshare.driver.effects import Stored, store
+from dreamshare.driver.offloading import encoded
+from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.timer import Timer
 from dreamshare.driver.waiting import at_most, stop
 from dreamshare.driver.work import Result, Workbench
+from dreamshare.engine import Engine, InlineEngine
 from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import NO_SESSION, NO_TASK, SessionId, TaskId
 from dreamshare.protocol import events
@@ -37,6 +41,7 @@ from dreamshare.protocol.messages import (
 )
 from dreamshare.protocol.outcomes import DeviceOutcome
 from dreamshare.transport.base import Link
+from dreamshare.wire.bulk import BULK
 from dreamshare.wire.transfer import Arrival
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.identity import Identity
@@ -65,6 +70,8 @@ class DeviceDriver:
         worker: who computes.
         rng: jitter of reconnects.
         backoff: waits between connections.
+        engine: where machines' steps run, one thing at a time; not the worker's, which is busy for
+            as long as a computation takes.
     """
 
     def __init__(
@@ -76,9 +83,11 @@ class DeviceDriver:
         worker: Worker,
         rng: random.Random,
         backoff: BackoffSettings | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self._clock = clock
         self._desk = desk
+        self._engine = engine or InlineEngine()
         self._bench = Workbench(worker, self._give)
         self._caller = Caller(link, identity, clock, rng, backoff)
         self._inputs: asyncio.Queue[Arrival | _Input | None] = asyncio.Queue()
@@ -107,7 +116,7 @@ class DeviceDriver:
             FrameTooLarge: a message is larger than the aggregator takes.
             OSError: a journal cannot be written.
         """
-        for seat in self._desk.stored():
+        for seat in await self._engine.run(self._desk.stored):
             self._seats[seat.participant.task] = seat
         self._due()
         serving = asyncio.ensure_future(self._serve())
@@ -156,7 +165,8 @@ class DeviceDriver:
         self._inputs.put_nowait(_Input(task, event))
 
     def _connected(self) -> None:
-        self._send(NO_TASK, self._desk.check_in())
+        if self._caller.peering is not None:
+            self._caller.peering.send(Address(NO_TASK), self._desk.check_in())
         for task in self._seats:
             self._give(task, events.Connected())
 
@@ -186,25 +196,30 @@ class DeviceDriver:
         peering = self._caller.peering
         if peering is None:
             return
+        place = arrival.place
         try:
-            opened = peering.open(arrival)
+            opened = await self._open(peering, arrival)
             task, message = TaskId(opened.header.task), opened.message
-            seat = self._seat_for(task, message)
+            seat = await self._seat_for(task, message)
             if seat is not None and isinstance(message, DownMessage):
-                heard = seat.participant.handle(events.Heard(message), self._clock.now())
-                await self._carry_out(seat, heard)
+                await self._handle(seat, events.Heard(message))
         except PeerProtocolError:
             self._dropped += 1
-        peering.acknowledge(arrival)
+        peering.acknowledge(place)
 
-    def _seat_for(self, task: TaskId, message: Message) -> Seat | None:
+    async def _open(self, peering: Peering, arrival: Arrival) -> Opened:
+        if arrival.size < BULK:
+            return peering.open(arrival)
+        return await self._engine.run(lambda: peering.open(arrival))
+
+    async def _seat_for(self, task: TaskId, message: Message) -> Seat | None:
         """Return the task's seat, opened where the message is one that begins something."""
         seat = self._seats.get(task)
         match message:
             case Sa2(Stage.OFFER, _) | TellOrder() | RoundOpening() if seat is None:
-                seat = self._desk.seat(task)
+                seat = await self._engine.run(lambda: self._desk.seat(task))
                 if seat is None:
-                    self._send(task, Declined(RefusalCode.S6, None))
+                    await self._send(task, Declined(RefusalCode.S6, None))
                 else:
                     self._seats[task] = seat
         return seat
@@ -214,7 +229,13 @@ class DeviceDriver:
         if isinstance(item.event, Result) and not self._bench.collect(item.task, item.event):
             return  # stopped or replaced meanwhile
         if seat is not None:
-            await self._carry_out(seat, seat.participant.handle(item.event, self._clock.now()))
+            await self._handle(seat, item.event)
+
+    async def _handle(self, seat: Seat, event: events.ParticipantInput) -> None:
+        now = self._clock.now()
+        await self._carry_out(
+            seat, await self._engine.run(lambda: seat.participant.handle(event, now))
+        )
 
     # ---- effects ---------------------------------------------------------------------------------
 
@@ -229,7 +250,7 @@ class DeviceDriver:
             waiting = []
             match effect:
                 case events.Send(message):
-                    self._send(task, message)
+                    await self._send(task, message)
                 case events.Compute() | events.Learn():
                     self._bench.start(task, effect)
                 case events.Stop():
@@ -241,14 +262,15 @@ class DeviceDriver:
                 case events.Close():
                     self._bench.stop(task)
                     del self._seats[task]
-                    self._desk.leave(task)
+                    await self._engine.run(lambda: self._desk.leave(task))
         await store(seat.journal, waiting)
 
-    def _send(self, task: TaskId, message: Message) -> None:
+    async def _send(self, task: TaskId, message: Message) -> None:
+        ready = await encoded(self._engine, message)
         peering = self._caller.peering
         if peering is None:
             return  # before the first greeting; each connection begins with what matters
         seat = self._seats.get(task)
         session = None if seat is None else seat.participant.session
         address = Address(task, NO_SESSION if session is None else SessionId(session))
-        peering.send(address, message)
+        peering.send(address, ready)

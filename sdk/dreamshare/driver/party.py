@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 
+from dreamshare.driver.offloading import Encoded
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import say_goodbye
 from dreamshare.errors import AbortCode, FrameTooLarge
@@ -72,13 +73,13 @@ class Party:
         if self._connection is not None:
             await say_goodbye(self._connection, None, "the aggregator stops")
 
-    def post(self, address: Address, message: Message, body: bytes) -> None:
-        """Queue an encoded message; it is missed where the party is away or does not take it."""
+    def post(self, address: Address, message: Message | Encoded) -> None:
+        """Queue a message; it is missed where the party is away or does not take it."""
         if not self.connected and self.grace is None:
             self.fresh = True
             return
         try:
-            self.peering.send(address, message, body)
+            self.peering.send(address, message)
         except FrameTooLarge:
             self.dropped += 1
 

@@ -12,12 +12,13 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
+from dreamshare.driver.offloading import Encoded, encode
 from dreamshare.ids import PartyId
 from dreamshare.protocol.envelope import Address, Signer, Verifier, check_role
 from dreamshare.protocol.messages import Message
-from dreamshare.wire.codec import decode_frame, decode_message, encode_frame, encode_message
+from dreamshare.wire.codec import decode_frame, decode_message, frame_parts
 from dreamshare.wire.link import Ack, Chunk, Packet, Ping, Standing
-from dreamshare.wire.transfer import Arrival, Inbox, Outbox
+from dreamshare.wire.transfer import Arrival, Inbox, Outbox, Place
 from dreamshare_crypto.certificates import Certificate
 from dreamshare_crypto.envelope import Header
 from dreamshare_crypto.identity import Identity
@@ -115,15 +116,15 @@ class Peering:
 
     # ---- messages --------------------------------------------------------------------------------
 
-    def send(self, address: Address, message: Message, body: bytes | None = None) -> None:
-        """Sign a message and queue it; `body` are its bytes, where they were encoded before.
+    def send(self, address: Address, message: Message | Encoded) -> None:
+        """Sign a message and queue it; encoding and hashing a large one is not for an event loop.
 
         Raises:
             FrameTooLarge: the peer does not take it.
         """
-        encoded = encode_message(message) if body is None else body
-        frame = self._signer.sign(address, message, encoded)
-        self._outbox.put(encode_frame(frame))
+        ready = message if isinstance(message, Encoded) else encode(message)
+        frame = self._signer.sign(address, ready.message, ready.body, ready.digest)
+        self._outbox.put(*frame_parts(frame))
         self._wake.set()
 
     def open(self, arrival: Arrival) -> Opened:
@@ -139,9 +140,9 @@ class Peering:
         check_role(self.certificate.role, message)
         return Opened(header, message, frame.body)
 
-    def acknowledge(self, arrival: Arrival) -> None:
+    def acknowledge(self, place: Place) -> None:
         """The frame has been handled: nothing of it is lost if this process dies now."""
-        ack = self._inbox.acknowledge(arrival.birth, arrival.transfer)
+        ack = self._inbox.acknowledge(*place)
         if ack is not None:
             self._reply(ack)
 

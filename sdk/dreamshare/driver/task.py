@@ -2,6 +2,7 @@
 
 Rules:
 - one input at a time, with all its effects; tasks do not wait for one another;
+- the coordinator's steps, and the encoding of what is large, run in the engine;
 - a device's frame is acknowledged when its effects have been carried out, so that what was
   acknowledged is durable;
 - a message for many devices is encoded once.
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 
 from dreamshare.clock import Clock
 from dreamshare.driver.effects import store
+from dreamshare.driver.offloading import Encoded, encoded
 from dreamshare.driver.timer import Timer
+from dreamshare.engine import Engine
 from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import NO_SESSION, PartyId, TaskId
 from dreamshare.protocol import events
@@ -25,10 +28,10 @@ from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import DownMessage, TellOrder
 from dreamshare.protocol.outcomes import TaskOutcome
 from dreamshare.protocol.plan import RoundPlan
-from dreamshare.wire.codec import decode_message, encode_message
+from dreamshare.wire.codec import decode_message
 from dreamshare_crypto.secagg.events import Record, RecordKind
 
-Post = Callable[[PartyId, Address, DownMessage, bytes], None]
+Post = Callable[[PartyId, Address, Encoded], None]
 """Queue an encoded message for a party."""
 
 
@@ -49,6 +52,7 @@ class TaskRun:
         clock: what time it is.
         post: how messages leave.
         keep_evidence: takes contradictions that devices signed.
+        engine: where the coordinator's steps run.
     """
 
     def __init__(
@@ -58,12 +62,14 @@ class TaskRun:
         clock: Clock,
         post: Post,
         keep_evidence: Callable[[TaskId, events.KeepEvidence], None],
+        engine: Engine,
     ) -> None:
         self._coordinator = coordinator
         self._journal = journal
         self._clock = clock
         self._post = post
         self._keep_evidence = keep_evidence
+        self._engine = engine
         self._items: asyncio.Queue[_Item] = asyncio.Queue()
         self._reports: asyncio.Queue[TaskOutcome | None] = asyncio.Queue()
         self._timer = Timer(clock, lambda: self.give(events.Ticked()))
@@ -102,7 +108,7 @@ class TaskRun:
             while self._open:
                 item = await self._items.get()
                 try:
-                    effects = self._coordinator.handle(item.event, self._clock.now())
+                    effects = await self._step(item.event)
                 except PeerProtocolError:
                     self.dropped += 1
                 else:
@@ -114,6 +120,10 @@ class TaskRun:
         finally:
             self._timer.cancel()
             self._reports.put_nowait(None)
+
+    async def _step(self, event: events.CoordinatorInput) -> tuple[events.CoordinatorEffect, ...]:
+        now = self._clock.now()
+        return await self._engine.run(lambda: self._coordinator.handle(event, now))
 
     def _settle_rest(self) -> None:
         """The task is over: what still waits changes nothing, and is not to be sent again."""
@@ -130,13 +140,14 @@ class TaskRun:
                     waiting.append(effect)
                     continue
                 case events.KeepTell(number, plan):
-                    waiting.append(events.Persist(_tell_record(number, plan)))
+                    told = await encoded(self._engine, TellOrder(number, plan))
+                    waiting.append(events.Persist(Record(RecordKind.OWNER, told.body)))
                     continue
             await store(self._journal, waiting)
             waiting = []
             match effect:
                 case events.SendTo(devices, message):
-                    self._send(devices, message)
+                    await self._send(devices, message)
                 case events.Report(outcome):
                     self._reports.put_nowait(outcome)
                 case events.KeepEvidence():
@@ -145,18 +156,14 @@ class TaskRun:
                     self._open = False
         await store(self._journal, waiting)
 
-    def _send(self, devices: tuple[PartyId, ...], message: DownMessage) -> None:
+    async def _send(self, devices: tuple[PartyId, ...], message: DownMessage) -> None:
         session = self._coordinator.session
         address = Address(
             self.task, NO_SESSION if session is None else session, self._coordinator.round or 0
         )
-        body = encode_message(message)
+        ready = await encoded(self._engine, message)
         for device in devices:
-            self._post(device, address, message, body)
-
-
-def _tell_record(number: int, plan: RoundPlan) -> Record:
-    return Record(RecordKind.OWNER, encode_message(TellOrder(number, plan)))
+            self._post(device, address, ready)
 
 
 def stored_tells(journal: Journal) -> tuple[RoundPlan, ...]:

@@ -67,8 +67,10 @@ class Signer:
         self._birth = birth
         self._sequence = 0
 
-    def sign(self, address: Address, message: Message, body: bytes) -> Frame:
-        """Return the signed frame of `body`, the encoded `message`."""
+    def sign(
+        self, address: Address, message: Message, body: bytes, digest: bytes | None = None
+    ) -> Frame:
+        """Return the signed frame of `body`, the encoded `message`; SHA-256 of it, where known."""
         self._sequence += 1
         header = Header(
             federation=self._identity.federation,
@@ -81,7 +83,7 @@ class Signer:
             birth=self._birth,
             sequence=self._sequence,
         )
-        return sign_frame(self._identity.signing, header, body)
+        return sign_frame(self._identity.signing, header, body, digest)
 
 
 class Verifier:

@@ -8,6 +8,8 @@ Rules:
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from google.protobuf.message import EncodeError
 
 from dreamshare.errors import AbortCode, FrameTooLarge, LocalProtocolError, PeerProtocolError
@@ -23,10 +25,13 @@ from dreamshare.protocol.messages import (
     TellDone,
     TellOrder,
 )
-from dreamshare.wire import control, limits, rounds
+from dreamshare.wire import bulk, control, limits, rounds
 from dreamshare.wire.border import canonical, exactly, parse, refuse, size
 from dreamshare_crypto.envelope import Frame
+from dreamshare_crypto.secagg.events import Stage
 from dreamshare_protos.v1 import frame_pb2 as pb
+
+_STAGES = frozenset(Stage) - {Stage.ROUND_START}  # what travels as Sa2
 
 
 def encode_message(message: Message) -> bytes:
@@ -36,6 +41,22 @@ def encode_message(message: Message) -> bytes:
         FrameTooLarge: more than `limits.BODY_LIMIT` bytes, or a part over its own limit.
         LocalProtocolError: a value that no peer would take (an empty name, a number out of range).
     """
+    if _is_bulk(message):
+        data = bulk.join_sa2(message.stage, message.body)
+        if len(data) <= limits.BODY_LIMIT:
+            return data
+    return _encode_small(message)
+
+
+def _is_bulk(message: Message) -> TypeGuard[Sa2]:
+    return (
+        isinstance(message, Sa2)
+        and len(message.body) >= bulk.BULK
+        and message.stage is not Stage.ROUND_START
+    )
+
+
+def _encode_small(message: Message) -> bytes:
     what = type(message).__name__
     try:
         wire = _to_wire(message)
@@ -57,11 +78,20 @@ def decode_message(data: bytes) -> Message:
     Raises:
         PeerProtocolError: MALFORMED or TOO_LARGE.
     """
+    if bulk.BULK <= len(data) <= limits.BODY_LIMIT:
+        parts = bulk.split_sa2(data)
+        if parts is not None and parts[0] in _STAGES:
+            return Sa2(Stage(parts[0]), parts[1])
     return _from_wire(canonical(parse(pb.Body, data, limits.BODY_LIMIT), data))
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """Return the bytes of a frame.
+    """Return the bytes of a frame; errors as `frame_parts`."""
+    return b"".join(frame_parts(frame))
+
+
+def frame_parts(frame: Frame) -> tuple[bytes, bytes]:
+    """Return the bytes of a frame in two pieces, the second of which is its body, not copied.
 
     Raises:
         FrameTooLarge: the body has more than `limits.BODY_LIMIT` bytes.
@@ -75,9 +105,7 @@ def encode_frame(frame: Frame) -> bytes:
             f"a frame has a header of {limits.HEADER_BYTES} bytes, a signature of "
             f"{limits.SIGNATURE_BYTES} and a body; got {header}, {signature} and {body}"
         )
-    wire = pb.Frame(header=frame.header, signature=frame.signature, body=frame.body)
-    data: bytes = wire.SerializeToString(deterministic=True)
-    return data
+    return bulk.frame_head(frame.header, frame.signature, body), frame.body
 
 
 def decode_frame(data: bytes) -> Frame:
@@ -86,6 +114,10 @@ def decode_frame(data: bytes) -> Frame:
     Raises:
         PeerProtocolError: MALFORMED or TOO_LARGE.
     """
+    if bulk.BULK <= len(data) <= limits.FRAME_LIMIT:
+        parts = bulk.split_frame(data)
+        if parts is not None and len(parts[2]) <= limits.BODY_LIMIT:
+            return Frame(*parts)
     wire = canonical(parse(pb.Frame, data, limits.FRAME_LIMIT), data)
     body = size(wire.body, limits.BODY_LIMIT, "a body")
     if not body:

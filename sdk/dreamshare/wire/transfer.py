@@ -15,11 +15,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dreamshare.errors import AbortCode, FrameTooLarge, LocalProtocolError
 from dreamshare.wire import limits
 from dreamshare.wire.border import refuse
 from dreamshare.wire.link import Ack, Chunk, Received, Standing
+
+_PIECE = 256 * limits.KIB
 
 
 class Outbox:
@@ -33,7 +36,7 @@ class Outbox:
         if birth < 1:
             raise LocalProtocolError(f"a birth counts from 1, not {birth}")
         self._birth = birth
-        self._frames: deque[bytes] = deque()  # transfers first, first + 1, ...
+        self._frames: deque[_Frame] = deque()  # transfers first, first + 1, ...
         self._first = 1
         self._cursor = (1, 0)  # transfer and offset of the next chunk
         self._highest = (1, 0)  # where the cursor ever was
@@ -53,17 +56,20 @@ class Outbox:
     @property
     def backlog(self) -> int:
         """Bytes put and not acknowledged; an owner that sees it grow stops putting."""
-        return sum(map(len, self._frames))
+        return sum(frame.size for frame in self._frames)
 
-    def put(self, frame: bytes) -> int:
-        """Queue a frame and return the number of its transfer.
+    def put(self, *parts: bytes) -> int:
+        """Queue a frame, in one piece or several, and return the number of its transfer.
+
+        The pieces are kept as they are: what many frames share is there once.
 
         Raises:
             FrameTooLarge: empty, or more than the peer takes (as far as it has said).
         """
         most = limits.FRAME_LIMIT if self._peer is None else self._peer.frame_limit
-        if not 0 < len(frame) <= min(most, limits.FRAME_LIMIT):
-            raise FrameTooLarge(f"a frame of {len(frame)} bytes; the peer takes 1 to {most}")
+        frame = _Frame(parts)
+        if not 0 < frame.size <= min(most, limits.FRAME_LIMIT):
+            raise FrameTooLarge(f"a frame of {frame.size} bytes; the peer takes 1 to {most}")
         self._frames.append(frame)
         return self._first + len(self._frames) - 1
 
@@ -80,7 +86,7 @@ class Outbox:
         """
         known = peer.received.birth == self._birth
         done = self._settle(peer.received) if known else ()
-        largest = max(map(len, self._frames), default=0)
+        largest = max((frame.size for frame in self._frames), default=0)
         if largest > peer.frame_limit:
             raise FrameTooLarge(f"a frame of {largest} bytes; the peer takes {peer.frame_limit}")
         self._peer = peer
@@ -102,14 +108,14 @@ class Outbox:
             return None
         frame = self._frames[place]
         if offset == 0 and place and self._peer is not None:
-            begun = sum(len(self._frames[i]) for i in range(place))
-            if begun + len(frame) > self._peer.window:
+            begun = sum(self._frames[i].size for i in range(place))
+            if begun + frame.size > self._peer.window:
                 return None
-        data = frame[offset : offset + self._piece]
+        data = frame.cut(offset, offset + self._piece)
         end = offset + len(data)
-        self._cursor = (transfer, end) if end < len(frame) else (transfer + 1, 0)
+        self._cursor = (transfer, end) if end < frame.size else (transfer + 1, 0)
         self._highest = max(self._highest, self._cursor)
-        return Chunk(self._birth, transfer, offset, len(frame), data)
+        return Chunk(self._birth, transfer, offset, frame.size, data)
 
     def acknowledged(self, ack: Ack) -> tuple[int, ...]:
         """Take note of an acknowledgement; return the transfers that it settles, in order.
@@ -139,13 +145,59 @@ class Outbox:
         return tuple(range(before, self._first))
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A complete frame. Whoever made it durable calls `Inbox.acknowledge(birth, transfer)`."""
+class _Frame:
+    """A frame to send, as the pieces it was given in."""
+
+    __slots__ = ("_parts", "size")
+
+    def __init__(self, parts: tuple[bytes, ...]) -> None:
+        self._parts = parts
+        self.size = sum(map(len, parts))
+
+    def cut(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, as far as there are any."""
+        found = []
+        for part in self._parts:
+            if start < len(part) and stop > 0:
+                found.append(part[max(start, 0) : stop])
+            start, stop = start - len(part), stop - len(part)
+        return b"".join(found)
+
+
+class Place(NamedTuple):
+    """Which of a sender's frames one is: what its acknowledgement needs."""
 
     birth: int
     transfer: int
-    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A complete frame. Whoever made it durable calls `Inbox.acknowledge(birth, transfer)`.
+
+    Attributes:
+        birth, transfer: which of the sender's frames it is.
+        pieces: the frame as it came; joining a large one is not for an event loop.
+    """
+
+    birth: int
+    transfer: int
+    pieces: tuple[bytes, ...]
+
+    @property
+    def place(self) -> Place:
+        """Which frame it is, for its acknowledgement."""
+        return Place(self.birth, self.transfer)
+
+    @property
+    def size(self) -> int:
+        """Length of the frame in bytes."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def frame(self) -> bytes:
+        """The frame in one piece, joined anew at each call."""
+        return b"".join(self.pieces)
 
 
 class Inbox:
@@ -162,7 +214,9 @@ class Inbox:
         self._birth = 0
         self._acknowledged = 0
         self._transfer = 1
-        self._partial = bytearray()
+        self._partial: list[bytes] = []
+        self._tail = bytearray()  # what comes after `_partial`
+        self._have = 0  # bytes of both
         self._total = 0
         self._held: dict[int, int] = {}  # delivered, not acknowledged: transfer -> bytes
         self._settled: set[int] = set()  # acknowledged out of order
@@ -171,7 +225,7 @@ class Inbox:
     @property
     def received(self) -> Received:
         """Where this end stands; goes into the greeting."""
-        return Received(self._birth, self._acknowledged, self._transfer, len(self._partial))
+        return Received(self._birth, self._acknowledged, self._transfer, self._have)
 
     def connected(self, peer: Standing) -> None:
         """Prepare for what the peer will send.
@@ -189,20 +243,20 @@ class Inbox:
             self._birth = peer.birth
             self._acknowledged = peer.first - 1
             self._transfer = peer.first
-            self._partial = bytearray()
+            self.let_go()
             self._held = {}
             self._settled = set()
         elif peer.first > self._acknowledged + 1:
             self._acknowledged = peer.first - 1
             if peer.first > self._transfer:
                 self._transfer = peer.first
-                self._partial = bytearray()
+                self.let_go()
             self._held = {t: size for t, size in self._held.items() if t >= peer.first}
             self._settle()
 
     def let_go(self) -> None:
         """Drop the frame that is half here: the peer is gone, and sends it from the start again."""
-        self._partial = bytearray()
+        self._partial, self._tail, self._have = [], bytearray(), 0
 
     def take(self, chunk: Chunk) -> Arrival | Ack | None:
         """Take a chunk; return the frame that it completes, or a packet to send back, or None.
@@ -214,7 +268,7 @@ class Inbox:
             return None
         if chunk.transfer < self._transfer:
             return Ack(self.received)  # all here; the peer may have missed the acknowledgement
-        have = len(self._partial)
+        have = self._have
         if (chunk.transfer, chunk.offset) > (self._transfer, have):
             if self._gap_told:
                 return None
@@ -228,13 +282,18 @@ class Inbox:
         if not fresh:
             return None
         self._gap_told = False
-        self._partial += fresh
-        if len(self._partial) < self._total:
+        self._tail += fresh
+        self._have += len(fresh)
+        if self._have < self._total and len(self._tail) < _PIECE:
             return None
-        arrival = Arrival(self._birth, self._transfer, bytes(self._partial))
+        self._partial.append(bytes(self._tail))  # few pieces, however small the chunks are
+        self._tail = bytearray()
+        if self._have < self._total:
+            return None
+        arrival = Arrival(self._birth, self._transfer, tuple(self._partial))
         self._held[self._transfer] = self._total
         self._transfer += 1
-        self._partial = bytearray()
+        self.let_go()
         return arrival
 
     def acknowledge(self, birth: int, transfer: int) -> Ack | None:

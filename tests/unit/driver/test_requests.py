@@ -45,7 +45,7 @@ class Operator:
     def _deliver(self, arrival: Arrival) -> None:
         assert self.caller.peering is not None
         self.replies.append(self.caller.peering.open(arrival).message)
-        self.caller.peering.acknowledge(arrival)
+        self.caller.peering.acknowledge(arrival.place)
 
     async def hang_up(self) -> None:
         await self.caller.hang_up()
