@@ -36,6 +36,7 @@ from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.lanes import FieldParams
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import Suite
 from dreamshare_edge import EdgeAgent, FileStore, Policy
 from tests.integration.correlation import Lanes, Vector, Verdict, bound, search
 from tests.integration.dreamer import CONFIG, Dreamer, dreamer_data
@@ -67,7 +68,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 def unmasked(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """The same run with the masks of both sides sabotaged: what the product has no mode for."""
 
-    def nothing(words: NDArray[np.uint64], masks: Sequence[tuple[Secret, int]]) -> None:
+    def nothing(
+        words: NDArray[np.uint64], masks: Sequence[tuple[Secret, int]], suite: Suite, threads: int
+    ) -> None:
         assert masks
 
     with pytest.MonkeyPatch.context() as patch:
