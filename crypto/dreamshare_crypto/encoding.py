@@ -247,7 +247,7 @@ def decode_sum(
 def words_to_bytes(words: NDArray[np.uint64]) -> bytes:
     """Return the words as they travel: eight bytes each, little-endian (12.3)."""
     little = np.ascontiguousarray(words, dtype="<u8")
-    return copied(memoryview(little.data).cast("B"))
+    return copied(memoryview(little.view(np.uint8).data))
 
 
 def words_from_bytes(raw: bytes) -> NDArray[np.uint64]:
