@@ -87,8 +87,9 @@ async def test_a_device_keeps_its_accuracy_in_its_own_report(stage: Stage) -> No
 
     path = stage.federation.folder.folder / "home-0" / "report.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["event"] for line in lines if line["event"] != "round"][:2] == [
+    assert [line["event"] for line in lines if line["event"] != "round"][:3] == [
         "started",
+        "epoch",
         "learnt",
     ]
     (learnt,) = [line for line in lines if line["event"] == "learnt"]
