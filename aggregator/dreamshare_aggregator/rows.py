@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase, TaskStatus
 from dreamshare_crypto.suite import Suite
 
@@ -56,6 +57,8 @@ def read_order(text: str) -> Submit:
         cohort = raw["cohort"]
         raw["cohort"] = Cohort(**{**cohort, "suite": Suite(cohort.get("suite", Suite.AES))})
         raw["deadlines"] = Deadlines(**raw["deadlines"])
+        privacy = raw.get("privacy")
+        raw["privacy"] = None if privacy is None else Privacy(**privacy)
         return Submit(**raw)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"the database holds a task that cannot be read: {error}") from None

@@ -34,6 +34,7 @@ from dreamshare.driver.aggregator import AggregatorDriver
 from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import PartyId, TaskId, short
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.messages import (
     Cohort,
@@ -179,6 +180,7 @@ class Aggregator:
         deadlines: Deadlines | None = None,
         seed: int = 0,
         name: str = "",
+        privacy: Privacy | None = None,
     ) -> Task:
         """Queue a task.
 
@@ -188,12 +190,13 @@ class Aggregator:
             deadlines: of each stage.
             seed: public seed of the algorithm's own draws, >= 0.
             name: for people.
+            privacy: noise of every sum; None for none.
 
         Raises:
             ConfigError: this cannot be run; the text says why.
         """
         algorithm, canonical = config_json_of(config)
-        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name)
+        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name, privacy)
         return await self.order(order)
 
     async def order(self, order: Submit) -> Task:

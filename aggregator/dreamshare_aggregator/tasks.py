@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamshare.algorithms.base import Algorithm, Done
@@ -21,14 +21,24 @@ from dreamshare.binding import Lookup, TaskLoop, terms_of
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
 from dreamshare.ids import short
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.epochs import faulty_devices, last_epoch
 from dreamshare.protocol.events import Asked, Finished
 from dreamshare.protocol.journal import Journal
-from dreamshare.protocol.messages import Submit, TaskPhase
-from dreamshare.protocol.outcomes import DeviceFaulty, SumDone, TaskFailed, TaskOutcome, TellSpread
+from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport
+from dreamshare.protocol.outcomes import (
+    DeviceFaulty,
+    Spent,
+    SumAbandoned,
+    SumDone,
+    TaskFailed,
+    TaskOutcome,
+    TellSpread,
+)
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_aggregator.board import Board, Entry
+from dreamshare_aggregator.costs import Costs
 from dreamshare_aggregator.store import Store
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
@@ -57,7 +67,7 @@ def prepare(order: Submit, lookup: Lookup) -> Prepared:
     if order.seed < 0:
         raise ConfigError(f"seed {order.seed} must be 0 or more")
     algorithm = lookup(order.algorithm, order.config)
-    return Prepared(algorithm, terms_of(algorithm, order.cohort, order.deadlines))
+    return Prepared(algorithm, terms_of(algorithm, order.cohort, order.deadlines, order.privacy))
 
 
 class LiveTask:
@@ -91,6 +101,7 @@ class LiveTask:
         self._run: TaskRun | None = None
         self._cancelled = asyncio.Event()
         self._failure = ""
+        self._costs = Costs(_delta(entry))
 
     def cancel(self) -> None:
         """End the task; an open round is given up."""
@@ -106,6 +117,7 @@ class LiveTask:
         tells = await asyncio.to_thread(stored_tells, journal)
         records = await asyncio.to_thread(journal.records)
         checkpoint = await self._store.checkpoint(task)
+        self._costs = Costs(_delta(entry), await self._earlier_reports())
         loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
         await self._board.step(entry, lambda p: (p.waiting(self._wanted), "waiting"))
         if self._cancelled.is_set():
@@ -172,30 +184,49 @@ class LiveTask:
         except ConfigError as error:  # the algorithm cannot go on from this
             self._give_up(run, str(error))
         await self._board.step(
-            self._entry, lambda progress: progress.after(outcome), _metrics(outcome), state
+            self._entry, lambda progress: progress.after(outcome), self._metrics(outcome), state
         )
         if state is not None:
             await self._order(run, loop)
 
     async def _finish(self, done: Done) -> None:
         archive = await asyncio.to_thread(encode_arrays, done.result)
-        await self._board.end(self._entry, TaskPhase.DONE, "done", done.metrics, archive)
+        metrics = {**done.metrics, **self._costs.summary()}
+        await self._board.end(self._entry, TaskPhase.DONE, "done", metrics, archive)
 
     async def _end(self, phase: TaskPhase, detail: str) -> None:
         await self._board.end(self._entry, phase, detail)
+
+    async def _earlier_reports(self) -> Sequence[TaskReport]:
+        """Return the stored reports of a task with noise; none are needed without."""
+        found: list[TaskReport] = []
+        if self._entry.order.privacy is None:
+            return found
+        task = self._entry.status.task
+        while more := await self._store.reports(task, found[-1].number if found else 0):
+            found += more
+        return found
+
+    def _metrics(self, outcome: TaskOutcome) -> Mapping[str, float]:
+        """Return what is public about an outcome, as numbers for people."""
+        match outcome:
+            case SumDone(spent=spent):
+                survivors = float(len(outcome.survivors))
+                numbers = {"survivors": survivors, "weight_sum": float(outcome.weight_sum)}
+                return numbers if spent is None else {**numbers, **self._costs.add(spent)}
+            case SumAbandoned(spent=Spent() as spent):
+                return self._costs.add(spent)
+            case TellSpread():
+                return {"sent_to": float(outcome.sent_to), "learnt": float(outcome.learnt)}
+        return {}
+
+
+def _delta(entry: Entry) -> float:
+    """Return the delta that a task's epsilon is counted at."""
+    privacy = entry.order.privacy
+    return Privacy(clip=1.0, multiplier=1.0).delta if privacy is None else privacy.delta
 
 
 def _react(loop: TaskLoop, outcome: TaskOutcome) -> bytes | None:
     """Return the task's new state where the outcome ends an order."""
     return None if loop.react(outcome) is None else loop.checkpoint()
-
-
-def _metrics(outcome: TaskOutcome) -> Mapping[str, float]:
-    """Return what is public about an outcome, as numbers for people."""
-    match outcome:
-        case SumDone():
-            survivors = float(len(outcome.survivors))
-            return {"survivors": survivors, "weight_sum": float(outcome.weight_sum)}
-        case TellSpread():
-            return {"sent_to": float(outcome.sent_to), "learnt": float(outcome.learnt)}
-    return {}

@@ -118,7 +118,8 @@ class Ledger:
 
     def charges(self, since: float) -> tuple[Charge, ...]:
         """Return what was charged at `since`, Unix seconds, or later."""
-        return tuple(charge for when, charge in self._entries.values() if when >= since)
+        entries = tuple(self._entries.values())  # at once: the machine's thread may note a charge
+        return tuple(charge for when, charge in entries if when >= since)
 
     def epsilon(self, since: float, delta: float, more: Iterable[Charge] = ()) -> float:
         """Return what was spent since then, with `more` on top."""

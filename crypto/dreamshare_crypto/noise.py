@@ -38,14 +38,19 @@ def sensitivity(params: Params) -> Charge:
     """
     if not params.noise_variance:
         return NO_NOISE
-    dims = params.dims
-    l2 = sensitivity_l2(dims, params.l2_clip, params.noise_scale)
-    return Charge(params.noise_variance, l2, min(math.sqrt(dims) * l2, l2 * l2))
+    l2, l1 = _sensitivity(params.dims, params.l2_clip, params.noise_scale)
+    return Charge(params.noise_variance, l2, l1)
 
 
-def sensitivity_l2(dims: int, l2_clip: float, scale: float) -> float:
-    """Return how far one device can move a sum of `dims` coordinates, l2 norm, levels."""
-    return l2_clip * SLACK * scale + math.sqrt(dims) / 2
+def charge_of(dims: int, l2_clip: float, scale: float, multiplier: float) -> Charge:
+    """Return the charge of a sum of `dims` coordinates with this much noise; see `with_noise`."""
+    l2, l1 = _sensitivity(dims, l2_clip, scale)
+    return Charge((multiplier * l2) ** 2, l2, l1)
+
+
+def _sensitivity(dims: int, l2_clip: float, scale: float) -> tuple[float, float]:
+    l2 = l2_clip * SLACK * scale + math.sqrt(dims) / 2
+    return l2, min(math.sqrt(dims) * l2, l2 * l2)
 
 
 def device_variance(params: Params, derived: Derived) -> float:
@@ -88,8 +93,7 @@ def with_noise(params: Params, l2_clip: float, multiplier: float, least_crowd: i
     if not (l2_clip > 0 and multiplier > 0 and least_crowd >= 1):
         raise ParameterError("clip, multiplier and crowd of noise must be above 0")
     scale = params.fields[0].levels / 2
-    l2 = sensitivity_l2(params.dims, l2_clip, scale)
-    variance = (multiplier * l2) ** 2
+    variance = charge_of(params.dims, l2_clip, scale, multiplier).variance
     part = variance / least_crowd
     if not LEAST_VARIANCE <= part <= MOST_VARIANCE:
         raise ParameterError(

@@ -123,7 +123,7 @@ class EdgeAgent:
         self._steps = ThreadEngine()  # of the protocol's machines: they go on while it computes
         self._traffic = ByteCounter()
         self._lines: TextIO | None = None
-        self._report = Report(self._write, around.clock, self._traffic)
+        self._report = Report(self._write, around.clock, self._traffic, lambda: self.spent)
         self._running: asyncio.Task[None] | None = None
         self._outcomes: deque[DeviceOutcome] = deque(maxlen=_OUTCOMES_KEPT)
         self._news = asyncio.Event()
@@ -141,7 +141,7 @@ class EdgeAgent:
             around.clock,
             self._report,
         )
-        desk = AgentDesk(
+        self._desk = desk = AgentDesk(
             identity,
             policy,
             store,
@@ -172,6 +172,14 @@ class EdgeAgent:
     def traffic(self) -> ByteCounter:
         """Bytes sent and received since the agent was opened."""
         return self._traffic
+
+    @property
+    def spent(self) -> float:
+        """Epsilon spent in the last 30 days, at the policy's delta.
+
+        0 when nothing was answered; inf after a round without noise.
+        """
+        return self._desk.spent(self._around.clock.now())
 
     async def __aenter__(self) -> Self:
         """Take up the stored weights and journals, and begin to connect.

@@ -94,6 +94,10 @@ class AgentDesk:
         journals = (store.journal(task).records() for task in store.tasks())
         self._memory = Memory.from_records(chain(store.remembered(), *journals))
 
+    def spent(self, now: float) -> float:
+        """Return epsilon spent in the policy's period at `now`; inf where it has no bound."""
+        return self._memory.ledger.epsilon(now - self._floor.budget_s, self._floor.delta)
+
     def check_in(self) -> CheckIn:
         return CheckIn(self._permits.algorithms, self._label)
 

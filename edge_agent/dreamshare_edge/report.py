@@ -7,14 +7,16 @@
 Rules:
 - accuracies are measured on the device's held-out examples, 0 to 1, null without any; they are
   written here and nowhere else: nothing of this file is ever sent;
-- every line is flushed as it is written, and carries the time and the running counts of closed
-  rounds and of bytes up and down, so that a reader needs the last line alone for them;
+- every line is flushed as it is written, and carries the time, the running counts of closed rounds
+  and of bytes up and down, and what the device has spent of its privacy in the policy's period
+  (epsilon; null when a round without noise was among it), so that the last line alone says it;
 - a file that exists is appended to: each start of the agent begins with "started".
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TextIO
@@ -46,12 +48,20 @@ class Report:
         write: takes one line without its end.
         clock: gives each line its time.
         traffic: running byte counts.
+        spent: returns epsilon spent in the policy's period, inf without bound.
     """
 
-    def __init__(self, write: Callable[[str], None], clock: Clock, traffic: Traffic) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        clock: Clock,
+        traffic: Traffic,
+        spent: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._write = write
         self._clock = clock
         self._traffic = traffic
+        self._spent = spent
         self._rounds = 0
 
     @property
@@ -94,6 +104,8 @@ class Report:
     def _line(self, fields: Fields) -> None:
         line: Fields = {"time": round(self._clock.now(), 3), **fields}
         line["rounds"] = self._rounds
+        spent = self._spent()
+        line["epsilon"] = spent if math.isfinite(spent) else None
         line["bytes_up"] = self._traffic.bytes_sent
         line["bytes_down"] = self._traffic.bytes_received
         self._write(json.dumps(line, allow_nan=False))

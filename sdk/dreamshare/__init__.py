@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dreamshare.learning.base import Batch, Data, Learner
     from dreamshare.learning.data import ArrayData
     from dreamshare.learning.torch.learner import TorchLearner
+    from dreamshare.privacy import Privacy
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport, TaskStatus
     from dreamshare.protocol.outcomes import (
         EpochJoined,
@@ -105,6 +106,7 @@ __all__ = (
     "FrameTooLarge",
     "LocalProtocolError",
     "PeerProtocolError",
+    "Privacy",
     "PrivacyError",
     "Rejected",
     "TransportError",
@@ -156,6 +158,7 @@ _HOMES = MappingProxyType(
         "FrameTooLarge": "dreamshare.errors",
         "LocalProtocolError": "dreamshare.errors",
         "PeerProtocolError": "dreamshare.errors",
+        "Privacy": "dreamshare.privacy",
         "PrivacyError": "dreamshare.errors",
         "Rejected": "dreamshare.errors",
         "TransportError": "dreamshare.errors",

@@ -15,11 +15,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, Tell
+from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, RefusesNoise, Tell
 from dreamshare.algorithms.catalog import algorithm_from, entry_of
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.learning.base import Data, Learner
+from dreamshare.privacy.planning import settle
+from dreamshare.privacy.wanted import Privacy
+from dreamshare.protocol.crowds import least_honest
 from dreamshare.protocol.events import Asked, Compute, Finished, Learn, Told
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.protocol.outcomes import SumDone, TaskOutcome, TellSpread
@@ -70,15 +73,30 @@ def order_of(algorithm: str, config: bytes, wanted: Ask | Tell | Done) -> Order:
             return Finished("done")
 
 
-def terms_of(algorithm: Algorithm[object], cohort: Cohort, deadlines: Deadlines) -> TaskTerms:
+def terms_of(
+    algorithm: Algorithm[object],
+    cohort: Cohort,
+    deadlines: Deadlines,
+    privacy: Privacy | None = None,
+) -> TaskTerms:
     """Return the terms of a task that runs this algorithm.
 
     Raises:
-        ConfigError: cohort or deadlines are out of range.
+        ConfigError: cohort or deadlines are out of range, or the noise that is asked for makes no
+            sense here.
     """
     first = algorithm.plan(algorithm.init(np.random.default_rng(0)))
     cap = first.weight_cap if isinstance(first, Ask) else 1.0
-    return TaskTerms(algorithm.name, algorithm.steps(), cohort, deadlines, cap)
+    steps = algorithm.steps()
+    if privacy is None:
+        return TaskTerms(algorithm.name, steps, cohort, deadlines, cap)
+    fault = algorithm.noise_fault() if isinstance(algorithm, RefusesNoise) else ""
+    if fault:
+        raise ConfigError(f"{algorithm.name} with noise: {fault}")
+    sums = 1 if isinstance(first, Done) else max(1, first.sums)
+    dims = [sum(f.size for f in fields) for fields in steps.values()]
+    noise = settle(privacy, dims, sums, least_honest(cohort))
+    return TaskTerms(algorithm.name, steps, cohort, deadlines, cap, noise=noise)
 
 
 class TaskLoop:

@@ -36,6 +36,7 @@ from dreamshare.errors import (
     Unreachable,
 )
 from dreamshare.ids import NO_TASK, TaskId
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.envelope import Address
 from dreamshare.protocol.messages import (
     Cancel,
@@ -158,6 +159,7 @@ class Client:
         deadlines: Deadlines | None = None,
         seed: int = 0,
         name: str = "",
+        privacy: Privacy | None = None,
     ) -> TaskId:
         """Start a task and return its id.
 
@@ -167,6 +169,7 @@ class Client:
             deadlines: of each stage.
             seed: public seed of the algorithm's own draws, >= 0.
             name: for people.
+            privacy: noise of every sum; None for none.
 
         Raises:
             ConfigError: the config is of no registered algorithm, or the aggregator cannot run
@@ -175,7 +178,7 @@ class Client:
             Unreachable: the aggregator was restarted and may not have taken it.
         """
         algorithm, canonical = config_json_of(config)
-        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name)
+        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name, privacy)
         return (await self.order(order)).task
 
     async def order(self, order: Submit) -> TaskStatus:

@@ -62,6 +62,15 @@ def submit(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Public seed of the algorithm's draws.", min=0)] = 0,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
+    clip: Annotated[
+        float, typer.Option(help="Noise: l2 norm of a device's answer, in bounds of its fields.")
+    ] = 0.0,
+    epsilon: Annotated[float, typer.Option(help="Noise: what the whole task may cost.")] = 0.0,
+    noise_multiplier: Annotated[
+        float, typer.Option(help="Noise: deviation over what one device can do; or --epsilon.")
+    ] = 0.0,
+    delta: Annotated[float, typer.Option(help="Noise: at which epsilon is counted.")] = 1e-6,
+    noise_bits: Annotated[int, typer.Option(help="Noise: bits of every field, 8 to 20.")] = 16,
     setup_s: Annotated[float, typer.Option(help="Seconds for the set-up of an epoch.")] = 60.0,
     collect_s: Annotated[float, typer.Option(help="Seconds to compute and answer.")] = 120.0,
     reveal_s: Annotated[float, typer.Option(help="Seconds to open a sum.")] = 30.0,
@@ -85,7 +94,7 @@ def submit(
         with_client,
     )
     from dreamshare_cli.output import Output
-    from dreamshare_cli.submitting import read_order, suite_named
+    from dreamshare_cli.submitting import read_order, suite_named, wanted_privacy
 
     cohort = Cohort(least, most, survivors, suite_named(suite), bounded)
     guarantee = guarantee_of(cohort)
@@ -96,6 +105,7 @@ def submit(
         Deadlines(setup_s, collect_s, reveal_s),
         seed,
         name,
+        wanted_privacy(clip, noise_multiplier, epsilon, delta, noise_bits),
     )
 
     async def work(client: Client) -> Exit:

@@ -9,6 +9,7 @@ from pathlib import Path
 from dreamshare.algorithms.catalog import config_from, config_json_of
 from dreamshare.algorithms.trees import Tree
 from dreamshare.errors import ConfigError
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit
 from dreamshare_crypto.suite import Suite
 
@@ -20,6 +21,7 @@ def read_order(
     deadlines: Deadlines,
     seed: int,
     name: str,
+    privacy: Privacy | None = None,
 ) -> Submit:
     """Return the order; fields that the file leaves out take the algorithm's defaults.
 
@@ -32,7 +34,22 @@ def read_order(
     except ConfigError as error:
         raise ConfigError(f"{algorithm if path is None else path}: {error}") from None
     registered, canonical = config_json_of(config)
-    return Submit(registered, canonical, cohort, deadlines, seed, name)
+    return Submit(registered, canonical, cohort, deadlines, seed, name, privacy)
+
+
+def wanted_privacy(
+    clip: float, multiplier: float, epsilon: float, delta: float, bits: int
+) -> Privacy | None:
+    """Return the noise that was asked for; None where no option asks for any.
+
+    Raises:
+        ConfigError: the options do not fit together.
+    """
+    if not (clip or multiplier or epsilon):
+        return None
+    if not clip:
+        raise ConfigError("noise needs a clip: give --clip, the l2 norm of a device's answer")
+    return Privacy(clip, multiplier, epsilon, delta, bits)
 
 
 def suite_named(name: str) -> Suite:

@@ -175,3 +175,10 @@ def test_the_layout_names_names_and_shapes():
 def test_wrong_configs_are_refused(change):
     with pytest.raises(ConfigError):
         replace(config(), **change)
+
+
+def test_weights_by_examples_and_noise_exclude_each_other():
+    """Noise hides values, not weights (docs/protocol.md 12.6)."""
+    config = FedAvgConfig(shapes=((2,),), layout="0" * 64, classes=2)
+    assert "uniform" in FedAvg(config).noise_fault()
+    assert FedAvg(replace(config, weighting="uniform")).noise_fault() == ""

@@ -59,6 +59,7 @@ PUBLIC = {
     "FrameTooLarge",
     "LocalProtocolError",
     "PeerProtocolError",
+    "Privacy",
     "PrivacyError",
     "Rejected",
     "TransportError",

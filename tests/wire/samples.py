@@ -13,6 +13,7 @@ import numpy as np
 
 from dreamshare.errors import AbortCode
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.privacy import Privacy
 from dreamshare.protocol import messages as m
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire import link as w
@@ -83,6 +84,15 @@ MESSAGES: dict[str, m.Message] = {
     "submit-bounded": m.Request(
         1,
         m.Submit("codream/1", b"{}", m.Cohort(10, 20, 8, Suite.CHACHA, 0.1)),
+    ),
+    "submit-with-noise": m.Request(
+        1,
+        m.Submit(
+            algorithm="evaluate/1",
+            config=b"{}",
+            cohort=m.Cohort(4, 8),
+            privacy=Privacy(clip=1.5, epsilon=8.0, delta=1e-5, bits=12),
+        ),
     ),
     "list-tasks": m.Request(2, m.ListTasks()),
     "watch": m.Request(3, m.Watch(TASK, 9)),

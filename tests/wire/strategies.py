@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from dreamshare.errors import AbortCode
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.privacy import Privacy
 from dreamshare.protocol import messages as m
 from dreamshare.protocol.plan import DTYPES, RoundPlan
 from dreamshare.wire import limits
@@ -84,6 +85,13 @@ devices = st.builds(
     bytes_up=u64,
     bytes_down=u64,
 )
+privacies = st.builds(
+    Privacy,
+    clip=st.floats(1e-3, 1e3),
+    epsilon=st.floats(1e-3, 1e3),
+    delta=st.floats(1e-12, 0.5),
+    bits=st.integers(8, 20),
+)
 requests = st.one_of(
     st.builds(
         m.Submit,
@@ -93,6 +101,7 @@ requests = st.one_of(
         deadlines=st.builds(m.Deadlines, finite, finite, finite),
         seed=u64,
         name=texts,
+        privacy=st.none() | privacies,
     ),
     st.just(m.ListTasks()),
     st.builds(m.Watch, tasks, st.integers(0, limits.REPORTS_LIMIT)),

@@ -56,21 +56,37 @@ class Deadlines(_message.Message):
     reveal_s: float
     def __init__(self, setup_s: _Optional[float] = ..., collect_s: _Optional[float] = ..., reveal_s: _Optional[float] = ...) -> None: ...
 
+class Privacy(_message.Message):
+    __slots__ = ("clip", "multiplier", "epsilon", "delta", "bits")
+    CLIP_FIELD_NUMBER: _ClassVar[int]
+    MULTIPLIER_FIELD_NUMBER: _ClassVar[int]
+    EPSILON_FIELD_NUMBER: _ClassVar[int]
+    DELTA_FIELD_NUMBER: _ClassVar[int]
+    BITS_FIELD_NUMBER: _ClassVar[int]
+    clip: float
+    multiplier: float
+    epsilon: float
+    delta: float
+    bits: int
+    def __init__(self, clip: _Optional[float] = ..., multiplier: _Optional[float] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., bits: _Optional[int] = ...) -> None: ...
+
 class Submit(_message.Message):
-    __slots__ = ("algorithm", "config", "cohort", "deadlines", "seed", "name")
+    __slots__ = ("algorithm", "config", "cohort", "deadlines", "seed", "name", "privacy")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     COHORT_FIELD_NUMBER: _ClassVar[int]
     DEADLINES_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    PRIVACY_FIELD_NUMBER: _ClassVar[int]
     algorithm: str
     config: bytes
     cohort: Cohort
     deadlines: Deadlines
     seed: int
     name: str
-    def __init__(self, algorithm: _Optional[str] = ..., config: _Optional[bytes] = ..., cohort: _Optional[_Union[Cohort, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., seed: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
+    privacy: Privacy
+    def __init__(self, algorithm: _Optional[str] = ..., config: _Optional[bytes] = ..., cohort: _Optional[_Union[Cohort, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., seed: _Optional[int] = ..., name: _Optional[str] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ...) -> None: ...
 
 class ListTasks(_message.Message):
     __slots__ = ()

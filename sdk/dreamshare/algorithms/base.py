@@ -46,7 +46,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -132,4 +132,16 @@ class Algorithm(Protocol[State]):
 
     def merge(self, state: State, mean: Mapping[str, Array], crowd: Crowd) -> State:
         """Return the next state; `mean` is empty after a Tell."""
+        ...
+
+
+@runtime_checkable
+class RefusesNoise(Protocol):
+    """An algorithm that some configs keep from running with noise (docs/privacy.md).
+
+    Noise hides values and not weights, so every device must weigh the same.
+    """
+
+    def noise_fault(self) -> str:
+        """Return why this config cannot have noise, and what to change; "" where it can."""
         ...

@@ -180,6 +180,11 @@ class FedAvg:
         nothing = tuple(np.zeros(shape, np.float32) for shape in c.shapes)
         return FedAvgState(Stage.START, 0, nothing, 1.0, (bound,) * len(c.shapes))
 
+    def noise_fault(self) -> str:
+        if self.config.weighting == "examples":
+            return "its weights are numbers of examples; set weighting = 'uniform'"
+        return ""
+
     def plan(self, state: FedAvgState) -> Ask | Tell | Done:
         c = self.config
         left = c.rounds - state.round + int(c.evaluate)

@@ -346,7 +346,8 @@ class Coordinator:
             return
         self.phase = Ready(phase.server)
         self._order = None
-        done = order.done(summed, len(self._epochs.roster))
+        roster, fields = len(self._epochs.roster), order.asked.fields
+        done = order.done(summed, roster, self._terms.spent(fields, roster, len(summed.survivors)))
         if done is None:
             yield from self._fail("every device answered with weight 0: nothing is shared", now)
         else:
@@ -360,7 +361,9 @@ class Coordinator:
         again = order.given_up <= self._terms.retries
         self._order = order
         self.phase = Ready(phase.server)
-        yield Report(outcomes.SumAbandoned(reason, again, phase.plan.step, phase.plan.cycle))
+        spent = self._terms.spent(order.asked.fields, len(self._epochs.roster), 0)
+        plan = phase.plan
+        yield Report(outcomes.SumAbandoned(reason, again, plan.step, plan.cycle, spent))
         if not again:
             yield from self._fail(order.why_failed(reason), now)
 

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def guarantee_of(cohort: Cohort, gamma_ppm: int = GAMMA_PPM) -> Guarantee:
     """
     claims = claims_of(cohort, gamma_ppm)
     found: list[Guarantee] = []
-    for n in _sizes(cohort):
+    for n in _sizes(cohort.least, cohort.most):
         try:
             derived = derive(n, claims)
         except Refused as error:
@@ -96,12 +97,33 @@ def guarantee_of(cohort: Cohort, gamma_ppm: int = GAMMA_PPM) -> Guarantee:
     return min(found, key=lambda each: each.crowd - each.colluders)
 
 
-def _sizes(cohort: Cohort) -> Iterator[int]:
+def least_honest(cohort: Cohort, gamma_ppm: int = GAMMA_PPM) -> int:
+    """Return the least honest crowd E - a of any roster that can come about (12.6).
+
+    A roster may be smaller than `cohort.least`, when devices that were here stay away from the
+    set-up; `cohort.survivors` is what bounds it.
+
+    Raises:
+        ConfigError: no roster is possible.
+    """
+    claims = claims_of(cohort, gamma_ppm)
+    first = LARGEST_COMPLETE + 1 if claims.profile is Profile.REGULAR else 3
+    crowds = []
+    for n in _sizes(max(first, claims.least_cohort), cohort.most):
+        with contextlib.suppress(Refused):  # a roster that nobody makes
+            derived = derive(n, claims)
+            crowds.append(derived.crowd - derived.a)
+    if not crowds:
+        raise ConfigError(f"no roster of up to {cohort.most} devices can have noise")
+    return min(crowds)
+
+
+def _sizes(least: int, most: int) -> Iterator[int]:
     """Yield the roster sizes that are looked at: all of profile C, the least and the most of K.
 
     In profile K a roster of 100 devices more has a larger crowd and not as many colluders more; in
     between rounding may go either way.
     """
-    yield from range(cohort.least, min(cohort.most, cohort.least + _ROUNDING, LARGEST_REGULAR) + 1)
-    if LARGEST_REGULAR >= cohort.most > cohort.least + _ROUNDING:
-        yield cohort.most
+    yield from range(least, min(most, least + _ROUNDING, LARGEST_REGULAR) + 1)
+    if LARGEST_REGULAR >= most > least + _ROUNDING:
+        yield most

@@ -13,6 +13,7 @@ from dataclasses import field as dataclass_field
 from enum import StrEnum
 
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
@@ -133,7 +134,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Start a task: algorithm id, canonical JSON config, cohort, deadlines, public seed."""
+    """Start a task: algorithm id, canonical JSON config, cohort, deadlines, public seed, noise."""
 
     algorithm: str
     config: bytes
@@ -141,6 +142,7 @@ class Submit:
     deadlines: Deadlines = Deadlines()
     seed: int = 0
     name: str = ""
+    privacy: Privacy | None = None
 
 
 @dataclass(frozen=True, slots=True)

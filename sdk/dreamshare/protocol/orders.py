@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from dreamshare.ids import PartyId
 from dreamshare.protocol.events import Asked
-from dreamshare.protocol.outcomes import SumDone
+from dreamshare.protocol.outcomes import Spent, SumDone
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import unflatten
 from dreamshare_crypto.secagg.events import AbortReason, Summed
@@ -53,7 +53,7 @@ class OpenSum:
             f"because of {why}: give devices more time or take more of them"
         )
 
-    def done(self, summed: Summed, roster: int) -> SumDone | None:
+    def done(self, summed: Summed, roster: int, spent: Spent | None) -> SumDone | None:
         """Return the means, or None when all survivors together weigh nothing."""
         if summed.weight_sum <= 0:
             return None
@@ -65,6 +65,7 @@ class OpenSum:
             roster=roster,
             step=self.asked.plan.step,
             cycle=self.asked.plan.cycle,
+            spent=spent,
         )
 
 

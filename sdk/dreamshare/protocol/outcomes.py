@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from dreamshare.ids import PartyId, SessionId, TaskId
 from dreamshare.updates import Array
+from dreamshare_crypto.accounting import Charge
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import AbortReason, FaultReason
 
@@ -116,6 +117,22 @@ class EpochEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a noisy round cost: every device that sent a vector charged this.
+
+    Attributes:
+        charge: of the least honest crowd (docs/protocol.md 12.7).
+        honest: that crowd, E - a: the assumption that everything here rests on.
+        multiplier: noise multiplier that the survivors really made, a of them colluding; 0 where
+            nothing was opened.
+    """
+
+    charge: Charge
+    honest: int
+    multiplier: float
+
+
+@dataclass(frozen=True, slots=True)
 class SumDone:
     """A masked sum came out of a closed SA-2 round.
 
@@ -126,6 +143,7 @@ class SumDone:
         survivors: who is in the sum, in roster order.
         roster: size of the epoch's roster.
         step, cycle: of the plan that was asked.
+        spent: what it cost; None without noise.
     """
 
     mean: Mapping[str, Array]
@@ -134,6 +152,7 @@ class SumDone:
     roster: int
     step: str
     cycle: int
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +163,7 @@ class SumAbandoned:
     again: bool
     step: str
     cycle: int
+    spent: Spent | None = None
 
 
 @dataclass(frozen=True, slots=True)

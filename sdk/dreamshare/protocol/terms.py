@@ -14,13 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
+from dreamshare.privacy.wanted import Noise
 from dreamshare.protocol.crowds import DELTA_PPM, GAMMA_PPM, claims_of, guarantee_of
 from dreamshare.protocol.events import Asked
 from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.protocol.outcomes import Spent
 from dreamshare.updates import Field
 from dreamshare_crypto.encoding import FieldParams, Params
-from dreamshare_crypto.errors import ParameterError
-from dreamshare_crypto.graph import LARGEST_COMPLETE, LARGEST_REGULAR, Mode, Profile
+from dreamshare_crypto.errors import ParameterError, Refused
+from dreamshare_crypto.graph import (
+    LARGEST_COMPLETE,
+    LARGEST_REGULAR,
+    Claims,
+    Derived,
+    Mode,
+    Profile,
+    derive_parameters,
+)
+from dreamshare_crypto.noise import sensitivity, with_noise
 from dreamshare_crypto.secagg.offer import Deadlines as OfferDeadlines
 from dreamshare_crypto.secagg.offer import TemplateStep
 from dreamshare_crypto.secagg.terms import EpochTerms, rounds_for
@@ -42,6 +53,7 @@ class TaskTerms:
         gamma_ppm: colluding fraction that the roster withstands, millionths.
         delta_ppm: vanishing fraction, millionths.
         retries: how often a round that was given up is asked again, >= 0.
+        noise: of every sum; None without. Its bits are those of every field then.
     """
 
     algorithm: str
@@ -54,6 +66,7 @@ class TaskTerms:
     gamma_ppm: int = GAMMA_PPM
     delta_ppm: int = DELTA_PPM
     retries: int = 3
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         least, most, survivors = self.cohort.least, self.cohort.most, self.cohort.survivors
@@ -100,7 +113,7 @@ class TaskTerms:
         Raises:
             ConfigError: a step's fields do not fit the encoding of `cohort.most` devices.
         """
-        claims = claims_of(self.cohort, self.gamma_ppm, self.delta_ppm)
+        claims = self._claims()
         deadlines = self.deadlines
         try:
             return EpochTerms(
@@ -131,13 +144,24 @@ class TaskTerms:
         """Return how a round encodes these fields, but for what its session adds (12.1).
 
         Raises:
-            ConfigError: the fields do not fit the encoding of `cohort.most` devices.
+            ConfigError: the fields, or their noise, do not fit the encoding of `cohort.most`
+                devices.
         """
-        n_max = self.cohort.most
+        noise, quiet = self.noise, self._quiet(fields)
+        if noise is None:
+            return quiet
+        try:
+            return with_noise(quiet, noise.clip, noise.multiplier, noise.crowd)
+        except ParameterError as error:
+            raise ConfigError(f"noise of {self.algorithm}: {error}") from error
+
+    def _quiet(self, fields: tuple[Field, ...]) -> Params:
+        n_max, noise = self.cohort.most, self.noise
+        sizes = ((f.size, f.bits if noise is None else noise.bits, f.bound) for f in fields)
         try:
             return Params(
                 mode=Mode.BOUNDED if self.cohort.dropouts else Mode.AGREED,
-                fields=tuple(FieldParams.create(f.size, f.bits, f.bound, n_max) for f in fields),
+                fields=tuple(FieldParams.create(*size, n_max) for size in sizes),
                 n_max=n_max,
                 a_min=0,
                 u_min=0,
@@ -151,6 +175,34 @@ class TaskTerms:
             )
         except ParameterError as error:
             raise ConfigError(f"fields of {self.algorithm}: {error}") from error
+
+    def _claims(self) -> Claims:
+        return claims_of(self.cohort, self.gamma_ppm, self.delta_ppm)
+
+    def derived(self, roster: int) -> Derived:
+        """Return the thresholds of an epoch with a roster of this size (4.1).
+
+        Raises:
+            ConfigError: a roster of this size has none.
+        """
+        try:
+            return derive_parameters(roster, self._claims())
+        except Refused as error:
+            raise ConfigError(f"task terms: {error}") from error
+
+    def spent(self, fields: tuple[Field, ...], roster: int, survivors: int) -> Spent | None:
+        """Return what a round over these fields cost; None without noise.
+
+        Args:
+            roster: size of the epoch's roster.
+            survivors: devices in the sum; 0 where none was opened.
+        """
+        if self.noise is None:
+            return None
+        charge, derived = sensitivity(self.encoding(fields)), self.derived(roster)
+        honest = derived.crowd - derived.a
+        share = max(0, survivors - derived.a) / honest
+        return Spent(charge, honest, charge.multiplier * math.sqrt(share))
 
     def check(self, asked: Asked) -> None:
         """Check that an order is one of these terms; ConfigError names what is not declared."""

@@ -54,7 +54,7 @@ def simulate(
         raise ConfigError(f"{len(devices)} devices; the cohort needs at least {cohort.least}")
     name, config_json = config if isinstance(config, tuple) else config_json_of(config)
     algorithm = chosen.lookup(name, config_json)
-    terms = terms_of(algorithm, cohort, chosen.deadlines)
+    terms = terms_of(algorithm, cohort, chosen.deadlines, chosen.privacy)
     clock = ManualClock()
     entropy = SeededEntropy(f"dreamshare simulation {seed}".encode())
     authority = Authority.create(

@@ -10,6 +10,7 @@ from dreamshare.binding import Lookup
 from dreamshare.driver.front import Observer
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Deadlines, DeviceStatus
 from dreamshare.protocol.outcomes import DeviceOutcome, TaskOutcome
 from dreamshare.updates import PublicArray
@@ -55,6 +56,7 @@ class SimulationOptions:
     Attributes:
         deadlines: of the task's stages.
         floor: what every device insists on.
+        privacy: noise of the task; None for none.
         kills: devices that die on the way.
         lookup: where algorithms come from; the catalogue by default.
         observer: sees every frame that the aggregator received.
@@ -63,6 +65,7 @@ class SimulationOptions:
 
     deadlines: Deadlines = Deadlines()
     floor: Floor = field(default_factory=Floor)
+    privacy: Privacy | None = None
     kills: Sequence[Kill] = ()
     lookup: Lookup = algorithm_from
     observer: Observer | None = None

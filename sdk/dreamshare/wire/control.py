@@ -6,8 +6,9 @@ unknown algorithm) is for the aggregator to say, in words.
 
 from __future__ import annotations
 
-from dreamshare.errors import AbortCode
+from dreamshare.errors import AbortCode, ConfigError
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol import messages as m
 from dreamshare.wire import limits
 from dreamshare.wire.border import count, exactly, finite, name, present, refuse, size, text
@@ -120,7 +121,7 @@ def reply_from_wire(wire: pb.Reply) -> m.Reply:
 
 def _submit_to_wire(submit: m.Submit) -> pb.Submit:
     cohort, deadlines = submit.cohort, submit.deadlines
-    return pb.Submit(
+    wire = pb.Submit(
         algorithm=submit.algorithm,
         config=submit.config,
         cohort=pb.Cohort(
@@ -138,6 +139,18 @@ def _submit_to_wire(submit: m.Submit) -> pb.Submit:
         seed=submit.seed,
         name=submit.name,
     )
+    privacy = submit.privacy
+    if privacy is not None:
+        wire.privacy.CopyFrom(
+            pb.Privacy(
+                clip=privacy.clip,
+                multiplier=privacy.multiplier,
+                epsilon=privacy.epsilon,
+                delta=privacy.delta,
+                bits=privacy.bits,
+            )
+        )
+    return wire
 
 
 def _submit_from_wire(wire: pb.Submit) -> m.Submit:
@@ -154,6 +167,7 @@ def _submit_from_wire(wire: pb.Submit) -> m.Submit:
         ),
         seed=wire.seed,
         name=text(wire.name, "name", limits.NAME_LIMIT),
+        privacy=_privacy_from_wire(wire.privacy) if wire.HasField("privacy") else None,
     )
 
 
@@ -167,6 +181,13 @@ def _cohort_from_wire(wire: pb.Cohort) -> m.Cohort:
         _SUITES[wire.suite],
         finite(wire.dropouts, "part that may drop out"),
     )
+
+
+def _privacy_from_wire(wire: pb.Privacy) -> Privacy:
+    try:
+        return Privacy(wire.clip, wire.multiplier, wire.epsilon, wire.delta, wire.bits)
+    except ConfigError as error:
+        raise refuse(str(error)) from None
 
 
 def _status_to_wire(status: m.TaskStatus) -> pb.TaskStatus:

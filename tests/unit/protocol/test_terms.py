@@ -7,12 +7,16 @@ from dataclasses import replace
 import pytest
 
 from dreamshare.errors import ConfigError
+from dreamshare.privacy import Noise
+from dreamshare.protocol.crowds import claims_of, least_honest
 from dreamshare.protocol.epochs import last_epoch
 from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.protocol.outcomes import Spent
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare.updates import Field
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.graph import Mode, derive_parameters
+from dreamshare_crypto.noise import sensitivity
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.suite import Suite
 from tests.sim.rounds.toy import FIELDS
@@ -112,3 +116,34 @@ def test_the_last_epoch_is_read_from_a_journal() -> None:
     ]
     assert last_epoch([]) == 0
     assert last_epoch([*records, Record(RecordKind.OWNER, b"x")]) == 9
+
+
+def test_noise_is_made_for_the_least_roster_that_can_come_about() -> None:
+    """Of 3 to 16 devices, 4 have the least honest crowd: u_min 3 less one colluder (4.4).
+
+    At least 8 survivors leave 8 - 1 = 7.
+    """
+    alone, together = least_honest(Cohort(8, 16)), least_honest(Cohort(8, 16, 8))
+    assert (alone, together) == (2, 7)
+    noise = Noise(clip=1.0, multiplier=1.0, delta=1e-6, bits=12, crowd=alone)
+    fields = (Field("x", (10,), bound=1.0), Field("y", (), bound=5.0, bits=20))
+    terms = TaskTerms("toy/1", {"sum": fields}, Cohort(8, 16), noise=noise)
+    more = replace(terms, noise=replace(noise, crowd=together))
+    wide, narrow = terms.encoding(fields), more.encoding(fields)
+    assert {f.bits for f in wide.fields} == {12}
+    assert wide.noise_variance == narrow.noise_variance
+    assert wide.tail > narrow.tail
+    assert terms.spent(fields, 10, 0) == Spent(sensitivity(wide), 6 - 1, 0.0)
+    assert replace(terms, noise=None).spent(fields, 10, 9) is None
+
+
+def test_noise_that_does_not_fit_is_said_at_once() -> None:
+    noise = Noise(clip=1e6, multiplier=1e6, delta=1e-6, bits=20, crowd=2)
+    with pytest.raises(ConfigError, match="noise of toy/1"):
+        TaskTerms("toy/1", {"s": (Field("x", (4,), 1.0),)}, Cohort(3, 8), noise=noise).epoch(1)
+
+
+def test_the_least_honest_crowd_of_a_random_graph() -> None:
+    """Profile K: no roster of 129 to 1000 has a smaller one than 129 devices (4.10)."""
+    derived = derive_parameters(129, claims_of(Cohort(200, 1000)))
+    assert least_honest(Cohort(200, 1000)) == derived.crowd - derived.a

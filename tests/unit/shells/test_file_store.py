@@ -8,7 +8,10 @@ import pytest
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
+from dreamshare_crypto.accounting import Charge
 from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.records import VectorRecord
 from dreamshare_crypto.secret import Secret
 from dreamshare_edge.store import FileStore
 
@@ -97,6 +100,19 @@ def test_a_dropped_task_leaves_nothing(tmp_path: Path) -> None:
         assert store.tasks() == ()
         assert not (tmp_path / "tasks" / TASK.hex()).exists()
         assert store.journal(TASK).records() == []
+
+
+def test_what_a_dropped_task_cost_is_remembered(tmp_path: Path) -> None:
+    charge = Charge(100.0, 5.0, 9.0)
+    vector = VectorRecord(bytes(32), 3, bytes(32), charge, 1_800_000_000, b"masked" * 1000)
+    with FileStore(tmp_path) as store:
+        store.journal(TASK).append(vector.record(), sync=True)
+        store.drop(TASK)
+    with FileStore(tmp_path) as store:
+        (left,) = store.remembered()
+        assert left == vector.spent().record()
+        assert len(left.body) < 100  # the vector itself is gone
+        assert Memory.from_records([left]).ledger.charges(0.0) == (charge,)
 
 
 def test_the_ledger_counts_all_tasks_over_a_sliding_day(tmp_path: Path) -> None:
