@@ -94,6 +94,16 @@ def test_default_settings_are_printed_as_toml(
         (["run", "list", "--nonsense"], Exit.USAGE, "No such option"),
         (["run", "submit", "codream/9", "-f", "{f}"], Exit.USAGE, "'codream/9' is not registered"),
         (
+            ["run", "submit", "evaluate/1", "--suite", "des", "-f", "{f}"],
+            Exit.USAGE,
+            "there is no suite 'des'; choose one of aes, chacha",
+        ),
+        (
+            ["run", "submit", "evaluate/1", "--bounded", "0.1", "--least", "8", "-f", "{f}"],
+            Exit.USAGE,
+            "a roster of 8: O1: bounded mode: 100000 ppm of 8 devices let 0 drop out; 1 to 3 can",
+        ),
+        (
             ["run", "submit", "evaluate/1", "-c", "none.toml", "-f", "{f}"],
             Exit.USAGE,
             "cannot read none.toml",
