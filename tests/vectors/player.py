@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from dreamshare_crypto.certificates import Certificate, RevocationList
-from dreamshare_crypto.errors import ParameterError
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
@@ -97,15 +96,6 @@ def floor_for(file: dict[str, Any], changes: dict[str, list[int]] | None = None)
     for name, values in (changes or {}).items():
         wanted[name] = tuple(values)
     return replace(Floor(), **wanted)
-
-
-def runs(name: str) -> bool:
-    """Whether a device of this package can be configured to take part in the session at all."""
-    try:
-        floor_for(load(name))
-    except ParameterError:
-        return False
-    return True
 
 
 class Player:
