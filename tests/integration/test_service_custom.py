@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.clock import SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
+from dreamshare.privacy import Privacy
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase
 from dreamshare.transport.memory import MemoryNetwork
 from dreamshare.updates import Array, Field, Update
@@ -70,7 +72,9 @@ def lookup(name: str, config: bytes) -> Counting:
     return Counting(greedy=config == b'{"greedy":true}')
 
 
-async def run(path: Path, stack: AsyncExitStack, config: bytes) -> tuple[Aggregator, Submit]:
+async def run(
+    path: Path, stack: AsyncExitStack, config: bytes, policy: Policy | None = None
+) -> tuple[Aggregator, Submit]:
     """Open an aggregator and four devices on a memory network; return what to submit."""
     network = MemoryNetwork(SystemClock())
     federation = Loopback.create(path)
@@ -90,9 +94,9 @@ async def run(path: Path, stack: AsyncExitStack, config: bytes) -> tuple[Aggrega
             toy_data(number),
             (Counting.name,),
             FileStore(path / f"home-{number}"),
-            Policy(),
+            policy or Policy(),
             device,
-            DeviceSurroundings(lookup=lookup),
+            DeviceSurroundings(lookup=lookup, report=path / f"report-{number}.jsonl"),
         )
         await stack.enter_async_context(agent)
     cohort = Cohort(least=DEVICES, most=DEVICES)
@@ -127,3 +131,28 @@ async def test_an_unknown_algorithm_is_refused_when_it_is_submitted(tmp_path: Pa
         aggregator, order = await run(tmp_path, stack, b"{}")
         with pytest.raises(ConfigError, match="there is no other/1 here"):
             await aggregator.order(Submit("other/1", b"{}", order.cohort))
+
+
+async def test_noise_is_paid_from_a_budget_until_it_is_spent(tmp_path: Path) -> None:
+    """One sum with a multiplier of 5 costs about 0.9 at delta 1e-6; the budget holds one, not two.
+
+    The second task is another: same questions, its own id; what was spent is the device's.
+    """
+    policy = Policy(epsilon_per_month=1.2, min_noise=4.9)
+    async with AsyncExitStack() as stack:
+        aggregator, order = await run(tmp_path, stack, b"{}", policy)
+        noisy = replace(order, privacy=Privacy(clip=0.1, multiplier=5.0))
+        first = await (await aggregator.order(noisy)).result()
+        spent = first.metrics["epsilon"]
+        assert 0.7 < spent < 1.2
+        assert first.metrics["noisy_rounds"] == 1.0
+        assert first.metrics["honest_crowd"] == 2.0  # 4 devices: u_min 3, one colluder
+        assert first.metrics["noise_multiplier"] == pytest.approx(5.0 * (3 / 2) ** 0.5)
+        again = replace(noisy, config=b'{"greedy":false}')
+        with pytest.raises(TaskEnded, match="given up"):
+            await (await aggregator.order(again)).result()
+    lines = (tmp_path / "report-0.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["epsilon"] == pytest.approx(spent)
+    declined = [line for line in map(json.loads, lines) if line["event"] == "declined"]
+    assert {line["code"] for line in declined} == {"S6"}
+    assert any("budget is spent" in line["text"] for line in declined)

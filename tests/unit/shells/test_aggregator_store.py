@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.privacy import Privacy
 from dreamshare.protocol.messages import Cohort, Submit, TaskPhase, TaskStatus
 from dreamshare_aggregator.rows import read_status, status_text
 from dreamshare_aggregator.store import open_store
@@ -27,6 +28,7 @@ ORDER = Submit(
     Cohort(least=4, most=8, suite=Suite.CHACHA, dropouts=0.25),
     seed=7,
     name="digits",
+    privacy=Privacy(clip=1.5, epsilon=8.0, delta=1e-5, bits=12),
 )
 STATUS = TaskStatus(
     task=TASK, name="digits", algorithm="codream/1", phase=TaskPhase.WAITING, detail="", cycle=0,
