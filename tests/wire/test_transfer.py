@@ -306,3 +306,27 @@ def test_a_frame_half_here_is_let_go() -> None:
     outbox.disconnected()
     connect(outbox, inbox)
     assert deliver(inbox, chunks(outbox)) == [frame]
+
+
+def test_a_frame_in_pieces_is_cut_like_one_in_one() -> None:
+    frame = bytes(range(256)) * 40
+    parts = (frame[:7], frame[7:7], frame[7 : PIECE + 1], frame[PIECE + 1 :])
+    whole, pieces = Outbox(1), Outbox(1)
+    for outbox, given in ((whole, (frame,)), (pieces, parts)):
+        connect(outbox, Inbox())
+        outbox.put(*given)
+    assert whole.backlog == pieces.backlog == len(frame)
+    assert chunks(whole) == chunks(pieces)
+
+
+def test_tiny_chunks_are_kept_in_few_pieces() -> None:
+    """A peer that sends bytes one by one must not fill the memory with objects."""
+    inbox = Inbox()
+    inbox.connected(standing())
+    frame = bytes(range(250)) * 4
+    for at in range(len(frame) - 1):
+        assert inbox.take(Chunk(1, 1, at, len(frame), frame[at : at + 1])) is None
+    last = inbox.take(Chunk(1, 1, len(frame) - 1, len(frame), frame[-1:]))
+    assert isinstance(last, Arrival)
+    assert last.pieces == (frame,)
+    assert (last.size, last.place) == (len(frame), (1, 1))

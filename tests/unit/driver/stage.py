@@ -24,6 +24,7 @@ from dreamshare.driver.desk import Seat
 from dreamshare.driver.device import DeviceDriver
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.waiting import stop
+from dreamshare.engine import Engine
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.events import Compute, KeepEvidence, Learn
@@ -140,6 +141,7 @@ class Stage:
         toy: Toy | None = None,
         up: Fate = prompt,
         down: Fate = prompt,
+        engine: Engine | None = None,
     ) -> None:
         self.clock = ManualClock(NOW)
         self.selector = JumpingSelector(self.clock)
@@ -166,6 +168,7 @@ class Stage:
             self.clock,
             self.office,
             lambda *frame: self.seen.append(frame),
+            engine=engine,
         )
         self._serving: asyncio.Task[None] | None = None
 
@@ -189,11 +192,16 @@ class Stage:
             await self.aggregator.close()
             await asyncio.gather(self._serving, return_exceptions=True)
 
-    def connect(self, handset: Handset, backoff: BackoffSettings = BACKOFF) -> DeviceDriver:
+    def connect(
+        self,
+        handset: Handset,
+        backoff: BackoffSettings = BACKOFF,
+        engine: Engine | None = None,
+    ) -> DeviceDriver:
         """Start a device's driver."""
         link = self.network.link(handset.id.hex())
         driver = DeviceDriver(
-            link, handset.identity, self.clock, handset, handset, random.Random(1), backoff
+            link, handset.identity, self.clock, handset, handset, random.Random(1), backoff, engine
         )
         self.drivers[handset.id] = driver
         self.running[handset.id] = asyncio.ensure_future(driver.run())
