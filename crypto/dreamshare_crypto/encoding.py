@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dreamshare_crypto.errors import MalformedError, ParameterError, RangeError
 from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.kdf import hash_parts
-from dreamshare_crypto.lanes import FieldParams, pack, round_block, unpack_sum
+from dreamshare_crypto.lanes import BLOCK_WORDS, FieldParams, pack, round_block, unpack_sum
 from dreamshare_crypto.prg import Stream
 from dreamshare_crypto.transcript import Reader, Writer, copied
 
@@ -41,7 +41,6 @@ WEIGHT_LEVELS = 2**16 - 1
 
 MAX_FIELDS = 256
 NONCE_BYTES = 16
-_BLOCK_WORDS = 1 << 15  # words encoded at a time, to keep temporaries in the cache
 _DRAWS = 17  # a first one and 16 more, 12.6
 SLACK = 1 + 1 / 64
 """How far rounding may carry a vector over its l2 clip (12.6)."""
@@ -264,8 +263,8 @@ def _quantise(
     words = np.zeros(params.words, dtype=np.uint64)
     square, start = 0.0, 0
     for x, f in zip(fields, params.fields, strict=True):
-        for first in range(0, f.words, _BLOCK_WORDS):
-            block = x[first * f.lanes : (first + _BLOCK_WORDS) * f.lanes]
+        for first in range(0, f.words, BLOCK_WORDS):
+            block = x[first * f.lanes : (first + BLOCK_WORDS) * f.lanes]
             levels = block * scale
             round_block(levels, f, stream)
             if params.l2_clip:

@@ -17,6 +17,10 @@ from numpy.typing import NDArray
 from dreamshare_crypto.errors import ParameterError, RangeError
 from dreamshare_crypto.prg import Stream
 
+BLOCK_WORDS = 1 << 13
+"""Words encoded or read at a time: with up to 8 lanes a word, block and temporaries stay in the
+processor's second-level cache, and none of them has the size of the vector."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldParams:
@@ -103,21 +107,32 @@ def unpack_sum(
     Raises:
         RangeError: a lane, a spare bit or a padding lane is larger than honest devices make it.
     """
+    values = np.empty(f.dims, dtype=np.float64)
+    lanes = np.empty((min(BLOCK_WORDS, f.words), f.lanes), dtype=np.uint64)
+    for first in range(0, f.words, BLOCK_WORDS):
+        block = words[first : first + BLOCK_WORDS]
+        levels = _unpack(f, block, lanes[: len(block)])
+        out = values[first * f.lanes : first * f.lanes + len(levels)]
+        if levels[len(out) :].any():
+            raise RangeError("a sum has padding lanes set")
+        if int(levels.max()) > survivors * (f.levels + 2 * tail):
+            raise RangeError("a coordinate of a sum is larger than its survivors can make it")
+        out[:] = levels[: len(out)]  # exact: a lane sum is far below 2^53
+        out -= survivors * tail
+        out *= 2.0 / f.levels
+        out -= survivors
+        out *= f.clip
+    return values
+
+
+def _unpack(
+    f: FieldParams, words: NDArray[np.uint64], lanes: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
+    """Return the lanes of words in their order, in the memory of `lanes`; RangeError."""
     used = f.lanes * f.lane_bits
     if used < 64 and (words >> np.uint64(used)).any():
         raise RangeError("a sum has spare bits set")
-    lanes = np.empty((f.words, f.lanes), dtype=np.uint64)
     low = np.uint64((1 << f.lane_bits) - 1)
     for k in range(f.lanes):
         np.bitwise_and(words >> np.uint64(k * f.lane_bits), low, out=lanes[:, k])
-    flat = lanes.reshape(-1)
-    if flat[f.dims :].any():
-        raise RangeError("a sum has padding lanes set")
-    if int(flat.max()) > survivors * (f.levels + 2 * tail):
-        raise RangeError("a coordinate of a sum is larger than its survivors can make it")
-    values = flat[: f.dims].astype(np.float64)  # exact: a lane sum is far below 2^53
-    values -= survivors * tail
-    values *= 2.0 / f.levels
-    values -= survivors
-    values *= f.clip
-    return values
+    return lanes.reshape(-1)
