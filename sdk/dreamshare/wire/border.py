@@ -3,8 +3,9 @@
 Rules:
 - whatever the bytes, a decoder returns a value or raises PeerProtocolError (MALFORMED, TOO_LARGE);
 - sizes are looked at before anything is parsed, counts before anything is built;
-- a parsed message must be canonical: no unknown field, no field twice, no default written out. The
-  three show as one thing: what is known, written again, is shorter than what came.
+- a parsed message must be canonical: no unknown field, no field twice, no default written out, no
+  other order, no number written in another way. All show as one thing: what is known, written
+  again, is not what came.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ def parse(kind: type[AnyMessage], data: bytes, limit: int) -> AnyMessage:
 
 
 def canonical(message: AnyMessage, data: bytes) -> AnyMessage:
-    """Return `message`, refused when `data` held more than its known fields, each once."""
-    if message.ByteSize() != len(data):
-        raise refuse(f"{type(message).__name__} with unknown, repeated or needless fields")
+    """Return `message`, refused when `data` is not the one way to write it."""
+    if message.SerializeToString(deterministic=True) != data:
+        raise refuse(
+            f"{type(message).__name__} with unknown, repeated, needless or disordered fields"
+        )
     return message
 
 
