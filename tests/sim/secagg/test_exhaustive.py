@@ -1,17 +1,20 @@
 """All strategies of a hostile aggregator on small cohorts: test 28 of docs/protocol.md section 16.
 
-For each honest device the aggregator chooses the active set it is shown. One (A, U) may collect a
-quorum: devices of that context that were shown U, and the colluders, who sign anything. What then
-opens follows from 7.6: with t answers, s of every device in U and p of every device in A minus U;
-colluders open all of their own. A set of honest devices is *bare* when all masks on the sum of
-their vectors are known or cancel. The strategy's worth is the size of the smallest bare set.
+For each honest device the aggregator chooses the active set that it is shown, and its survivors or
+none. A device reveals when q devices of its own (A, U), or colluders, who sign anything, signed it;
+several sets may have a quorum, if they can. What then opens follows from 7.6: of each device the s
+or the p of which t shares came together; colluders open all of their own. A set of honest devices
+is *bare* when all masks on the sum of their vectors are known or cancel. The strategy's worth is
+the size of the smallest bare set.
 
 What a device accepts is not modelled here: the product's own checks say it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, combinations, product
 
 import pytest
@@ -87,29 +90,55 @@ def least_bare(shown: dict[int, Set], s_open: Set, p_open: Set) -> int | None:
     return min((len(c) for c in component.values()), default=None)
 
 
+Told = tuple[Set, Set | None]
+"""What an honest device is shown in a round: its active set, and survivors or nothing."""
+
+
 def least_crowd(n: int, colluders: Set, derived: Derived) -> int | None:
-    """Return the least honest crowd over all strategies, None when nothing ever opens."""
+    """Return the least honest crowd over all strategies, None when nothing ever opens.
+
+    Every honest device may be told something else, and all quorums that come about open at once.
+    """
     everyone = frozenset(range(n))
-    honest = everyone - colluders
-    choices = {i: [a for a in subsets(everyone) if accepts_start(n, i, a, derived)] for i in honest}
-    least: int | None = None
-    for shown_sets in product(*(choices[i] for i in sorted(honest))):
-        shown = dict(zip(sorted(honest), shown_sets, strict=True))
-        for context in set(shown_sets):
-            members = [i for i in honest if shown[i] == context]
-            for chosen in subsets(context):
-                revealing = frozenset(
-                    i for i in members if accepts_survivors(n, i, context, chosen, derived)
-                )
-                if len(revealing) + len(colluders & chosen) < derived.q:
-                    continue  # nobody reveals without a quorum (Q1)
-                enough = len(revealing | colluders) >= derived.t
-                s_open = chosen if enough else frozenset()
-                p_open = colluders | (context - chosen if enough else frozenset())
-                crowd = least_bare(shown, s_open, p_open)
-                if crowd is not None:
-                    least = crowd if least is None else min(least, crowd)
-    return least
+    honest = sorted(everyone - colluders)
+    told: list[list[Told]] = []
+    for i in honest:
+        starts = [a for a in subsets(everyone) if accepts_start(n, i, a, derived)]
+        told.append(
+            [
+                (active, chosen)
+                for active in starts
+                for chosen in (None, *subsets(active))
+                if chosen is None or accepts_survivors(n, i, active, chosen, derived)
+            ]
+        )
+    worth: dict[tuple[tuple[Set, ...], frozenset[tuple[Told, int]]], int | None] = {}
+    for strategy in product(*told):
+        signed = Counter(strategy)
+        revealing = frozenset(
+            (pair, members)
+            for pair, members in signed.items()
+            if pair[1] is not None and members + len(colluders & pair[1]) >= derived.q  # Q1
+        )
+        key = (tuple(active for active, _ in strategy), revealing)
+        if revealing and key not in worth:
+            s_open, p_open = opened_by(n, revealing, colluders, derived.t)
+            worth[key] = least_bare(dict(zip(honest, key[0], strict=True)), s_open, p_open)
+    return min((crowd for crowd in worth.values() if crowd is not None), default=None)
+
+
+def opened_by(
+    n: int, revealing: frozenset[tuple[Told, int]], colluders: Set, t: int
+) -> tuple[Set, Set]:
+    """Return whose s and whose p open: t shares of one kind, the colluders' own included (7.6)."""
+    s_shares, p_shares = Counter[int](), Counter[int]()
+    for (active, chosen), members in revealing:
+        for j in active:
+            (s_shares if chosen is not None and j in chosen else p_shares)[j] += members
+    enough = t - len(colluders)
+    s_open = frozenset(j for j in range(n) if s_shares[j] and s_shares[j] >= enough)
+    p_open = frozenset(j for j in range(n) if p_shares[j] and p_shares[j] >= enough)
+    return s_open, p_open | colluders
 
 
 def least_crowd_bounded(n: int, colluders: Set, derived: Derived) -> int | None:
@@ -172,6 +201,12 @@ def test_exhaustive_small_needs_s4(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without S4 one device opens alone: the search would notice that the check is gone."""
     monkeypatch.setattr(round_checks, "check_start_active", lambda start, derived: None)
     assert least_crowd(4, frozenset({3}), derived_for(4)) == 1
+
+
+def test_exhaustive_small_needs_large_quorums() -> None:
+    """With q = t = 2 of 4, below (n + a) / 2, two sets have a quorum: a device opens alone."""
+    derived = replace(derived_for(4), q=2, t=2)
+    assert least_crowd(4, frozenset({3}), derived) == 1
 
 
 def test_exhaustive_small_needs_u3(monkeypatch: pytest.MonkeyPatch) -> None:
