@@ -19,6 +19,7 @@ from dreamshare_crypto.errors import MalformedError, ParameterError
 T = TypeVar("T")
 
 _PIECE = 1 << 20
+_BITS = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
 class Writer:
@@ -174,12 +175,12 @@ def encode_bitmap(indices: Iterable[int], n: int) -> bytes:
     Raises:
         ParameterError: an index is not in 0..n-1.
     """
-    bits = 0
+    raw = bytearray((n + 7) // 8)
     for index in indices:
         if not 0 <= index < n:
             raise ParameterError(f"index {index} is outside a roster of {n}")
-        bits |= 1 << index
-    return bits.to_bytes((n + 7) // 8, "little")
+        raw[index >> 3] |= 1 << (index & 7)
+    return bytes(raw)
 
 
 def decode_bitmap(raw: bytes, n: int) -> frozenset[int]:
@@ -190,7 +191,8 @@ def decode_bitmap(raw: bytes, n: int) -> frozenset[int]:
     """
     if len(raw) != (n + 7) // 8:
         raise MalformedError(f"a bitmap over {n} has {(n + 7) // 8} bytes, not {len(raw)}")
-    bits = int.from_bytes(raw, "little")
-    if bits >> n:
+    if n % 8 and raw[-1] >> n % 8:
         raise MalformedError("a bitmap marks an index outside its roster")
-    return frozenset(index for index in range(n) if bits >> index & 1)
+    return frozenset(
+        8 * place + bit for place, byte in enumerate(raw) if byte for bit in _BITS[byte]
+    )

@@ -36,6 +36,7 @@ from dreamshare_crypto.secagg.events import (
     Ticked,
 )
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.once import Once
 from dreamshare_crypto.secagg.phases import (
     Advertised,
     Committed,
@@ -71,6 +72,7 @@ class SecaggClient:
         entropy: Entropy,
         memory: Memory | None = None,
         threads: int = 1,
+        once: Once | None = None,
     ) -> None:
         """Begin without an epoch.
 
@@ -81,6 +83,7 @@ class SecaggClient:
             entropy: source of seeds; SystemEntropy outside tests.
             memory: what the device remembers; all clients of one device share one object.
             threads: how many an input may be handled with; results do not depend on it.
+            once: shared by the devices of one process, so that they check public bytes once.
         """
         rounding = Secret(entropy.draw(SEED_BYTES), "rounding key")
         self._device = Device(
@@ -91,6 +94,7 @@ class SecaggClient:
             Memory() if memory is None else memory,
             rounding,
             threads,
+            Once() if once is None else once,
         )
         self._phase: Phase = Idle()
         self._pending: tuple[ClientEffect, ...] = ()
@@ -108,6 +112,7 @@ class SecaggClient:
         memory: Memory | None = None,
         threads: int = 1,
         numbers: Numbers | None = None,
+        once: Once | None = None,
     ) -> SecaggClient:
         """Continue where a journal of this task ends (9.6).
 
@@ -115,13 +120,13 @@ class SecaggClient:
             records: the journal's complete records, oldest first.
             slots: what the key slots hold.
             memory: the device's memory, if other tasks filled it; this journal is added to it.
-            threads: as when it was made.
+            threads, once: as when it was made.
             numbers: of the device's journals and their anchor (9.7); None where no anchor is kept.
 
         A journal that contradicts itself, is behind its anchor, or whose keys are gone, ends the
         session (J1): the first call then returns EpochOver.
         """
-        client = cls(identity, task, floor, entropy, memory, threads)
+        client = cls(identity, task, floor, entropy, memory, threads, once)
         rounding = slots.get(ROUNDING_SLOT, client._device.rounding)
         client._device = replace(client._device, rounding=rounding)
         client._device.memory.absorb(records)

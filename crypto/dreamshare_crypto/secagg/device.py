@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.floor import Floor
@@ -10,6 +10,7 @@ from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import ClientEffect, EndReason, EpochOver, Forget, Persist
 from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_crypto.secagg.offer import EpochOffer
+from dreamshare_crypto.secagg.once import Once
 from dreamshare_crypto.secagg.phases import Phase
 from dreamshare_crypto.secagg.records import SEED_SLOT, EndedRecord
 from dreamshare_crypto.secagg.vault import CHAIN_SLOT
@@ -28,6 +29,7 @@ class Device:
         memory: what it remembers across sessions and tasks.
         rounding: the key that repeats its rounding after a crash (12.6).
         threads: how many the device may compute with at a time.
+        once: what other devices of the same process found out already.
     """
 
     identity: Identity
@@ -37,6 +39,7 @@ class Device:
     memory: Memory
     rounding: Secret
     threads: int = 1
+    once: Once = field(default_factory=Once)
 
 
 @dataclass(frozen=True, slots=True)

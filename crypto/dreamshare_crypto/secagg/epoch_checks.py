@@ -240,24 +240,28 @@ def check_roster(
     roster: Roster,
     offer: EpochOffer,
     offer_hash: bytes,
-    own: RosterEntry,
     authority_key: bytes,
     now: float,
     threads: int = 1,
-) -> None:
+) -> range:
     """Rows R1 and R2: every entry is looked at, not only one's own neighbours (6.2).
 
     At most `threads` check signatures, two an entry; the first entry that fails is the one named.
+
+    Returns:
+        The seconds within which this result holds: `now` enters as the certificates' validity only.
     """
     check_roster_size(roster, offer)
     check_roster_unique(roster)
-    check_roster_own(roster, own)
     each(
-        [entry for entry in roster.entries if entry != own],
+        roster.entries,
         lambda entry: check_roster_entry(entry, offer, offer_hash, authority_key, now),
         threads,
         SIGNATURES_A_THREAD,
     )
+    certificates = [entry.certificate for entry in roster.entries]
+    since = max(certificate.not_before for certificate in certificates)
+    return range(since, min(certificate.not_after for certificate in certificates))
 
 
 def check_roster_second(first: Roster, second: Roster) -> None:

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 from dreamshare_crypto.aead import NONCE_BYTES, TAG_BYTES
@@ -163,7 +164,7 @@ def keys_hash(keys: bytes) -> bytes:
     return hash_parts("sa2/v1/pks", keys)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: 4 MB of statement are put together once
 class Roster(Signed):
     """Who takes part in the epoch. A member's place in `entries` is its roster index."""
 
@@ -173,14 +174,22 @@ class Roster(Signed):
     entries: tuple[RosterEntry, ...]
 
     def statement(self) -> bytes:
+        return self._statement
+
+    @cached_property
+    def _statement(self) -> bytes:
         head = Writer().raw(self.offer_hash, 32)
         return head.list(self.entries, lambda w, entry: entry.write(w)).finish()
 
     def encode(self) -> bytes:
-        return self.statement() + self.signature
+        return self._statement + self.signature
 
     def digest(self) -> bytes:
         """Return rd, 32 bytes (section 3)."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> bytes:
         return hash_parts("sa2/v1/roster", self.offer_hash, self.encode())
 
     @classmethod

@@ -118,18 +118,13 @@ def make_advertise(device: Device, offer: EpochOffer, keys: EpochKeys) -> Advert
 
 def take_roster(device: Device, phase: Advertised, body: bytes, now: float) -> Step:
     """ADVERTISED, Roster: rows R, every entry (6.2); a seeder reveals its nonce (6.3)."""
-    roster = Roster.decode(body)
+    roster = device.once.rosters.of((body,), lambda: Roster.decode(body))
     roster.verify(phase.offer.aggregator.ik)
     epoch_checks.check_roster_addressed(roster, phase.offer_hash)
     own = Advertise.decode(phase.advertise, phase.offer.rounds).entry()
-    authority_key = device.identity.authority_key
-    epoch_checks.check_roster(
-        roster, phase.offer, phase.offer_hash, own, authority_key, now, device.threads
-    )
-    try:
-        session = Session.of(phase.offer, roster)
-    except Refused as error:
-        raise EpochRefused(error.code, str(error)) from None
+    epoch_checks.check_roster_own(roster, own)
+    _check_roster(device, phase, roster, now)
+    session = _session(device, phase, roster)
     persisted: list[Persist] = []
     if session.regular:
         epoch_checks.check_graph_draws(session, device.memory, now)
@@ -140,6 +135,28 @@ def take_roster(device: Device, phase: Advertised, body: bytes, now: float) -> S
     rostered = make_rostered(device, session, phase.keys, phase.advertise)
     reveal = () if rostered.reveal is None else (Send(Stage.REVEAL, rostered.reveal),)
     return Step(rostered, (*persisted, Persist(record.record()), *reveal))
+
+
+def _check_roster(device: Device, phase: Advertised, roster: Roster, now: float) -> None:
+    """Rows R1 and R2. What another device of the process found holds where it is still the time."""
+    key = device.identity.authority_key
+
+    def check() -> range:
+        return epoch_checks.check_roster(
+            roster, phase.offer, phase.offer_hash, key, now, device.threads
+        )
+
+    if int(now) not in device.once.proven.of((roster.digest(), phase.offer_hash, key), check):
+        check()
+
+
+def _session(device: Device, phase: Advertised, roster: Roster) -> Session:
+    try:
+        return device.once.sessions.of(
+            (phase.offer_hash, roster.digest()), lambda: Session.of(phase.offer, roster)
+        )
+    except Refused as error:
+        raise EpochRefused(error.code, str(error)) from None
 
 
 def make_rostered(device: Device, session: Session, keys: EpochKeys, advertise: bytes) -> Rostered:
@@ -170,8 +187,13 @@ def take_seed(device: Device, phase: Rostered, body: bytes) -> Step:
     seed = Seed.decode(body)
     epoch_checks.check_seed_addressed(seed, session)
     seed.verify(session.offer.aggregator.ik)
-    epoch_checks.check_seed(seed, session)
-    settled = session.with_seed(graph_seed(session.roster_digest, [n for _, n, _ in seed.reveals]))
+
+    def settle() -> Session:
+        epoch_checks.check_seed(seed, session)
+        nonces = [nonce for _, nonce, _ in seed.reveals]
+        return session.with_seed(graph_seed(session.roster_digest, nonces))
+
+    settled = device.once.sessions.of((session.offer_hash, session.roster_digest, body), settle)
     record = SeededRecord(session.offer.epoch, settled.seed)
     return Step(replace(phase, session=settled), (Persist(record.record(), sync=False),))
 

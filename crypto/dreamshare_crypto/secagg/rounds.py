@@ -283,7 +283,10 @@ def take_quorum(device: Device, phase: Live, body: bytes, now: float) -> Step:
     if session.bounded or not isinstance(phase, Agreed | Answered):
         raise Ignored(RefusalCode.U1, "a quorum, but this device agreed to nothing")
     round_checks.check_quorum_round(agree_set, phase.commitment)
-    round_checks.check_quorum(agree_set, phase.survivors, session, device.threads)
+    device.once.quorums.of(
+        (phase.survivors.statement(), body),
+        lambda: round_checks.check_quorum(agree_set, phase.survivors, session, device.threads),
+    )
     if isinstance(phase, Answered):
         return Step(phase, (Send(Stage.UNMASK_RESPONSE, phase.response),))
     return _answer(device, phase, phase.survivors, now)

@@ -45,6 +45,7 @@ from dreamshare_crypto.keys import Secret
 from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.once import Once
 from dreamshare_crypto.secagg.rollback import Numbers
 
 Effects = Iterator[ParticipantEffect]
@@ -67,14 +68,16 @@ class Participant:
         permits: Permits,
         memory: Memory,
         threads: int = 1,
+        once: Once | None = None,
     ) -> None:
         """Begin without an epoch; all participants of one device share its `memory`.
 
-        At most `threads` compute while an input is handled; results do not depend on it.
+        At most `threads` compute while an input is handled; results do not depend on it. Devices of
+        one process may share `once`, so that they check public bytes once.
         """
         self.task = task
         self.phase: ParticipantPhase = Resting()
-        self._core = SecaggClient(identity, task, floor, entropy, memory, threads)
+        self._core = SecaggClient(identity, task, floor, entropy, memory, threads, once)
         self._permits = permits
         self._position = TellPosition()
         self._asked: RoundPlan | None = None  # the plan of the newest opening, for outcomes

@@ -28,6 +28,7 @@ from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.once import Once
 
 
 class VirtualDevice:
@@ -41,6 +42,7 @@ class VirtualDevice:
         floor: what it insists on.
         entropy: of its keys.
         dies_at: the answer at which it dies, counted from 0; None for never.
+        once: what its neighbours in the process found out already.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class VirtualDevice:
         floor: Floor,
         entropy: SeededEntropy,
         dies_at: int | None,
+        once: Once,
     ) -> None:
         self.id = PartyId(identity.id)
         self._identity = identity
@@ -61,6 +64,7 @@ class VirtualDevice:
         self._floor = floor
         self._entropy = entropy
         self._dies_at = dies_at
+        self._once = once
         self._answers = 0
         self._memory = Memory()
         self._driver: DeviceDriver | None = None
@@ -100,7 +104,13 @@ class VirtualDevice:
 
     def seat(self, task: TaskId) -> Seat | None:
         participant = Participant(
-            self._identity, task, self._floor, self._entropy, self._permit, self._memory
+            self._identity,
+            task,
+            self._floor,
+            self._entropy,
+            self._permit,
+            self._memory,
+            once=self._once,
         )
         return Seat(participant, MemoryJournal())
 

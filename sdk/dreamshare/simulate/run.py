@@ -25,6 +25,7 @@ from dreamshare.transport.memory import MemoryNetwork
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SeededEntropy
+from dreamshare_crypto.secagg.once import Once
 
 
 def simulate(
@@ -63,6 +64,7 @@ def simulate(
     keys = entropy.fork("parties")
     identity = authority.issue(Role.AGGREGATOR, "aggregator", keys, clock.now())
     work = CatalogWork((name,), chosen.lookup)
+    once = Once.shared()
     deaths = {kill.device: kill.at_answer for kill in chosen.kills}
     virtual = tuple(
         VirtualDevice(
@@ -73,6 +75,7 @@ def simulate(
             chosen.floor,
             entropy.fork(f"device {i}"),
             deaths.get(i),
+            once,
         )
         for i, device in enumerate(devices)
     )

@@ -20,6 +20,7 @@ _COHORT = "sim/secagg/test_isolation.py::test_"
 _SEARCH = "sim/secagg/test_exhaustive.py::test_exhaustive_small"
 _ROSTER = "sim/secagg/test_roster.py::test_"
 _OFFER = "sim/secagg/test_offer.py::test_"
+_REGULAR = "sim/secagg/test_regular_hostile.py::test_"
 _BOXES = "sim/secagg/test_boxes.py::test_"
 _DEVICE = "sim/secagg/test_hostile_device.py::test_"
 _BLAME = "sim/secagg/test_blame.py::test_"
@@ -35,9 +36,6 @@ _KEYS = "unit/crypto/test_keys.py::"
 _SESSIONS = "unit/crypto/test_vectors_sessions.py::test_"
 _FINDER = "unit/crypto/test_finder.py::test_"
 _MODEL = "property/test_secagg_model.py::TestFederation::runTest"
-
-NOT_OFFERED = _OFFER + "offer_outside_floor[profile_k]"
-"""What covers rounds and set-up of profile K while no device takes part in it: the refusal (O1)."""
 
 Cases = Mapping[str, tuple[str, ...]]
 
@@ -66,7 +64,7 @@ _AGGREGATOR_AND_CLIENT: Mapping[int, Cases] = {
     6: _each(_START, "start_without_me", "start_spare_bits", "start_short_bitmap"),
     7: {
         **_each(_START, "start_small_active"),
-        "start_neighbours_below_t": (NOT_OFFERED,),
+        **_each(_REGULAR, "start_neighbours_below_t"),
     },
     8: _each(
         _START,
@@ -129,7 +127,7 @@ _AGGREGATOR_AND_COHORT: Mapping[int, Cases] = {
             _COHORT + "shrink_by_bitmaps_agreed",
         )
     },
-    23: {"isolate_kregular": (NOT_OFFERED,)},
+    23: _each("sim/secagg/test_isolate_kregular.py::test_", "isolate_kregular"),
     24: _each(_QUORUM, "two_quorums"),
     25: {
         "outsider_rctx": (
@@ -178,12 +176,11 @@ _AGGREGATOR_AND_COHORT: Mapping[int, Cases] = {
     39: {"own_key_echoed": (_BOXES + "own_key_echoed", _BOXES + "own_key_echoed_is_left_out")},
     40: _each(_BOXES, "low_order_peer_key", "noncanonical_peer_key"),
     41: {
-        "seeder_withheld": (NOT_OFFERED,),
-        "seed_with_fewer": (NOT_OFFERED,),
-        "ninth_roster_today": (NOT_OFFERED,),
-        "wrong_nonce": (NOT_OFFERED,),
+        "seeder_withheld": ("sim/secagg/test_regular.py::test_seeder_withheld",),
+        **_ids(_REGULAR + "seed_of_other_seeders", "seed_with_fewer"),
+        **_each(_REGULAR, "ninth_roster_today", "wrong_nonce"),
     },
-    42: {"graph_named_by_server": (NOT_OFFERED,)},
+    42: _each(_REGULAR, "graph_named_by_server"),
     43: _each(
         _BOXES, "deliver_foreign_box", "deliver_swapped_direction", "deliver_other_epoch_box"
     ),

@@ -52,6 +52,7 @@ from dreamshare_crypto.secagg.events import (
     Ticked,
 )
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.once import Once
 from dreamshare_crypto.secagg.server import SecaggServer
 from dreamshare_crypto.secagg.terms import EpochTerms
 from dreamshare_crypto.secret import Secret
@@ -154,9 +155,11 @@ class Cohort:
         floor: Floor | None = None,
         federation: Federation | None = None,
         task: bytes = TASK,
+        once: Once | None = None,
     ) -> None:
         self.task = task
         self.federation = Federation() if federation is None else federation
+        self.once = Once() if once is None else once
         self.terms = make_terms() if terms is None else terms
         self.now = NOW
         self.aggregator = self.federation.issue(Role.AGGREGATOR, "aggregator")
@@ -174,7 +177,7 @@ class Cohort:
     def _party(self, identity: Identity) -> Party:
         entropy = self.federation.entropy.fork(f"epoch secrets of {identity.id.hex()}")
         memory = Memory()
-        client = SecaggClient(identity, self.task, self.floor, entropy, memory)
+        client = SecaggClient(identity, self.task, self.floor, entropy, memory, once=self.once)
         return Party(identity, self.task, client, memory, self.floor, entropy)
 
     def new_server(self, epoch: int, candidates: Sequence[bytes] | None = None) -> SecaggServer:
