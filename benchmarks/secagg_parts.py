@@ -68,7 +68,7 @@ def mask_vs_keystream(keys: int, size: int, repeat: int) -> tuple[list[float], l
     masks = mask_keys(keys)
     ours, bare = [], []
     for _ in range(repeat):
-        ours.append(cpu_seconds(lambda: apply_masks(Suite.AES, words, masks)))
+        ours.append(cpu_seconds(lambda: apply_masks(words, masks, Suite.AES)))
         bare.append(cpu_seconds(lambda: keystream(keys, size)))
     return ours, bare
 
@@ -79,8 +79,8 @@ def two_threads(keys: int, size: int, repeat: int) -> tuple[list[float], list[fl
     masks = mask_keys(keys)
     one, two = [], []
     for _ in range(repeat):
-        one.append(wall_seconds(lambda: apply_masks(Suite.AES, words, masks, threads=1)))
-        two.append(wall_seconds(lambda: apply_masks(Suite.AES, words, masks, threads=2)))
+        one.append(wall_seconds(lambda: apply_masks(words, masks, Suite.AES, threads=1)))
+        two.append(wall_seconds(lambda: apply_masks(words, masks, Suite.AES, threads=2)))
     return one, two
 
 
