@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
 from dreamshare_crypto.encoding import FieldParams
-from dreamshare_crypto.graph import Suite
+from dreamshare_crypto.suite import Suite
 from dreamshare_crypto.prg import CHUNK_BYTES, apply_masks
 from dreamshare_crypto.secagg.events import Cancelled, Compute, Computed, Received, Send, Stage
 from dreamshare_crypto.secret import Secret
