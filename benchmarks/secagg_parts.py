@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from dreamshare_crypto.encoding import FieldParams
 from dreamshare_crypto.suite import Suite
+from dreamshare_crypto.graph import Profile
 from dreamshare_crypto.prg import CHUNK_BYTES, apply_masks
 from dreamshare_crypto.secagg.events import Cancelled, Compute, Computed, Received, Send, Stage
+from dreamshare_crypto.secagg.terms import EpochTerms
 from dreamshare_crypto.secret import Secret
 from tests.sim.secagg.federation import make_terms
 from tests.sim.secagg.harness import Cohort
@@ -110,9 +112,16 @@ def client_masking(
     return seconds[1:], sent / len(values)
 
 
-def one_step(dims: int, bits: int, clip: float, rounds: int):  # noqa: ANN201  of the test harness
+def one_step(
+    dims: int,
+    bits: int,
+    clip: float,
+    rounds: int,
+    n_max: int = MOST_DEVICES,
+    profile: Profile = Profile.COMPLETE,
+) -> EpochTerms:
     """Return the terms of an epoch whose only step sums one field."""
-    terms = make_terms(rounds=rounds, n_max=MOST_DEVICES)
+    terms = make_terms(rounds=rounds, n_max=n_max, profile=profile)
     step = terms.template[0]
-    field = FieldParams.create(dims, bits, clip, MOST_DEVICES)
+    field = FieldParams.create(dims, bits, clip, n_max)
     return replace(terms, template=(replace(step, params=replace(step.params, fields=(field,))),))
