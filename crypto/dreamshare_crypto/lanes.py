@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from dreamshare_crypto.prg import Stream
 BLOCK_WORDS = 1 << 13
 """Words encoded or read at a time: with up to 8 lanes a word, block and temporaries stay in the
 processor's second-level cache, and none of them has the size of the vector."""
+_ITEM_BITS = (8, 16, 32, 64)
+"""Widths of lanes that are machine integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,10 @@ def round_block(v: NDArray[np.float64], f: FieldParams, stream: Stream | None) -
 
 def pack(levels: NDArray[np.float64], f: FieldParams, out: NDArray[np.uint64]) -> None:
     """Or the levels of whole words into `out`, which is zero (12.3)."""
+    if f.lane_bits in _ITEM_BITS and sys.byteorder == "little":
+        # Lanes of whole bytes lie in memory as an array of shorter integers does.
+        out.view(f"u{f.lane_bits // 8}")[: len(levels)] = levels
+        return
     lanes = np.zeros((len(out), f.lanes), dtype=np.uint64)
     lanes.reshape(-1)[: len(levels)] = levels
     for k in range(f.lanes):
