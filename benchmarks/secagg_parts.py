@@ -87,14 +87,19 @@ def two_threads(keys: int, size: int, repeat: int) -> tuple[list[float], list[fl
 
 
 def client_masking(
-    values: NDArray[np.float64], clip: float, bits: int, neighbours: int, repeat: int
+    values: NDArray[np.float64],
+    clip: float,
+    bits: int,
+    neighbours: int,
+    repeat: int,
+    n_max: int = MOST_DEVICES,
 ) -> tuple[list[float], float]:
     """Return CPU seconds from an update to its masked message, and bytes sent per coordinate.
 
     One device of a complete graph of `neighbours` + 1: it quantises, packs, derives its keys with
     every neighbour, masks, signs and makes its journal record.
     """
-    cohort = Cohort(neighbours + 1, one_step(len(values), bits, clip, rounds=repeat + 1))
+    cohort = Cohort(neighbours + 1, one_step(len(values), bits, clip, repeat + 1, n_max))
     cohort.set_up()
     seconds, sent = [], 0
     for _ in range(repeat + 1):  # the first one warms caches up and is not counted
