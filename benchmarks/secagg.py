@@ -1,6 +1,6 @@
 """Claim: secure aggregation near the processor's limit, and many times faster than Flower's.
 
-    python -m benchmarks.secagg [--json] [--out secagg.json] [--only masks,client,server,threads,loop]
+    python -m benchmarks.secagg [--json] [--out FILE] [--only masks,client,server,threads,loop]
 
 Both sides run in this one call, on the same vectors, neighbours and drops. Flower (the release
 pinned in benchmarks/peers) is installed beside, in an environment of its own, on the first run.
@@ -26,7 +26,6 @@ for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_library, "1")  # before numpy is loaded: one thread on both sides
 
 import numpy as np  # noqa: E402
-
 from benchmarks import loop_stall, secagg_parts, secagg_server  # noqa: E402
 from benchmarks.peers.environment import FLOWER, PeerMissing, run_peer  # noqa: E402
 

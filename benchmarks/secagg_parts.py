@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from numpy.typing import NDArray
 
 from dreamshare_crypto.encoding import FieldParams
-from dreamshare_crypto.suite import Suite
 from dreamshare_crypto.graph import Profile
 from dreamshare_crypto.prg import CHUNK_BYTES, apply_masks
 from dreamshare_crypto.secagg.events import Cancelled, Compute, Computed, Received, Send, Stage
 from dreamshare_crypto.secagg.terms import EpochTerms
 from dreamshare_crypto.secret import Secret
+from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.federation import make_terms
 from tests.sim.secagg.harness import Cohort
 

@@ -21,8 +21,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-
 from benchmarks.secagg_parts import one_step
+
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Profile, derive_parameters
 from dreamshare_crypto.secagg.events import Stage, Summed

@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-
 from benchmarks.secagg_parts import client_masking, cpu_seconds, mask_keys, one_step
+
 from dreamshare_crypto.aead import open_box, seal
 from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.finder import find_committee, find_degree

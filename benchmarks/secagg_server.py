@@ -12,8 +12,8 @@ import time
 from unittest.mock import patch
 
 import numpy as np
-
 from benchmarks.secagg_parts import one_step
+
 from dreamshare_crypto.graph import Claims, Derived
 from dreamshare_crypto.secagg import session as sessions
 from dreamshare_crypto.secagg.events import Stage, Summed

@@ -48,7 +48,7 @@ def run_peer(requirement: str, script: str, setting: Mapping[str, object]) -> di
     One thread per numerical library, as on our side.
     """
     python = python_of(requirement)
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(setting, file)
         file.flush()

@@ -185,7 +185,9 @@ def server_figures(setting: dict, values: np.ndarray) -> dict[str, object]:
     n, drops = setting["clients"], setting["dropped"]
     workflow, context, state, wire, _ = cohort(setting, n, drops, values)
     workflow.share_keys_stage(wire, context, state)
-    server_side.compat = SimpleNamespace(recorddict_to_fitres=lambda content, keep: SimpleNamespace())
+    server_side.compat = SimpleNamespace(
+        recorddict_to_fitres=lambda content, keep: SimpleNamespace()
+    )
     workflow.collect_masked_vectors_stage(wire, context, state)
     before = wire.client_cpu_s
     total = cpu_of(lambda: workflow.unmask_stage(wire, context, state))
