@@ -18,7 +18,7 @@ help: ## list the targets
 demo: .venv/.demo ## four devices learn from each other's dreams, masks on (ARGS=... is passed on)
 	@$(BIN)/dreamshare demo $(ARGS)
 
-test: .venv/.dev ## the whole suite; needs no service and no root
+test: .venv/.dev ## the whole suite; needs no root; what lacks a service is skipped and says so
 	@scripts/test all
 
 test-long: .venv/.dev ## the properties with new and many more examples

@@ -3,7 +3,8 @@
 Rules:
 - tests assert behaviour, never wall time; hypothesis has no deadline and draws the same examples on
   every machine (`make test-long` looks for new ones);
-- fixtures live beside the tests that use them, this file holds none.
+- fixtures live beside the tests that use them; those of system services are `tests.services`' and
+  its neighbours'.
 """
 
 from __future__ import annotations
@@ -27,3 +28,5 @@ settings.register_profile(
     "search", parent=settings.get_profile("same"), derandomize=False, max_examples=1000
 )
 settings.load_profile("same")
+
+pytest_plugins = ("tests.postgres",)
