@@ -25,7 +25,7 @@ import pytest
 from tests.services import free_port, give_to, need, tethered
 
 ACCOUNT = "postgres"
-PASSWORD = "only-for-tests-7fd1"  # noqa: S105
+PASSWORD = "only-for-tests-7fd1"
 _START_S = 60.0
 _NAMES = count(1)
 
@@ -80,7 +80,7 @@ class Cluster:
             command = tethered([self._postgres, "-D", self._data, *words], ACCOUNT)
             with log:
                 self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
-            # A server that was killed may leave children that hold its memory for a moment: again.
+            # One that was killed may leave children that hold its memory for a moment: again.
             while self._process.poll() is None and time.monotonic() < deadline:
                 if self._answers():
                     return
@@ -102,7 +102,7 @@ class Cluster:
         return self.url(name)
 
     def execute(self, database: str, statement: str) -> str:
-        """Run a statement beside whatever else is connected; return its rows, `|` between fields."""
+        """Run a statement beside whatever is connected; return its rows, fields joined by `|`."""
         done = subprocess.run(
             [self._psql, "-X", "-A", "-t", "-q", "-c", statement, self.url(database)],
             capture_output=True,
