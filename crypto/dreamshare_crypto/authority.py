@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from dreamshare_crypto.authority_records import (
     FORMAT,
     Invitation,
+    InvitationTerms,
     Issued,
+    check_name,
     read_invitation,
     read_issued,
 )
@@ -31,21 +33,26 @@ from dreamshare_crypto.certificates import (
     authority_key_id,
     device_id,
 )
-from dreamshare_crypto.enrolment_messages import EnrolReply, Token
+from dreamshare_crypto.enrolment_messages import EnrolReply
+from dreamshare_crypto.enrolment_token import Token
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import CryptoError, ParameterError
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
 from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.secretfile import read_private, write_private
-from dreamshare_crypto.tls import LOOPBACK, TlsAuthority, check_hosts, make_key, public_key_of
+from dreamshare_crypto.tls import (
+    LOOPBACK,
+    TlsAuthority,
+    certificate_hash,
+    check_hosts,
+    make_key,
+    public_key_of,
+)
 
 DAY_S = 86_400
 LIFE_S = 90 * DAY_S
 """Default life of a certificate (5.6) and of a revocation list (5.7), seconds."""
-
-TOKEN_LIFE_S = DAY_S
-"""Default life of a token, seconds."""
 
 _ROOT_LIFE_S = 3650 * DAY_S
 _SKEW_S = 300  # how far a peer's clock may be behind the authority's
@@ -80,7 +87,7 @@ class Authority:
         self._revocations = revocations
         self._next_serial = next_serial
         self._issued = list(issued)
-        self._invitations = {one.token.token_id: one for one in invitations}
+        self._invitations = {one.token_id: one for one in invitations}
 
     @classmethod
     def create(cls, federation: bytes, entropy: Entropy, now: float) -> Authority:
@@ -108,6 +115,11 @@ class Authority:
         return self._tls.root_pem
 
     @property
+    def tls_hash(self) -> bytes:
+        """SHA-256 of the TLS root, which tokens pin."""
+        return certificate_hash(self._tls.root_pem)
+
+    @property
     def revocations(self) -> RevocationList:
         """The newest revocation list."""
         return self._revocations
@@ -119,7 +131,7 @@ class Authority:
 
     @property
     def invitations(self) -> tuple[Invitation, ...]:
-        """Every token made, oldest first."""
+        """What is remembered of every token made, oldest first."""
         return tuple(self._invitations.values())
 
     def issue(
@@ -173,8 +185,7 @@ class Authority:
         life_s: int = LIFE_S,
     ) -> Issued:
         """Sign and record a certificate for keys that the party made; see `issue` for the rest."""
-        if not 0 < len(name) <= 64 or not name.isprintable():
-            raise ParameterError(f"{name!r} is not a name: 1 to 64 printable characters")
+        check_name(name)
         check_hosts(hosts)
         party = device_id(self.federation, ik)
         if any(one.name == name and one.certificate.id != party for one in self.live(now)):
@@ -250,40 +261,83 @@ class Authority:
         self,
         role: Role,
         name: str,
-        endpoint: str,
+        endpoints: Sequence[str],
         entropy: Entropy,
         now: float,
-        hosts: Sequence[str] = (),
-        life_s: int = TOKEN_LIFE_S,
+        terms: InvitationTerms | None = None,
     ) -> Token:
-        """Make a token that lets one party enrol once, as `role` and `name` (5.3)."""
-        check_hosts(hosts)
+        """Make a token that lets parties enrol as `role` (5.3).
+
+        It is returned once: only a hash of its secret is kept.
+
+        Args:
+            role: of the certificates that it gives.
+            name: of the party that enrols with it.
+            endpoints: where the party sends its request.
+            entropy: source of the token's id and secret.
+            now: seconds since 1970.
+            terms: how often and how long it serves, and who approves; once and automatically by
+                default.
+
+        Raises:
+            ParameterError: an endpoint, a name or a host is none.
+        """
+        terms = terms or InvitationTerms()
+        check_hosts(terms.hosts)
+        check_name(name)
         token = Token(
             token_id=entropy.draw(ID_BYTES),
-            token_key=Secret(entropy.draw(32), "token key"),
+            secret=Secret(entropy.draw(32), "token"),
             federation=self.federation,
             authority_hash=authority_key_id(self.public_key),
-            endpoint=endpoint,
-            expiry=int(now) + life_s,
+            tls_hash=self.tls_hash,
+            endpoints=tuple(endpoints),
+            expiry=int(now) + terms.life_s,
         )
-        self._invitations[token.token_id] = Invitation(token, role, name, tuple(hosts))
+        self._invitations[token.token_id] = Invitation(
+            token_id=token.token_id,
+            token_key=token.token_key,
+            expiry=token.expiry,
+            role=role,
+            name=name,
+            hosts=terms.hosts,
+            uses=terms.uses,
+            by_hand=terms.by_hand,
+        )
         return token
 
     def invitation(self, token_id: bytes) -> Invitation | None:
-        """Return the token of this id with what it promises, or None."""
+        """Return what is remembered of the token of this id, or None."""
         return self._invitations.get(token_id)
 
+    def withdraw(self, name: str) -> int:
+        """End every token that was made for `name` and is unspent; return how many there were."""
+        found = [one for one in self.invitations if one.name == name and not one.spent]
+        for one in found:
+            self._invitations[one.token_id] = replace(one, expiry=0)
+        return len(found)
+
+    def forget_tokens(self, before: float) -> None:
+        """Forget tokens that expired before `before`: their requests get no reply any more."""
+        kept = {i: one for i, one in self._invitations.items() if one.expiry >= before}
+        self._invitations = kept
+
     def answer(
-        self, one: Issued, reply: EnrolReply, request_hash: bytes, nonce: bytes, token: Token | None
+        self,
+        one: Issued,
+        reply: EnrolReply,
+        request_hash: bytes,
+        nonce: bytes,
+        invitation: Invitation | None,
     ) -> bytes:
         """Seal `reply` to a request and record it with the certificate `one` and the token."""
-        key = None if token is None else token.token_key
+        key = None if invitation is None else invitation.token_key
         sealed = reply.seal(nonce, key, self._key).encode()
         done = replace(one, request_hash=request_hash, reply=sealed)
         self._issued[self._issued.index(one)] = done
-        if token is not None:
-            invitation = self._invitations[token.token_id]
-            self._invitations[token.token_id] = replace(invitation, used_by=request_hash)
+        if invitation is not None:
+            used = replace(invitation, used_by=(*invitation.used_by, request_hash))
+            self._invitations[invitation.token_id] = used
         return sealed
 
     def save(self, path: Path | str) -> None:

@@ -7,8 +7,8 @@
 
 Rules:
 - whoever relays the two messages can neither change nor answer them;
-- a token serves one request; the very same request gets the very same reply, so that a lost reply
-  costs nothing (5.3);
+- a token serves one party, unless it was made for several; the very same request gets the very same
+  reply, so that a lost reply costs nothing (5.3, 17.31);
 - private keys never travel; a renewal keeps the party's keys and id, and changes the transport's.
 """
 
@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare_crypto.authority import LIFE_S, Authority
-from dreamshare_crypto.certificates import authority_key_id, device_id
-from dreamshare_crypto.enrolment_messages import NO_TOKEN, EnrolReply, EnrolRequest, Token
+from dreamshare_crypto.authority_records import Invitation, InvitationTerms
+from dreamshare_crypto.certificates import Role, authority_key_id, device_id
+from dreamshare_crypto.enrolment_messages import EnrolReply, EnrolRequest
+from dreamshare_crypto.enrolment_token import NO_TOKEN, Token
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import AuthenticationError, ParameterError
 from dreamshare_crypto.identity import Identity, TlsMaterial
@@ -32,10 +34,13 @@ __all__ = [
     "Authority",
     "EnrolReply",
     "EnrolRequest",
+    "Examined",
+    "InvitationTerms",
     "Pending",
     "Token",
     "accept",
     "approve",
+    "examine",
     "renew",
     "request",
 ]
@@ -132,6 +137,73 @@ def _pending(
     return Pending(signing, kem, tls_key, token_key, authority_hash, message.encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A request that holds, and what its sender would become.
+
+    Attributes:
+        request: as it was sent.
+        role: of the certificate.
+        name: of the party.
+        hosts: of its TLS leaf.
+        invitation: of the token that it came with; None in a renewal.
+        reply: what it was answered before; empty where it is new.
+    """
+
+    request: EnrolRequest
+    role: Role
+    name: str
+    hosts: tuple[str, ...]
+    invitation: Invitation | None
+    reply: bytes = b""
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person approves it; renewals and answered requests need nobody."""
+        return not self.reply and self.invitation is not None and self.invitation.by_hand
+
+
+def examine(authority: Authority, message: bytes, now: float) -> Examined:
+    """Check a request; nothing is changed.
+
+    Raises:
+        MalformedError: the message is no request.
+        AuthenticationError: unknown, used or expired token; a mac, signature or federation that
+            does not hold; a renewal by a party that has no live certificate.
+    """
+    asked = EnrolRequest.decode(message)
+    if asked.federation != authority.federation:
+        raise AuthenticationError("the enrolment request is for another federation")
+    invitation = authority.invitation(asked.token_id)
+    if invitation is not None:
+        asked.verify(invitation.token_key)
+    elif asked.token_id == NO_TOKEN:
+        asked.verify(None)
+    else:
+        raise AuthenticationError("the enrolment token is unknown; ask the authority for one")
+    tag = asked.hash()
+    for one in authority.issued:
+        if one.request_hash == tag:
+            role = one.certificate.role
+            return Examined(asked, role, one.name, one.hosts, invitation, one.reply)
+    if asked.tls_csr:
+        read_request(asked.tls_csr)
+    if invitation is None:
+        held = [one for one in authority.live(now) if one.certificate.ik == asked.ik]
+        if not held or held[-1].certificate.kem != asked.kem:
+            raise AuthenticationError("no live certificate to renew; enrol with a token")
+        return Examined(asked, held[-1].certificate.role, held[-1].name, held[-1].hosts, None)
+    if invitation.spent:
+        raise AuthenticationError("the enrolment token was used already; ask for a new one")
+    if now > invitation.expiry:
+        raise AuthenticationError("the enrolment token has expired; ask for a new one")
+    if any(one.certificate.ik == asked.ik for one in authority.issued):
+        raise AuthenticationError("this identity key is enrolled already; renew it")
+    taken = {one.name for one in authority.issued}
+    name = invitation.next_name(taken)
+    return Examined(asked, invitation.role, name, invitation.hosts, invitation)
+
+
 def approve(
     authority: Authority, message: bytes, now: float, entropy: Entropy, life_s: int = LIFE_S
 ) -> bytes:
@@ -147,50 +219,26 @@ def approve(
         life_s: life of the certificates, seconds.
 
     Raises:
-        MalformedError: the message is no request.
-        AuthenticationError: unknown, used or expired token; a mac, signature or federation that
-            does not hold; a renewal by a party that has no live certificate.
+        MalformedError, AuthenticationError: as `examine`.
         ParameterError: the invitation's name was given to another party meanwhile.
     """
-    asked = EnrolRequest.decode(message)
-    if asked.federation != authority.federation:
-        raise AuthenticationError("the enrolment request is for another federation")
-    invitation = authority.invitation(asked.token_id)
-    if invitation is not None:
-        asked.verify(invitation.token.token_key)
-    elif asked.token_id == NO_TOKEN:
-        asked.verify(None)
-    else:
-        raise AuthenticationError("the enrolment token is unknown; ask the authority for one")
-    tag = asked.hash()
-    for one in authority.issued:
-        if one.request_hash == tag:
-            return one.reply
-    held = [one for one in authority.live(now) if one.certificate.ik == asked.ik]
-    tls_key = read_request(asked.tls_csr) if asked.tls_csr else None
-    if invitation is not None:
-        if invitation.used_by:
-            raise AuthenticationError("the enrolment token was used already; ask for a new one")
-        if now > invitation.token.expiry:
-            raise AuthenticationError("the enrolment token has expired; ask for a new one")
-        if any(one.certificate.ik == asked.ik for one in authority.issued):
-            raise AuthenticationError("this identity key is enrolled already; renew it")
-        role, name, hosts = invitation.role, invitation.name, invitation.hosts
-    else:
-        if not held or held[-1].certificate.kem != asked.kem:
-            raise AuthenticationError("no live certificate to renew; enrol with a token")
-        role, name, hosts = held[-1].certificate.role, held[-1].name, held[-1].hosts
-    one = authority.certify(role, name, asked.ik, asked.kem, now, hosts, life_s)
+    found = examine(authority, message, now)
+    if found.reply:
+        return found.reply
+    asked = found.request
+    one = authority.certify(found.role, found.name, asked.ik, asked.kem, now, found.hosts, life_s)
+    leaf = b""
+    if asked.tls_csr:
+        leaf = authority.tls_leaf(one, read_request(asked.tls_csr), entropy)
     reply = EnrolReply(
         authority_key=authority.public_key,
         certificate=one.certificate,
-        tls_chain=b"" if tls_key is None else authority.tls_leaf(one, tls_key, entropy),
+        tls_chain=leaf,
         aggregators=authority.aggregators(now),
         tls_roots=authority.tls_roots,
         revocations=authority.revocations,
     )
-    token = None if invitation is None else invitation.token
-    return authority.answer(one, reply, tag, asked.device_nonce, token)
+    return authority.answer(one, reply, asked.hash(), asked.device_nonce, found.invitation)
 
 
 def accept(pending: Pending, message: bytes, now: float) -> Identity:

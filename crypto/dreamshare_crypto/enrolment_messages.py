@@ -1,8 +1,8 @@
-"""Token, request and reply of an enrolment (docs/protocol.md 5.3, 5.4, 5.6).
+"""Request and reply of an enrolment (docs/protocol.md 5.4, 5.6).
 
 Rules:
-- a token is made by the authority and its key is known to the authority and the device alone, so
-  that whoever relays the messages can neither change them nor answer them;
+- both are bound by the token's key, which the authority and the device alone know, so that whoever
+  relays them can neither change them nor answer them (`enrolment_token`);
 - a renewal is the same request without a token, signed with the identity key that it keeps; as no
   token key is left, its reply rests on the authority's signature, which every reply carries;
 - decoders raise MalformedError and nothing else.
@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from dataclasses import dataclass, replace
@@ -25,95 +24,18 @@ from dreamshare_crypto.certificates import (
     RevocationList,
     fingerprint,
 )
-from dreamshare_crypto.errors import AuthenticationError, MalformedError, ParameterError
+from dreamshare_crypto.errors import AuthenticationError
 from dreamshare_crypto.kdf import hash_parts, label_bytes, lp
 from dreamshare_crypto.keys import SIGNATURE_BYTES, IdentityKey, check_public, verify_signature
 from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.transcript import Reader, Writer
 
 MAC_BYTES = 32
-NO_TOKEN = bytes(ID_BYTES)
-"""The token id of a renewal."""
 
 _ENROL, _ENROLLED = "sa2/v1/enrol", "sa2/v1/enrolled"
-_TEXT_PREFIX = "dreamshare-token-1:"
-_MOST_ENDPOINT = 255
 _MOST_TLS = 65_536
 _MOST_AGGREGATORS = 256
 _MOST_REVOCATION_BYTES = 108 + 8 * MOST_REVOKED
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An invitation to enrol once, shown as text or QR code (5.3).
-
-    Attributes:
-        token_id: 16 bytes, not zero.
-        token_key: 32 secret bytes.
-        federation: 16 bytes.
-        authority_hash: `authority_key_id` of the authority's key, pinned by the device.
-        endpoint: where the device sends its request, a URL of at most 255 bytes.
-        expiry: last second of validity, seconds since 1970.
-    """
-
-    token_id: bytes
-    token_key: Secret
-    federation: bytes
-    authority_hash: bytes
-    endpoint: str
-    expiry: int
-
-    def __post_init__(self) -> None:
-        if self.token_id == NO_TOKEN or len(self.endpoint.encode()) > _MOST_ENDPOINT:
-            raise ParameterError("a token's id is zero, or its endpoint longer than 255 bytes")
-
-    def encode(self) -> bytes:
-        """Return the canonical bytes, the key among them."""
-        return (
-            Writer()
-            .raw(self.token_id, ID_BYTES)
-            .raw(self.token_key.reveal(), KEY_BYTES)
-            .raw(self.federation, ID_BYTES)
-            .raw(self.authority_hash, KEY_BYTES)
-            .var(self.endpoint.encode())
-            .u64(self.expiry)
-            .finish()
-        )
-
-    @classmethod
-    def decode(cls, raw: bytes) -> Self:
-        """Read `encode`'s bytes; MalformedError on anything else."""
-        reader = Reader(raw)
-        try:
-            token = cls(
-                token_id=reader.raw(ID_BYTES),
-                token_key=Secret(reader.raw(KEY_BYTES), "token key"),
-                federation=reader.raw(ID_BYTES),
-                authority_hash=reader.raw(KEY_BYTES),
-                endpoint=reader.var(_MOST_ENDPOINT).decode(),
-                expiry=reader.u64(),
-            )
-        except (ParameterError, UnicodeDecodeError):
-            raise MalformedError("not an enrolment token") from None
-        reader.end()
-        return token
-
-    def text(self) -> str:
-        """Return the token as one word that can be copied or shown as a QR code; it is secret."""
-        return _TEXT_PREFIX + base64.urlsafe_b64encode(self.encode()).decode().rstrip("=")
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Read `text`'s word; MalformedError on anything else."""
-        body = text.strip()
-        if not body.startswith(_TEXT_PREFIX):
-            raise MalformedError(f"an enrolment token begins with {_TEXT_PREFIX!r}; copy all of it")
-        body = body.removeprefix(_TEXT_PREFIX)
-        try:
-            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-        except ValueError:
-            raise MalformedError("an enrolment token is broken; copy all of it again") from None
-        return cls.decode(raw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,18 @@ def leaf_key(chain_pem: bytes) -> ec.EllipticCurvePublicKey:
     return key
 
 
+def certificate_hash(pem: bytes) -> bytes:
+    """Return SHA-256 of the first certificate of `pem`, in DER: what `openssl x509` shows.
+
+    Raises:
+        MalformedError: it holds no certificate.
+    """
+    try:
+        return x509.load_pem_x509_certificate(pem).fingerprint(SHA256())
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
+        raise MalformedError("a TLS certificate cannot be read") from None
+
+
 def check_hosts(hosts: Sequence[str]) -> None:
     """Raise ParameterError when a name is neither an IP address nor a DNS name."""
     for host in hosts:

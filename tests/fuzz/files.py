@@ -18,7 +18,8 @@ from dreamshare.errors import ConfigError
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.enrolment import Pending, accept, approve, request
-from dreamshare_crypto.enrolment_messages import EnrolReply, EnrolRequest, Token
+from dreamshare_crypto.enrolment_messages import EnrolReply, EnrolRequest
+from dreamshare_crypto.enrolment_token import Token
 from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.errors import AuthenticationError, MalformedError, ParameterError
 from dreamshare_crypto.identity import Identity
@@ -49,6 +50,7 @@ class Enrolment:
     """An authority that invited one device, and the device's request."""
 
     authority: Authority
+    token: Token
     pending: Pending
     reply: bytes
 
@@ -59,11 +61,10 @@ def enrolment() -> Enrolment:
     entropy = SeededEntropy(b"enrolment")
     authority = Authority.create(FEDERATION, entropy, NOW)
     authority.issue(Role.AGGREGATOR, "aggregator", entropy, NOW)
-    token = authority.invite(Role.DEVICE, "device", "https://authority", entropy, NOW)
+    token = authority.invite(Role.DEVICE, "device", ["https://authority"], entropy, NOW)
     pending = request(token, entropy)
-    return Enrolment(
-        authority, pending, approve(twin(authority), pending.message, NOW, SeededEntropy(b"reply"))
-    )
+    reply = approve(twin(authority), pending.message, NOW, SeededEntropy(b"reply"))
+    return Enrolment(authority, token, pending, reply)
 
 
 def twin(authority: Authority) -> Authority:
@@ -138,12 +139,12 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "token",
         canonical(Token.decode, Token.encode, MalformedError),
-        lambda: [one.token.encode() for one in enrolment().authority.invitations],
+        lambda: [enrolment().token.encode()],
     ),
     Target(
         "token-text",
         refusing(lambda raw: Token.from_text(raw.decode("latin-1")), MalformedError),
-        lambda: [one.token.text().encode() for one in enrolment().authority.invitations],
+        lambda: [enrolment().token.text().encode()],
     ),
     Target(
         "enrol-request",

@@ -122,8 +122,8 @@ def test_the_file_is_the_authority(
 ) -> None:
     path = tmp_path / "authority"
     hub = authority.issue(Role.AGGREGATOR, "hub", entropy, NOW, hosts=("hub.example",))
-    open_token = authority.invite(Role.DEVICE, "d1", "https://a", entropy, NOW)
-    used_token = authority.invite(Role.DEVICE, "d2", "https://a", entropy, NOW)
+    open_token = authority.invite(Role.DEVICE, "d1", ["https://a"], entropy, NOW)
+    used_token = authority.invite(Role.DEVICE, "d2", ["https://a"], entropy, NOW)
     used = request(used_token, entropy)
     reply = approve(authority, used.message, NOW, entropy)
     authority.revoke(hub.certificate.serial, NOW)
@@ -172,7 +172,7 @@ def test_tokens_of_an_unknown_role(
     authority: Authority, entropy: SeededEntropy, tmp_path: Path
 ) -> None:
     path = tmp_path / "authority"
-    authority.invite(Role.DEVICE, "d", "https://a", entropy, NOW)
+    authority.invite(Role.DEVICE, "d", ["https://a"], entropy, NOW)
     authority.save(path)
     fields = json.loads(path.read_text())
     fields["invitations"][0]["role"] = 9

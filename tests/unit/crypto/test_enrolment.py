@@ -14,6 +14,7 @@ from dreamshare_crypto.enrolment import (
     Authority,
     EnrolReply,
     EnrolRequest,
+    InvitationTerms,
     Pending,
     Token,
     accept,
@@ -41,7 +42,7 @@ class Office:
         self.token = self.invite("kitchen")
 
     def invite(self, name: str, role: Role = Role.DEVICE) -> Token:
-        return self.authority.invite(role, name, "https://a.example/enrol", self.entropy, NOW)
+        return self.authority.invite(role, name, ["https://a.example/enrol"], self.entropy, NOW)
 
     def approve(self, message: bytes, now: float = NOW) -> bytes:
         return approve(self.authority, message, now, self.entropy)
@@ -72,8 +73,9 @@ def test_a_device_enrols(office: Office) -> None:
 
 
 def test_the_token_decides_role_and_hosts(office: Office) -> None:
+    terms = InvitationTerms(hosts=("two.example",))
     token = office.authority.invite(
-        Role.AGGREGATOR, "second", "https://a", office.entropy, NOW, hosts=("two.example",)
+        Role.AGGREGATOR, "second", ["https://a"], office.entropy, NOW, terms
     )
     pending = request(token, office.entropy)
     identity = accept(pending, office.approve(pending.message), NOW)
@@ -322,7 +324,7 @@ class TestMessages:
     def test_token_text(self, office: Office) -> None:
         text = office.token.text()
         assert Token.from_text(f"  {text}\n") == office.token
-        assert office.token.token_key.reveal().hex() not in repr(office.token)
+        assert office.token.secret.reveal().hex() not in repr(office.token)
         for broken in ("", text[:-4], text + "AAAA", text.replace("-1:", "-2:"), text[:30] + "!"):
             with pytest.raises(MalformedError):
                 Token.from_text(broken)
@@ -333,7 +335,8 @@ class TestMessages:
             Token.decode(raw)
 
     def test_tokens_out_of_range(self, office: Office) -> None:
-        for change in ({"token_id": bytes(16)}, {"endpoint": "x" * 256}):
+        endpoints = ((), ("",), ("x" * 256,), ("x",) * 9)
+        for change in ({"token_id": bytes(16)}, *({"endpoints": one} for one in endpoints)):
             with pytest.raises(ParameterError):
                 dataclasses.replace(office.token, **change)  # type: ignore[arg-type]
 
