@@ -31,6 +31,7 @@ from dreamshare.algorithms.catalog import algorithm_from, config_json_of
 from dreamshare.binding import Lookup
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.aggregator import AggregatorDriver
+from dreamshare.driver.trace import Trace, untraced
 from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import PartyId, TaskId, short
@@ -76,6 +77,7 @@ class Surroundings:
         clock: what time it is.
         entropy: of task ids, nonces and session keys.
         threads: how many compute, 1 or more; the machine's processors by default.
+        trace: is told what happens in every task, as facts without payloads, on the event loop.
     """
 
     capture: Path | None = None
@@ -83,6 +85,7 @@ class Surroundings:
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
     threads: int = field(default_factory=_processors)
+    trace: Trace = untraced
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -141,6 +144,7 @@ class Aggregator:
             self._around.clock,
             _Front(self._control, self._board, self._traffic.set),
             engine=self._engine,
+            trace=self._around.trace,
         )
         await self._store.__aenter__()
         try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from dreamshare.algorithms.base import Algorithm, Done
 from dreamshare.algorithms.checkpoint import encode_arrays
+from dreamshare.algorithms.evaluate import EVALUATE, evaluated
 from dreamshare.binding import Lookup, TaskLoop, terms_of
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
@@ -213,6 +214,7 @@ class LiveTask:
             case SumDone(spent=spent):
                 survivors = float(len(outcome.survivors))
                 numbers = {"survivors": survivors, "weight_sum": float(outcome.weight_sum)}
+                numbers |= _measured(outcome)
                 return numbers if spent is None else {**numbers, **self._costs.add(spent)}
             case SumAbandoned(spent=Spent() as spent):
                 return self._costs.add(spent)
@@ -225,6 +227,14 @@ def _delta(entry: Entry) -> float:
     """Return the delta that a task's epsilon is counted at."""
     privacy = entry.order.privacy
     return Privacy(clip=1.0, multiplier=1.0).delta if privacy is None else privacy.delta
+
+
+def _measured(done: SumDone) -> Mapping[str, float]:
+    """Return accuracy and loss where the sum was an evaluation."""
+    if done.step != EVALUATE or not {"correct", "loss", "count"} <= done.mean.keys():
+        return {}
+    accuracy, loss = evaluated(done.mean)
+    return {"accuracy": accuracy, "loss": loss}
 
 
 def _react(loop: TaskLoop, outcome: TaskOutcome) -> bytes | None:

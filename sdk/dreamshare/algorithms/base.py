@@ -51,6 +51,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from dreamshare.learning.base import Data, Learner
+from dreamshare.payloads.gallery import Gallery
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 
@@ -144,4 +145,17 @@ class RefusesNoise(Protocol):
 
     def noise_fault(self) -> str:
         """Return why this config cannot have noise, and what to change; "" where it can."""
+        ...
+
+
+@runtime_checkable
+class Draws(Protocol):
+    """An algorithm whose public state has pictures in it, for people who watch."""
+
+    def gallery(self, state: object) -> Gallery | None:
+        """Return what a state of this algorithm shows, oldest first; None while it shows none."""
+        ...
+
+    def gallery_of(self, result: Mapping[str, PublicArray]) -> Gallery | None:
+        """Return what the arrays of its `Done` show; None where they show nothing."""
         ...

@@ -25,6 +25,7 @@ from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.reception import receive
 from dreamshare.driver.stream import converse
 from dreamshare.driver.task import TaskRun
+from dreamshare.driver.trace import Trace, untraced
 from dreamshare.driver.waiting import at_most, first_of
 from dreamshare.engine import Engine, InlineEngine
 from dreamshare.errors import DreamshareError, LocalProtocolError, PeerProtocolError, TransportError
@@ -70,6 +71,7 @@ class AggregatorDriver:
         observer: sees every frame that arrived and held.
         grace_s: see `GRACE_S`.
         engine: where machines' steps run and large frames are opened; it may do several at once.
+        trace: is told what happens in every task, as facts without payloads.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class AggregatorDriver:
         observer: Observer | None = None,
         grace_s: float = GRACE_S,
         engine: Engine | None = None,
+        trace: Trace = untraced,
     ) -> None:
         self._listeners = tuple(listeners)
         self._identity = identity
@@ -89,6 +92,7 @@ class AggregatorDriver:
         self._observer = observer
         self._grace_s = grace_s
         self._engine = engine or InlineEngine()
+        self._trace = trace
         self._birth = 0
         self._parties: dict[PartyId, Party] = {}
         self._openers: dict[PartyId, Opener] = {}
@@ -150,6 +154,7 @@ class AggregatorDriver:
             self._post,
             self._front.evidence,
             self._engine,
+            self._trace,
         )
         self._tasks[run.task] = run
         self._started().start(self._serve(run))

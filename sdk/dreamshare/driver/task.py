@@ -18,6 +18,7 @@ from dreamshare.clock import Clock
 from dreamshare.driver.effects import store
 from dreamshare.driver.offloading import Encoded, encoded
 from dreamshare.driver.timer import Timer
+from dreamshare.driver.trace import Heard, Reported, Stored, Trace, sending, untraced
 from dreamshare.engine import Engine
 from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import NO_SESSION, PartyId, TaskId
@@ -25,7 +26,7 @@ from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.envelope import Address
 from dreamshare.protocol.journal import Journal
-from dreamshare.protocol.messages import DownMessage, TellOrder
+from dreamshare.protocol.messages import DownMessage, Sa2, TellOrder
 from dreamshare.protocol.outcomes import TaskOutcome
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire.codec import decode_message
@@ -53,6 +54,7 @@ class TaskRun:
         post: how messages leave.
         keep_evidence: takes contradictions that devices signed.
         engine: where the coordinator's steps run.
+        trace: is told what happens, as facts without payloads.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class TaskRun:
         post: Post,
         keep_evidence: Callable[[TaskId, events.KeepEvidence], None],
         engine: Engine,
+        trace: Trace = untraced,
     ) -> None:
         self._coordinator = coordinator
         self._journal = journal
@@ -70,6 +73,7 @@ class TaskRun:
         self._post = post
         self._keep_evidence = keep_evidence
         self._engine = engine
+        self._trace = trace
         self._items: asyncio.Queue[_Item] = asyncio.Queue()
         self._reports: asyncio.Queue[TaskOutcome | None] = asyncio.Queue()
         self._timer = Timer(clock, lambda: self.give(events.Ticked()))
@@ -107,11 +111,13 @@ class TaskRun:
         try:
             while self._open:
                 item = await self._items.get()
+                round_ = self._coordinator.round
                 try:
                     effects = await self._step(item.event)
                 except PeerProtocolError:
                     self.dropped += 1
                 else:
+                    self._trace_heard(item.event, round_)
                     await self._carry_out(effects)
                 if item.handled is not None:
                     item.handled()
@@ -143,18 +149,32 @@ class TaskRun:
                     told = await encoded(self._engine, TellOrder(number, plan))
                     waiting.append(events.Persist(Record(RecordKind.OWNER, told.body)))
                     continue
-            await store(self._journal, waiting)
+            await self._store(waiting)
             waiting = []
             match effect:
                 case events.SendTo(devices, message):
                     await self._send(devices, message)
                 case events.Report(outcome):
                     self._reports.put_nowait(outcome)
+                    self._trace(Reported(self.task, outcome, self._clock.now()))
                 case events.KeepEvidence():
                     self._keep_evidence(self.task, effect)
                 case events.Close():
                     self._open = False
-        await store(self._journal, waiting)
+        await self._store(waiting)
+
+    async def _store(self, waiting: list[events.Persist]) -> None:
+        if waiting:
+            began = self._clock.now()
+            await store(self._journal, waiting)
+            now = self._clock.now()
+            self._trace(Stored(self.task, len(waiting), max(0.0, now - began), now))
+
+    def _trace_heard(self, event: events.CoordinatorInput, round_: int | None) -> None:
+        match event:
+            case events.HeardFrom(device, Sa2(stage, body)):
+                now = self._clock.now()
+                self._trace(Heard(self.task, device, stage, round_, len(body), now))
 
     async def _send(self, devices: tuple[PartyId, ...], message: DownMessage) -> None:
         session = self._coordinator.session
@@ -164,6 +184,9 @@ class TaskRun:
         ready = await encoded(self._engine, message)
         for device in devices:
             self._post(device, address, ready)
+        fact = sending(self.task, devices, message, self._coordinator.round, self._clock.now())
+        if fact is not None:
+            self._trace(fact)
 
 
 def stored_tells(journal: Journal) -> tuple[RoundPlan, ...]:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dreamshare.algorithms.codream import CodreamConfig
+from dreamshare.algorithms.codream import Codream, CodreamConfig
 from dreamshare.errors import ConfigError
-from dreamshare.payloads.dreams import starting_labels
+from dreamshare.payloads.gallery import Gallery
 from dreamshare.protocol.messages import TaskStatus
 from dreamshare.updates import PublicArray
-from dreamshare_cli.demo.gallery import Gallery
 from dreamshare_cli.demo.options import DemoOptions
 from dreamshare_cli.demo.reports import DeviceReport
 from dreamshare_cli.demo.result import ClientResult, DemoResult, confirm
@@ -69,22 +65,11 @@ def demo_result(
 
 
 def gallery_of(config: CodreamConfig, arrays: Mapping[str, PublicArray]) -> Gallery:
-    """Return the dreams of a result with the digit and the cycle of each.
-
-    A result holds the newest `config.replay` dreams, in order; a cycle makes `config.dreams` of
-    them, for the classes that the cohort has, in turn.
-    """
-    dreams_NCHW = arrays["dreams"].astype(np.float32)
-    count = len(dreams_NCHW)
-    # Counted from the end, because the oldest may have been let go.
-    age_N: NDArray[np.int64] = np.arange(count - 1, -1, -1, dtype=np.int64)
-    present = np.flatnonzero(arrays["totals"])
-    asked_for = present[starting_labels(config.dreams, len(present))]
-    return Gallery(
-        dreams_NCHW,
-        asked_for[config.dreams - 1 - age_N % config.dreams],
-        config.cycles - age_N // config.dreams,
-    )
+    """Return the dreams of a result with the digit and the cycle of each; ConfigError for none."""
+    gallery = Codream(config).gallery_of(arrays)
+    if gallery is None:
+        raise ConfigError("the result holds no dreams")
+    return gallery
 
 
 def _at(curve: Sequence[float], place: int) -> float | None:

@@ -16,10 +16,10 @@ from typing import TypeVar
 from dreamshare.client import Client, Result
 from dreamshare.clock import Clock
 from dreamshare.errors import DreamshareError
+from dreamshare.payloads.gallery import Gallery
 from dreamshare.protocol.messages import Cohort, TaskPhase, TaskReport
 from dreamshare_cli.demo.collect import client_result, demo_result, gallery_of
 from dreamshare_cli.demo.federation import DemoFederation
-from dreamshare_cli.demo.gallery import Gallery
 from dreamshare_cli.demo.live import DeviceState, DeviceView, Display, Snapshot
 from dreamshare_cli.demo.options import DemoOptions
 from dreamshare_cli.demo.processes import Children

@@ -24,7 +24,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dreamshare_cli.demo.gallery import Gallery
+from dreamshare.payloads.gallery import COLOURS, Gallery
 from dreamshare_cli.demo.palette import Palette
 from dreamshare_cli.demo.result import ClientResult, DemoResult
 
@@ -32,8 +32,6 @@ DPI = 144
 CLASSES = 10
 MEAN_GAP = 0.25
 """Space above the row of means, in tiles."""
-
-_DREAM_COLOURS = ("#16122b", "#3a1d78", "#7b2fb5", "#d0568f", "#ffb27a", "#fff6d8")
 
 
 # ---- accuracy ------------------------------------------------------------------------------------
@@ -233,7 +231,7 @@ def _row(axes: Axes, images: Mapping[int, NDArray[np.float32]], top: float) -> N
         return
     # Percentiles, so that a few extreme pixels do not dim the rest.
     low, high = np.percentile(np.stack(list(images.values())), (2, 98))
-    colours = LinearSegmentedColormap.from_list("dream", list(_DREAM_COLOURS))
+    colours = LinearSegmentedColormap.from_list("dream", list(COLOURS))
     for digit, image in images.items():
         axes.imshow(
             image,

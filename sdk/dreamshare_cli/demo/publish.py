@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
-from dreamshare_cli.demo.gallery import Gallery
+from dreamshare.payloads.gallery import Gallery
 from dreamshare_cli.demo.palette import DARK, LIGHT
 from dreamshare_cli.demo.pictures import accuracy_png, dreams_png
 from dreamshare_cli.demo.report import Pictures, report_html

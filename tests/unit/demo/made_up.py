@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dreamshare_cli.demo.gallery import Gallery
+from dreamshare.payloads.gallery import Gallery
 from dreamshare_cli.demo.result import ClientResult, DemoResult
 
 KINDS = ("VGG-like", "ResNet-like", "WideResNet-like", "MobileNet-like")

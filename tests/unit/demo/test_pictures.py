@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from dreamshare.errors import ConfigError
-from dreamshare_cli.demo.gallery import Gallery
+from dreamshare.payloads.gallery import Gallery
 from dreamshare_cli.demo.palette import DARK, LIGHT, Palette
 from dreamshare_cli.demo.pictures import accuracy_png, dreams_png
 from tests.unit.demo import made_up

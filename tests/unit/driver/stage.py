@@ -23,6 +23,7 @@ from dreamshare.driver.backoff import BackoffSettings
 from dreamshare.driver.desk import Seat
 from dreamshare.driver.device import DeviceDriver
 from dreamshare.driver.task import TaskRun
+from dreamshare.driver.trace import Fact
 from dreamshare.driver.waiting import stop
 from dreamshare.engine import Engine
 from dreamshare.ids import PartyId, TaskId
@@ -150,6 +151,7 @@ class Stage:
         self.network = MemoryNetwork(self.clock, up=up, down=down)
         self.office = Office()
         self.seen: list[tuple[bytes, bytes, bytes]] = []
+        self.facts: list[Fact] = []
         self.task = TaskId(TASK)
         self.toy = toy or Toy()
         self.cohort = cohort or Cohort(devices, devices)
@@ -169,6 +171,7 @@ class Stage:
             self.office,
             lambda *frame: self.seen.append(frame),
             engine=engine,
+            trace=self.facts.append,
         )
         self._serving: asyncio.Task[None] | None = None
 

@@ -26,6 +26,7 @@ from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import CLIPPED, Bound, clipped_field
 from dreamshare.algorithms.codream import device
 from dreamshare.algorithms.codream.config import CodreamConfig
+from dreamshare.algorithms.codream.showing import gallery_of_dreams
 from dreamshare.algorithms.evaluate import EVALUATE, evaluated, evaluation, evaluation_fields
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
@@ -38,6 +39,7 @@ from dreamshare.payloads.dreams import (
     starting_dreams,
     starting_labels,
 )
+from dreamshare.payloads.gallery import Gallery
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 LEAST_MASS = 1e-3
@@ -195,6 +197,23 @@ class Codream:
                 return self._after_cycle(replace(state, accuracies=seen, loss=loss))
             case Stage.DONE:
                 raise ConfigError("this run is over; nothing is left to merge")
+
+    def gallery(self, state: object) -> Gallery | None:
+        if not isinstance(state, CodreamState):
+            return None
+        learnt, cycles = state.replay.x_BCHW, state.cycle + 1
+        if state.stage in (Stage.DREAM, Stage.LABEL, Stage.ACQUIRE):  # they are forming
+            learnt = np.concatenate([learnt, state.x_BCHW])
+        return gallery_of_dreams(learnt, state.totals_K, self.config.dreams, cycles)
+
+    def gallery_of(self, result: Mapping[str, PublicArray]) -> Gallery | None:
+        if not {"dreams", "totals"} <= result.keys():
+            return None
+        dreams_NCHW, totals_K = (
+            result["dreams"].astype(np.float32),
+            result["totals"].astype(np.float64),
+        )
+        return gallery_of_dreams(dreams_NCHW, totals_K, self.config.dreams, self.config.cycles)
 
     def _dream_fields(self, bound: float) -> tuple[Field, ...]:
         c = self.config

@@ -1,6 +1,9 @@
-"""The dreams of a run, with what each was made for.
+"""Dreams to look at, with what each was made for.
 
 Shape legend: N dreams, C channels, H height, W width.
+
+Rules: everything in a gallery is public; dreams are shown as they travelled, not chosen, not
+smoothed. `COLOURS` is how a single channel is shown, dark to light, wherever dreams are shown.
 """
 
 from __future__ import annotations
@@ -12,15 +15,17 @@ from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
 
+COLOURS = ("#16122b", "#3a1d78", "#7b2fb5", "#d0568f", "#ffb27a", "#fff6d8")
+
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
     """Dreams of a run.
 
     Attributes:
-        dreams_NCHW: in the nets' normalised input space; the first channel is shown.
-        labels_N: the digit that each dream was made for, 0 to 9.
-        cycles_N: the cycle that each was dreamt in, from 1.
+        dreams_NCHW: in the nets' normalised input space.
+        labels_N: the class that each dream is made for, from 0.
+        cycles_N: the cycle that each is dreamt in, from 1.
     """
 
     dreams_NCHW: NDArray[np.float32]
@@ -34,3 +39,6 @@ class Gallery:
                 f"a gallery needs dreams of shape NCHW with a label and a cycle each; got "
                 f"{self.dreams_NCHW.shape}, {self.labels_N.shape}, {self.cycles_N.shape}"
             )
+
+    def __len__(self) -> int:
+        return len(self.dreams_NCHW)
