@@ -26,7 +26,7 @@ from benchmarks.secagg_parts import one_step
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Profile, derive_parameters
 from dreamshare_crypto.secagg.events import Stage, Summed
-from dreamshare_crypto.secagg.once import SharedOnce
+from dreamshare_crypto.secagg.once import Once
 from tests.sim.secagg.harness import Cohort
 
 BITS = 16
@@ -39,7 +39,7 @@ class Counted(Cohort):
     def __init__(self, n: int, dims: int) -> None:
         terms = one_step(dims, BITS, CLIP, rounds=1, n_max=n, profile=Profile.REGULAR)
         super().__init__(
-            n, terms, Floor(profiles=(Profile.COMPLETE, Profile.REGULAR)), once=SharedOnce()
+            n, terms, Floor(profiles=(Profile.COMPLETE, Profile.REGULAR)), once=Once.shared()
         )
         self.sent: Counter[Stage] = Counter()
         self.received: Counter[Stage] = Counter()

@@ -29,10 +29,11 @@ from dreamshare_crypto.finder import find_committee, find_degree
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import LARGEST_COMPLETE, Derived, Profile, derive_parameters
 from dreamshare_crypto.keys import AgreementKey
+from dreamshare_crypto.lanes import FieldParams
 from dreamshare_crypto.prg import apply_masks
 from dreamshare_crypto.secagg.events import Received, Send, Stage
 from dreamshare_crypto.secret import Secret
-from dreamshare_crypto.shamir import coefficient_bytes, lagrange_at_zero, split
+from dreamshare_crypto.shamir import Interpolator, coefficient_bytes, split
 from dreamshare_crypto.suite import Suite
 from tests.sim.secagg.harness import Cohort
 
@@ -97,6 +98,17 @@ def roster_check(n: int, rounds: int) -> dict[str, float]:
     }
 
 
+def like_complete(n: int, dims: int) -> int:
+    """Return a size of complete cohort whose vectors are as long as those of a cohort of n.
+
+    A device is measured among its k neighbours alone; only lanes could tell the two cohorts apart.
+    """
+    size = min(n, LARGEST_COMPLETE)
+    if FieldParams.create(dims, BITS, CLIP, size) != FieldParams.create(dims, BITS, CLIP, n):
+        raise SystemExit(f"cohorts of {size} and {n} pack differently; choose other sizes")
+    return size
+
+
 def finder_seconds(n: int) -> float:
     """Measured: the finder, without what it remembers between calls."""
     find_degree.cache_clear()
@@ -110,8 +122,10 @@ def counted(n: int, derived: Derived, dims: int, rounds: int, units: Units) -> d
     xs = range(1, neighbours + 1)
     stream = bytes(coefficient_bytes(derived.t))
     sharing = cpu_seconds(lambda: split(1, derived.t, xs, stream))
-    lagrange = cpu_seconds(lambda: lagrange_at_zero(tuple(xs[: derived.t])))
-    combining = 1e-6 * derived.t  # a product of integers a share; measured within the round
+    xs, shares = xs[: derived.t], split(1, derived.t, xs, stream)[: derived.t]
+    interpolator = Interpolator(derived.t)
+    first = cpu_seconds(lambda: interpolator.combine(xs, shares))  # with an answer set's factors
+    combining = cpu_seconds(lambda: interpolator.combine(xs, shares))
     vector = dims * 4
     dropped = round(DROPPED * n)
     masks = (n - dropped) + dropped * neighbours
@@ -122,7 +136,7 @@ def counted(n: int, derived: Derived, dims: int, rounds: int, units: Units) -> d
         "answer_bytes": 32 * neighbours,
         "unmask_s": masks * vector * units.mask_byte
         + dropped * neighbours * units.agreement
-        + sets * lagrange
+        + sets * (first - combining)
         + n * combining,
     }
 
@@ -133,7 +147,7 @@ def row(n: int, dims: int, rounds: int, units: Units) -> dict[str, object]:
     derived = thresholds_of(n)
     neighbours = derived.k or n - 1
     values = np.random.default_rng(0).normal(0.0, 0.2, dims)
-    masking, sent = client_masking(values, CLIP, BITS, neighbours, 3, n_max=n)
+    masking, sent = client_masking(values, CLIP, BITS, neighbours, 3, n_max=like_complete(n, dims))
     return {
         "n": n,
         "neighbours": neighbours,
@@ -152,8 +166,8 @@ def row(n: int, dims: int, rounds: int, units: Units) -> dict[str, object]:
 def main() -> int:
     """Print a row for each size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--sizes", default="10,100,1000,10000")
-    parser.add_argument("--dims", type=int, default=100_000)
+    parser.add_argument("--sizes", default="10,100,1000,10000", help="cohorts, comma-separated")
+    parser.add_argument("--dims", type=int, default=100_000, help="coordinates of a vector")
     parser.add_argument("--rounds", type=int, default=16, help="R, rounds dealt in one set-up")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
