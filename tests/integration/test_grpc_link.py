@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from dreamshare.errors import ConfigError, Rejected, TransportError, Unreachable
 from dreamshare.transport import streams
@@ -355,32 +351,3 @@ async def test_an_empty_message_is_a_goodbye_from_either_end() -> None:
 
     async with linked_to(say_goodbye) as near:
         assert [packet async for packet in near.packets()] == []
-
-
-# ---- services beside the link --------------------------------------------------------------------
-
-
-async def test_health_and_reflection_answer_who_has_a_certificate() -> None:
-    async with listening() as listener, channel_to(listener, ROOT.issue(DEVICE)) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
-        for service in ("", SERVICE):
-            reply = await health.Check(health_pb2.HealthCheckRequest(service=service))
-            assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        question = reflection_pb2.ServerReflectionRequest(list_services="")
-        call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo()
-        await call.write(question)
-        answer = await call.read()
-        names = [each.name for each in answer.list_services_response.service]
-        assert SERVICE in names
-        await call.done_writing()
-
-
-def test_a_device_pays_for_grpc_only_when_it_names_it() -> None:
-    program = (
-        "import sys, dreamshare.transport.base, dreamshare.transport.memory, "
-        "dreamshare.transport.tls, dreamshare.transport.streams, dreamshare.wire.codec, "
-        "dreamshare.wire.transfer; "
-        "print([name for name in sys.modules if name.split('.')[0].startswith('grpc')])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("[]", "")

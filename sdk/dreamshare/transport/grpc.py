@@ -2,51 +2,73 @@
 
 Rules:
 - packets are opaque here: the method of link.proto is served with no serialiser of its own;
-- nothing cancels a read or a write or puts a time limit around one: grpc.aio leaks memory when a
-  read is cancelled, and gives the call up when a write is (see `streams`);
-- an empty message says that the opener closes; a stream that ends without it broke. The listener's
-  end closes by ending the call with OK;
+- how a call is read, written and ended is in `grpc_calls`; what is served beside it, in
+  `grpc_services`;
 - keepalive on both sides, so that a dead peer is noticed within 40 s; gRPC's own limit of 4 MiB a
   message is left alone;
-- `grpc` is imported here and nowhere else, and nothing imports this module before it is wanted.
+- what waits is bounded: packets of a connection in `streams`, bytes on the way by `_WINDOW_BYTES`,
+  connections of one party by `LINKS_PER_PARTY`, time to finish a handshake by 10 s;
+- certificates are renewed without a restart: `renew` at either end, for the next handshakes;
+- `grpc` is imported in these three modules alone, and nothing imports them before they are wanted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from dreamshare.errors import ConfigError, Rejected, TransportError, Unreachable
 from dreamshare.transport.base import Admit, Connection
-from dreamshare.transport.streams import GRACE_S, StreamConnection
+from dreamshare.transport.grpc_calls import FarStream, NearStream
+from dreamshare.transport.streams import StreamConnection
 from dreamshare.transport.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from dreamshare.transport.grpc_services import Services
+
+_LOG = logging.getLogger(__name__)
 
 SERVICE = "dreamshare_protos.v1.LinkService"
 """The service of link.proto."""
 
+LINKS_PER_PARTY = 8
+"""Open connections of one proven party; a driver keeps the newest and closes the others."""
+
 _METHOD = "Connect"
-_GOODBYE = b""
+_WINDOW_BYTES = 512 * 1024
+_STOP_S = 1.0  # for answers on their way: every connection has been closed by then
 _ADMITTED = ("dreamshare-link", "1")  # initial metadata: the listener has taken the connection
 _KEEPALIVE = (
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+_BOUNDED = (
+    # gRPC would let a fast sender's window grow to many MiB per stream, all of it the reader's
+    # memory. Half a MiB is 5 MB/s at 100 ms, and the queue behind it is bounded by us.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
+)
 _LINK_OPTIONS = (
     *_KEEPALIVE,
+    *_BOUNDED,
     ("grpc.use_local_subchannel_pool", 1),  # a new attempt never inherits an old one's back-off
     ("grpc.enable_retries", 0),
 )
 _LISTENER_OPTIONS = (
     *_KEEPALIVE,
+    *_BOUNDED,
     # A link pings every 30 s; a listener that allowed fewer would answer GOAWAY too_many_pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a coin toss
+    ("grpc.max_concurrent_streams", 16),  # of one TCP connection: a link, and questions of health
+    ("grpc.server_handshake_timeout_ms", 10_000),
 )
 
 
@@ -84,6 +106,10 @@ class GrpcLink:
         self._tls = tls if secure else None
         self._timeout_s = connect_timeout_s
 
+    def renew(self, tls: TlsFiles) -> None:
+        """Show another certificate from the next `connect` on; nothing changes in clear."""
+        self._tls = None if self._tls is None else tls
+
     async def connect(self) -> Connection:
         channel = self._channel()
         call = channel.stream_stream(f"/{SERVICE}/{_METHOD}")()
@@ -93,19 +119,19 @@ class GrpcLink:
                 metadata = await call.initial_metadata()
                 admitted = metadata is not None and _ADMITTED in tuple(metadata)
                 if not admitted:
-                    raise _failure(self._url, await call.code(), await call.details())
+                    raise self._failure(await call.code(), await call.details())
         except TimeoutError:
             raise Unreachable(
                 f"{self._url} did not answer within {self._timeout_s:g} s; "
                 "check address and network"
             ) from None
         except grpc.aio.AioRpcError as error:
-            raise _failure(self._url, error.code(), error.details()) from None
+            raise self._failure(error.code(), error.details()) from None
         finally:
             if not admitted:
                 call.cancel()
                 await channel.close()
-        return StreamConnection(_NearStream(self._url, channel, call), None)
+        return StreamConnection(NearStream(self._url, channel, call), None)
 
     def __str__(self) -> str:
         return self._url
@@ -118,6 +144,30 @@ class GrpcLink:
         )
         return grpc.aio.secure_channel(self._target, credentials, _LINK_OPTIONS)
 
+    def _failure(self, code: grpc.StatusCode, details: str | None) -> TransportError:
+        """Return the error that says why nobody could be connected to, and what to do."""
+        url, text = self._url, str(details)
+        match code:
+            case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+                return Rejected(f"{url} does not take this identity ({text}); enrol it again")
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return Rejected(f"{url} is not a Dreamshare aggregator; check host and port")
+        if "CERTIFICATE_VERIFY_FAILED" in text or "Hostname Verification" in text:
+            return Rejected(
+                f"{url} shows a certificate that this identity does not trust, or that is not for "
+                f"this host; check the address, or enrol again ({text})"
+            )
+        if self._tls is not None and "Socket closed" in text:  # TLS tells a client no more
+            return Unreachable(
+                f"{url} hung up on the TLS handshake: it may not speak TLS, or not take this "
+                f"identity's certificate, valid until {self._tls.valid_until:%Y-%m-%d %H:%M} UTC "
+                "(expired, revoked, of another federation: enrol again)"
+            )
+        return Unreachable(
+            f"{url} cannot be reached: {text}. Check address and network; where something "
+            "answers, it may not speak TLS or may refuse this certificate"
+        )
+
 
 class GrpcListener:
     """Where an aggregator waits, with health and reflection services beside the link.
@@ -128,6 +178,9 @@ class GrpcListener:
             `allow_plaintext` (see the warning at GrpcLink).
         admit: asked about the CN of the certificate (None in clear); refused links see Rejected.
         allow_plaintext: serve without TLS.
+
+    Its health service says that the link serves from `start` to `close`, unless the owner says
+    otherwise with `report_ready`.
     """
 
     def __init__(
@@ -145,9 +198,12 @@ class GrpcListener:
         self._admit = admit
         self._port = 0
         self._server: grpc.aio.Server | None = None
-        self._health = health.aio.HealthServicer()
+        self._services: Services | None = None
+        self._ready = True
+        self._renewed: TlsFiles | None = None  # not taken over yet
         self._arrivals: asyncio.Queue[Connection | None] = asyncio.Queue()
         self._alive: set[StreamConnection] = set()
+        self._links: Counter[str] = Counter()  # by proven party
         self._closed = False
 
     @property
@@ -161,9 +217,9 @@ class GrpcListener:
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, {_METHOD: link}),)
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        from dreamshare.transport.grpc_services import Services  # an aggregator's affair alone
+
+        services = Services(server, SERVICE)
         try:
             self._port = self._bind(server)
         except RuntimeError as error:
@@ -174,8 +230,28 @@ class GrpcListener:
             ) from None
         await server.start()
         self._server = server
-        for name in ("", SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._services = services
+        await services.tell(ready=self._ready)
+
+    async def report_ready(self, ready: bool) -> None:
+        """Say to who asks for the link's health whether the owner is ready for devices."""
+        self._ready = ready
+        if self._services is not None:
+            await self._services.tell(ready=ready)
+
+    def renew(self, tls: TlsFiles) -> None:
+        """Show another certificate and trust its roots from the next handshake on.
+
+        Connections that are open stay open.
+
+        Raises:
+            ConfigError: the certificate cannot be read, or this listener serves in clear.
+        """
+        if self._tls is None:
+            raise ConfigError(f"{self._address} serves in clear: there is nothing to renew")
+        until = tls.valid_until
+        self._tls = self._renewed = tls
+        _LOG.info("%s shows a new certificate now, valid until %s", self._address, until)
 
     async def connections(self) -> AsyncIterator[Connection]:
         while not self._closed and (connection := await self._arrivals.get()) is not None:
@@ -186,17 +262,24 @@ class GrpcListener:
             return
         self._closed = True
         self._arrivals.put_nowait(None)
-        if self._server is not None:
-            await self._health.enter_graceful_shutdown()
+        if self._server is not None and self._services is not None:
+            await self._services.shut_down()
             await asyncio.gather(*(connection.close() for connection in self._alive))
-            await self._server.stop(GRACE_S)
+            await self._server.stop(_STOP_S)
 
     def _bind(self, server: grpc.aio.Server) -> int:
         if self._tls is None:
             return int(server.add_insecure_port(self._address))
-        pair = (self._tls.key_pem, self._tls.chain_pem)
-        credentials = grpc.ssl_server_credentials([pair], self._tls.roots_pem, True)
+        # gRPC asks at every handshake: a renewed certificate needs no new server.
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _configured(self._tls), self._take_renewed, require_client_authentication=True
+        )
         return int(server.add_secure_port(self._address, credentials))
+
+    def _take_renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """Return what `renew` brought, once; called in a thread of gRPC's, one at a time."""
+        renewed, self._renewed = self._renewed, None
+        return None if renewed is None else _configured(renewed)
 
     async def _serve(self, _requests: object, context: grpc.aio.ServicerContext) -> None:
         names = context.auth_context().get("x509_common_name", [])
@@ -207,96 +290,36 @@ class GrpcListener:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the aggregator is closing")
         if self._admit is not None and not self._admit(peer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{peer} is not admitted here")
+        if peer is not None and self._links[peer] >= LINKS_PER_PARTY:
+            text = f"{peer} has {LINKS_PER_PARTY} connections here; close some"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         await context.send_initial_metadata((_ADMITTED,))
-        stream = _FarStream(context, peer or "a device")
+        stream = FarStream(context, peer or "a device")
         connection = StreamConnection(stream, peer)
-        self._alive.add(connection)
-        self._arrivals.put_nowait(connection)
+        self._came(connection)
         try:
             await stream.ended.wait()
         finally:
-            self._alive.discard(connection)
+            self._went(connection)
+
+    def _came(self, connection: StreamConnection) -> None:
+        self._alive.add(connection)
+        self._arrivals.put_nowait(connection)
+        if connection.peer is not None:
+            self._links[connection.peer] += 1
+
+    def _went(self, connection: StreamConnection) -> None:
+        self._alive.discard(connection)
+        peer = connection.peer
+        if peer is not None:
+            self._links[peer] -= 1
+            if not self._links[peer]:
+                del self._links[peer]
 
 
-class _NearStream:
-    """The call of the side that connected; owns its channel."""
-
-    def __init__(
-        self, url: str, channel: grpc.aio.Channel, call: grpc.aio.StreamStreamCall
-    ) -> None:
-        self._url = url
-        self._channel = channel
-        self._call = call
-
-    async def read(self) -> bytes | None:
-        try:
-            got = await self._call.read()
-            if got is not grpc.aio.EOF:
-                return got or None
-            if await self._call.code() is grpc.StatusCode.OK:
-                return None
-            details = await self._call.details()
-        except grpc.aio.AioRpcError as error:
-            details = error.details()
-        except asyncio.CancelledError:
-            if not self._call.cancelled():
-                raise  # this task was cancelled, not the call
-            details = "given up"
-        raise Unreachable(f"the connection to {self._url} broke ({details}); connect again")
-
-    async def write(self, packet: bytes) -> None:
-        try:
-            await self._call.write(packet)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
-            raise Unreachable(
-                f"the connection to {self._url} is gone ({_words(error)}); connect again"
-            ) from None
-
-    async def end(self) -> None:
-        try:
-            await self._call.write(_GOODBYE)
-            await self._call.done_writing()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return  # the call is over already
-
-    async def release(self, *, broken: bool) -> None:
-        if broken:
-            self._call.cancel()
-        await self._channel.close()
-
-
-class _FarStream:
-    """The call of the side that listens; it ends when `ended` is set."""
-
-    def __init__(self, context: grpc.aio.ServicerContext, name: str) -> None:
-        self._context = context
-        self._name = name
-        self.ended = asyncio.Event()
-
-    async def read(self) -> bytes | None:
-        try:
-            got = await self._context.read()
-        except grpc.aio.BaseError:  # the call is finished
-            got = grpc.aio.EOF
-        if got is not grpc.aio.EOF:
-            return got or None
-        if self.ended.is_set():
-            return None
-        raise Unreachable(f"the connection from {self._name} broke")
-
-    async def write(self, packet: bytes) -> None:
-        try:
-            await self._context.write(packet)
-        except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
-            raise Unreachable(
-                f"the connection from {self._name} is gone ({_words(error)})"
-            ) from None
-
-    async def end(self) -> None:
-        self.ended.set()
-
-    async def release(self, *, broken: bool) -> None:
-        self.ended.set()
+def _configured(tls: TlsFiles) -> grpc.ServerCertificateConfiguration:
+    pair = (tls.key_pem, tls.chain_pem)
+    return grpc.ssl_server_certificate_configuration([pair], tls.roots_pem)
 
 
 def _parse_url(url: str) -> tuple[str, bool]:
@@ -310,25 +333,3 @@ def _parse_url(url: str) -> tuple[str, bool]:
     if parts.scheme not in ("grpc", "grpcs") or not host or port is None or rest:
         raise ConfigError(f"{url!r} is not an address like grpcs://aggregator.example:7443")
     return parts.netloc, parts.scheme == "grpcs"
-
-
-def _words(error: BaseException) -> str:
-    return str(error.details() if isinstance(error, grpc.aio.AioRpcError) else error)
-
-
-def _failure(url: str, code: grpc.StatusCode, details: str | None) -> TransportError:
-    """Return the error that says why `url` could not be connected to."""
-    match code:
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
-            return Rejected(f"{url} does not take this identity ({details}); enrol it again")
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return Rejected(f"{url} is not a Dreamshare aggregator; check host and port")
-    if "CERTIFICATE_VERIFY_FAILED" in str(details) or "Hostname Verification" in str(details):
-        return Rejected(
-            f"{url} shows a certificate that this identity does not trust, or that is not for this "
-            f"host; check the address, or enrol again ({details})"
-        )
-    return Unreachable(
-        f"{url} cannot be reached: {details}. Check address and network; where something answers, "
-        "it may not speak TLS or may refuse this certificate"
-    )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol, Self
+
+from cryptography import x509
 
 from dreamshare.errors import ConfigError
 
@@ -68,6 +71,14 @@ class TlsFiles:
         ):
             if b"-----BEGIN " not in pem:
                 raise ConfigError(f"{what} is not PEM: '-----BEGIN ...' was expected")
+
+    @property
+    def valid_until(self) -> datetime:
+        """When the own certificate ends, in UTC; ConfigError where it cannot be read."""
+        try:
+            return x509.load_pem_x509_certificate(self.chain_pem).not_valid_after_utc
+        except ValueError as error:
+            raise ConfigError(f"chain_pem holds no certificate: {error}") from None
 
     @classmethod
     def of(cls, identity: Enrolled) -> Self:
