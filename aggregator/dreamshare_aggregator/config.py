@@ -37,6 +37,10 @@ class AggregatorConfig:
         default=None,
         example="received.capture",
     )
+    uvloop: bool = setting(
+        "Run on uvloop where it is installed: less processor time with many devices.",
+        default=True,
+    )
 
     def __post_init__(self) -> None:
         if not self.listen:

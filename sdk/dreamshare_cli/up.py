@@ -23,6 +23,12 @@ def up(
         Path | None,
         typer.Option(help="For debugging: write everything that is received to this new file."),
     ] = None,
+    uvloop: Annotated[
+        bool | None,
+        typer.Option(
+            "--uvloop/--no-uvloop", help="Run on uvloop where it is installed.", show_default="on"
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as JSON objects, one a line.")
     ] = False,
@@ -40,4 +46,4 @@ def up(
     if print_config:
         print_default()
         return
-    raise typer.Exit(run_up(UpOptions(config, federation, listen, store, capture, as_json)))
+    raise typer.Exit(run_up(UpOptions(config, federation, listen, store, capture, uvloop, as_json)))

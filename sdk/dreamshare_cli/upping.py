@@ -1,7 +1,7 @@
 """What `dreamshare up` does: settings, a development federation where there is none, the service.
 
 Events with `--json`, one object a line on standard output:
-    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "store": "sqlite:///…"}
+    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "store": "…", "loop": "uvloop"}
     {"event": "report", "number": 1, "name": "round", "status": {…}, "metrics": {…}}
     {"event": "stopped"}
 """
@@ -25,6 +25,7 @@ from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder, host_and_port
+from dreamshare_cli.loops import Loop, choose_loop
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
 from dreamshare_crypto.identity import Identity
@@ -41,6 +42,7 @@ class UpOptions:
     listen: str | None
     store: str | None
     capture: Path | None
+    uvloop: bool | None
     as_json: bool
 
 
@@ -58,7 +60,9 @@ def run_up(options: UpOptions) -> Exit:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     output = Output(options.as_json)
     config = _settle(options, output)
-    return asyncio.run(_serve(config, options, output))
+    loop = choose_loop(uvloop_wanted=config.uvloop)
+    with asyncio.Runner(loop_factory=loop.factory) as runner:
+        return runner.run(_serve(config, options, loop, output))
 
 
 def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
@@ -81,10 +85,12 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
         config = dataclasses.replace(config, store=options.store)
     if options.capture is not None:
         config = dataclasses.replace(config, capture=options.capture)
+    if options.uvloop is not None:
+        config = dataclasses.replace(config, uvloop=options.uvloop)
     return config
 
 
-async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -> Exit:
+async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, output: Output) -> Exit:
     identity = Identity.load(config.identity)
     tls = TlsFiles.of(identity)
     listeners = [GrpcListener(_address(url), tls) for url in config.listen]
@@ -96,9 +102,9 @@ async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -
         lambda report: _show(output, report),
     )
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        running.add_signal_handler(number, stop.set)
     async with aggregator:
         links = [
             _link(host_and_port(url)[0], listener.port)
@@ -106,7 +112,7 @@ async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -
         ]
         if options.config is None:
             FederationFolder(options.federation).set_link(_callable(links[0]))
-        _greet(options, config, links, output)
+        _greet(options, config, links, loop, output)
         stopping = asyncio.create_task(stop.wait())
         serving = asyncio.create_task(aggregator.wait())
         await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,9 +124,11 @@ async def _serve(config: AggregatorConfig, options: UpOptions, output: Output) -
     return Exit.OK
 
 
-def _greet(options: UpOptions, config: AggregatorConfig, links: list[str], output: Output) -> None:
-    joined = ", ".join(links)
-    lines = [f"listening on {joined}; Ctrl-C stops it"]
+def _greet(
+    options: UpOptions, config: AggregatorConfig, links: list[str], loop: Loop, output: Output
+) -> None:
+    on = loop.name if not loop.why else f"{loop.name} ({loop.why})"
+    lines = [f"listening on {', '.join(links)}; Ctrl-C stops it", f"event loop: {on}"]
     if options.config is None:
         lines += [
             f"a device joins:  dreamshare enrol device NAME --federation {options.federation}",
@@ -128,7 +136,8 @@ def _greet(options: UpOptions, config: AggregatorConfig, links: list[str], outpu
         ]
     if config.capture is not None:
         lines.append(f"everything that is received is written to {config.capture}")
-    output.show({"event": "listening", "links": links, "store": config.store}, "\n".join(lines))
+    event = {"event": "listening", "links": links, "store": config.store, "loop": loop.name}
+    output.show(event, "\n".join(lines))
 
 
 def _show(output: Output, report: TaskReport) -> None:

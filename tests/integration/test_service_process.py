@@ -44,7 +44,9 @@ async def test_up_is_stopped_or_killed_and_goes_on(
     async with AsyncExitStack() as stack:
         async with child("dreamshare_cli", *up, "--listen", "grpcs://127.0.0.1:0") as first:
             await first.event("created")
-            port = port_of(await first.event("listening"))
+            listening = await first.event("listening")
+            assert listening["loop"] == "uvloop"  # of the extra `dev`
+            port = port_of(listening)
             assert folder.link() == f"grpcs://127.0.0.1:{port}"
             for device in range(4):
                 await stack.enter_async_context(Loopback(folder).agent(device, port))
@@ -57,8 +59,9 @@ async def test_up_is_stopped_or_killed_and_goes_on(
             if code == 0:
                 rest = (await first.process.communicate())[0].decode().splitlines()
                 assert json.loads(rest[-1]) == {"event": "stopped"}
-        async with child("dreamshare_cli", *up, "--listen", f"grpcs://127.0.0.1:{port}") as again:
-            await again.event("listening")
+        plainly = (*up, "--no-uvloop", "--listen", f"grpcs://127.0.0.1:{port}")
+        async with child("dreamshare_cli", *plainly) as again:
+            assert (await again.event("listening"))["loop"] == "asyncio"
             reports = await follow(client, task)
             assert reports[-1].status.phase is TaskPhase.DONE, reports[-1].status.detail
             assert reports[-1].status.aggregations == 14  # start, twelve rounds, evaluation
