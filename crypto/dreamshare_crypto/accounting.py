@@ -92,13 +92,21 @@ def epsilon(charges: Iterable[Charge], delta: float) -> float:
     kept = delta * (1 - CUT_SHARE)
     found = math.inf
     for order in ORDERS:
-        total = math.fsum(times * charge.divergence(order) for charge, times in counted.items())
+        total = _total(times * charge.divergence(order) for charge, times in counted.items())
         rest = math.log1p(-1 / order) - (math.log(kept) + math.log(order)) / (order - 1)
         found = min(found, max(0.0, total + rest))
     cut = math.log(counted.total()) - CUT_BITS * math.log(2)
     if found + math.log1p(math.exp(-found)) + cut > math.log(delta * CUT_SHARE):
         return math.inf
     return found
+
+
+def _total(divergences: Iterable[float]) -> float:
+    """Return their sum, the same in any order; infinite where it is above every float."""
+    try:
+        return math.fsum(divergences)
+    except OverflowError:
+        return math.inf
 
 
 class Ledger:

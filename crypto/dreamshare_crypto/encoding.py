@@ -110,6 +110,8 @@ class Params:
             return
         if not self.l2_clip:
             raise ParameterError("noise needs an l2 clip: without one it hides nothing")
+        if not math.isfinite(self.l2_clip * SLACK * self.noise_scale):
+            raise ParameterError(f"an l2 clip of {self.l2_clip} has no finite number of levels")
         if any(f.levels / 2 != self.noise_scale for f in self.fields):
             raise ParameterError(
                 "with noise every field has the same bits q, and the scale is (2^q - 1) / 2"

@@ -140,6 +140,7 @@ class EdgeAgent:
             store,
             around.clock,
             self._report,
+            policy,
         )
         self._desk = desk = AgentDesk(
             identity,

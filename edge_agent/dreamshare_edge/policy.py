@@ -204,6 +204,17 @@ class Policy:
         if f"{plan.algorithm}:{plan.step}" in self.refused_steps:
             raise ConfigError(f"the policy refuses the step {plan.step} of {plan.algorithm}")
         self.check_conditions(conditions)
+        self.check_rounds(answered_today)
+
+    def check_rounds(self, answered_today: int) -> None:
+        """Return when one more round may be answered.
+
+        Asked twice: when a round is opened, and when it is charged, since several tasks may open
+        rounds before the first of them is charged.
+
+        Raises:
+            BudgetExhausted: the rounds of the day are used up (S6).
+        """
         if self.rounds_per_day is not None and answered_today >= self.rounds_per_day:
             raise BudgetExhausted(
                 f"{answered_today} rounds were answered in the last 24 hours; "

@@ -17,6 +17,8 @@ Rules:
 - the store counts its records, over all logs and for good; the count is rewritten in an anchor
   outside the store after each fsync, before the message that waits for it leaves (9.7). A dropped
   task leaves its own count in the memory, so the sum never falls;
+- journals and the ledger are written from threads of their own; the count and its anchor are taken
+  under one lock, so that neither is ever older than a record that was written before;
 - all of it is written with mode 0600 in folders of mode 0700.
 """
 
@@ -28,6 +30,7 @@ import json
 import os
 import shutil
 import struct
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -125,6 +128,7 @@ class FileStore:
         """
         self._folder = Path(folder)
         self._journals: dict[TaskId, FileJournal] = {}
+        self._counting = threading.RLock()  # of what `_count` adds up, and of the anchor
         self._lock = -1
         with contextlib.ExitStack() as undo:
             undo.callback(self._unlock)
@@ -168,19 +172,21 @@ class FileStore:
 
     def journal(self, task: TaskId) -> FileJournal:
         """Return the task's journal, created where there is none; one object per task."""
-        if task not in self._journals:
-            self._journals[task] = FileJournal(
-                self._folder / "tasks" / task.hex(), self._write_anchor
-            )
-        return self._journals[task]
+        with self._counting:
+            if task not in self._journals:
+                self._journals[task] = FileJournal(
+                    self._folder / "tasks" / task.hex(), self._write_anchor
+                )
+            return self._journals[task]
 
     def drop(self, task: TaskId) -> None:
         """Remove a finished task's journal and slots; what must outlive them is remembered."""
         journal = self.journal(task)
         for record in lasting(journal.records()):
             self._memory.append(_pack(record), sync=False)
-        self._note_gone(journal.count)
-        self._journals.pop(task).close()
+        with self._counting:
+            self._note_gone(journal.count)
+            self._journals.pop(task).close()
         shutil.rmtree(self._folder / "tasks" / task.hex(), ignore_errors=True)
         sync_folder(self._folder / "tasks")
 
@@ -266,8 +272,10 @@ class FileStore:
         self._dropped += count
 
     def _write_anchor(self) -> None:
-        if self._count() >= (self._anchored or 0):  # an anchor never falls
-            self._anchor.write(self._count())
+        with self._counting:
+            count = self._count()
+            if count >= (self._anchored or 0):  # an anchor never falls
+                self._anchor.write(count)
 
     def _unlock(self) -> None:
         if self._lock >= 0:

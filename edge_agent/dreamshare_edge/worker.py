@@ -1,7 +1,8 @@
 """The agent's worker: computes answers and learns from Tells, one thing at a time, in a thread.
 
 Rules:
-- a round is charged to the ledger, durably, before it is computed;
+- a round is charged to the ledger, durably, before it is computed; the owner's rounds a day are
+  looked at then once more, because rounds of several tasks may have been opened side by side;
 - an answer is a function of (weights, plan, seed, device), so that a repeated order has the same;
 - learning is all or nothing: the new weights are stored together with the Tell's number before it
   counts as learnt; where it fails, the weights are what they were;
@@ -25,6 +26,7 @@ from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.updates import Update
 from dreamshare_edge.equipment import Equipment
+from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report
 from dreamshare_edge.store import FileStore
 
@@ -54,6 +56,7 @@ class AgentWorker:
         work: looks algorithms up.
         device: the device's id; with `seed` it makes the device's own sampling.
         engine: where the work runs.
+        policy: the owner's; how many rounds a day.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class AgentWorker:
         store: FileStore,
         clock: Clock,
         report: Report,
+        policy: Policy,
     ) -> None:
         self._equipment = equipment
         self._work = work
@@ -74,6 +78,7 @@ class AgentWorker:
         self._store = store
         self._clock = clock
         self._report = report
+        self._policy = policy
         self._learnt: dict[TaskId, int] = {}
 
     async def begin(self) -> float | None:
@@ -100,7 +105,9 @@ class AgentWorker:
         return self._equipment.accuracy()
 
     def _compute(self, order: Compute) -> Update:
-        self._store.charge(self._clock.now())
+        now = self._clock.now()
+        self._policy.check_rounds(self._store.answered_today(now))
+        self._store.charge(now)
         rng = self._rng(order.payload_hash)
         return self._work.compute(order, self._equipment.learner, self._equipment.data, rng)
 

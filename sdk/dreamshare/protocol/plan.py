@@ -85,14 +85,17 @@ class RoundPlan:
 
 
 def signed_fields(plan: RoundPlan, params: Params) -> tuple[Field, ...] | None:
-    """Return the plan's fields with the signed bounds and bits, or None where they disagree."""
+    """Return the plan's fields with the signed bounds and bits.
+
+    None where they disagree, or where a name or shape of the plan, which is a peer's, cannot be a
+    field's.
+    """
     if len(plan.field_names) != len(params.fields):
         return None
-    fields = tuple(
-        Field(name, shape, bound=signed.clip, bits=signed.bits)
-        for name, shape, signed in zip(
-            plan.field_names, plan.field_shapes, params.fields, strict=True
-        )
-    )
+    declared = zip(plan.field_names, plan.field_shapes, params.fields, strict=True)
+    try:
+        fields = tuple(Field(name, shape, p.clip, p.bits) for name, shape, p in declared)
+    except ConfigError:
+        return None
     agree = all(f.size == signed.dims for f, signed in zip(fields, params.fields, strict=True))
     return fields if agree else None

@@ -104,3 +104,9 @@ def test_ledger_counts_a_round_once_and_forgets_periods() -> None:
     assert ledger.epsilon(200.0, 1e-6, (charge,)) == epsilon([charge] * 3, 1e-6)
     ledger.forget(250.0)
     assert ledger.charges(0.0) == (charge,)
+
+
+def test_charges_beyond_every_float_cost_everything() -> None:
+    """Offers may name clips of any size; their sum is infinite and no error."""
+    absurd = [Charge(0.05, 4.4e151, 4.5e107), Charge(0.13, 1.0e152, 2.2e7)]
+    assert epsilon(absurd, 1e-6) == math.inf

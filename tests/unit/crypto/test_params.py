@@ -60,6 +60,7 @@ def test_noise_is_whole() -> None:
         {"noise_scale": 0.0},
         {"noise_scale": 32_767.0},
         {"l2_clip": 0.0},
+        {"l2_clip": 1e304},  # finite, and its levels are not
         {"fields": mixed},
     ):
         with pytest.raises(ParameterError):

@@ -95,3 +95,11 @@ def test_signed_fields() -> None:
     assert signed_fields(plan, params) == (Field("g", (2, 2), 0.5, 16), Field("n", (), 0.5, 16))
     assert signed_fields(PLAN, params) is None
     assert signed_fields(replace(plan, field_shapes=((2, 3), ())), params) is None
+
+
+def test_names_that_no_field_can_have() -> None:
+    """They come from the aggregator: such a round is declined, and ends no agent."""
+    params = make_params(dims=(4,), clip=0.5)
+    for name in ("Gradient", "a b", ""):
+        plan = replace(PLAN, field_names=(name,), field_shapes=((4,),))
+        assert signed_fields(plan, params) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,28 @@ def test_blobs_are_kept(tmp_path: Path) -> None:
         store.save("learner", b"weights")
     with FileStore(tmp_path) as store:
         assert store.load("learner") == b"weights"
+
+
+def test_records_and_charges_at_the_same_time(tmp_path: Path) -> None:
+    """Two tasks' journals and the ledger have a thread each; the anchor follows all of them."""
+    (tmp_path / "anchors").mkdir(mode=0o700)
+    rounds = 150
+    with FileStore(tmp_path / "store", tmp_path / "anchors") as store:
+        store.begin(resume_without_anchor=True)
+
+        def write(number: int) -> None:
+            journal = store.journal(TaskId(bytes([number]) * 16))
+            for _ in range(rounds):
+                journal.append(RECORDS[0], sync=True)
+
+        def charge() -> None:
+            for _ in range(rounds):
+                store.charge(1.0)
+
+        with ThreadPoolExecutor(3) as pool:
+            works = [pool.submit(write, 1), pool.submit(write, 2), pool.submit(charge)]
+            for work in works:
+                work.result()
+    with FileStore(tmp_path / "store", tmp_path / "anchors") as store:
+        numbers = store.begin(resume_without_anchor=False)
+        assert (numbers.journal, numbers.anchor) == (3 * rounds, 3 * rounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import pytest
 
 from dreamshare.clock import ManualClock
 from dreamshare.engine import InlineEngine
-from dreamshare.errors import ConfigError
+from dreamshare.errors import BudgetExhausted, ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.events import Compute, Learn
@@ -20,6 +21,7 @@ from dreamshare.protocol.plan import RoundPlan
 from dreamshare.transport.tap import ByteCounter
 from dreamshare.updates import Update
 from dreamshare_edge.equipment import Equipment
+from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report
 from dreamshare_edge.store import FileStore
 from dreamshare_edge.worker import AgentWorker
@@ -52,7 +54,7 @@ class Work:
 class Bench:
     """A worker with everything around it, on a folder."""
 
-    def __init__(self, folder: Path, device: int = 1) -> None:
+    def __init__(self, folder: Path, device: int = 1, policy: Policy | None = None) -> None:
         self.clock = ManualClock(1000.0)
         self.store = FileStore(folder)
         self.learner = Toy()
@@ -68,6 +70,7 @@ class Bench:
             self.store,
             self.clock,
             report,
+            policy or Policy(),
         )
 
 
@@ -82,8 +85,8 @@ NewBench = Callable[..., Bench]
 def new_bench() -> Iterator[NewBench]:
     with ExitStack() as stack:
 
-        def make(folder: Path, device: int = 1) -> Bench:
-            bench = Bench(folder, device)
+        def make(folder: Path, device: int = 1, policy: Policy | None = None) -> Bench:
+            bench = Bench(folder, device, policy)
             stack.callback(bench.store.close)
             return bench
 
@@ -98,6 +101,19 @@ async def test_a_round_is_charged_before_it_is_answered(
     assert bench.store.answered_today(1000.0) == 1
     bench.store.close()
     assert new_bench(tmp_path).store.answered_today(1000.0) == 1
+
+
+async def test_rounds_of_tasks_side_by_side_share_the_day(
+    tmp_path: Path, new_bench: NewBench
+) -> None:
+    """Three tasks opened a round while the day had two left: the third is not computed (S6)."""
+    bench = new_bench(tmp_path, policy=Policy(rounds_per_day=2))
+    tasks = [TaskId(bytes([number]) * 16) for number in range(3)]
+    found = await asyncio.gather(
+        *(bench.worker.compute(task, ASK) for task in tasks), return_exceptions=True
+    )
+    assert [type(each) for each in found] == [Update, Update, BudgetExhausted]
+    assert bench.store.answered_today(1000.0) == 2
 
 
 async def test_the_same_order_has_the_same_answer_and_devices_differ(
