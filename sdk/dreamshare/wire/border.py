@@ -2,7 +2,8 @@
 
 Rules:
 - whatever the bytes, a decoder returns a value or raises PeerProtocolError (MALFORMED, TOO_LARGE);
-- sizes are looked at before anything is parsed, counts before anything is built;
+- sizes and numbers of parts are looked at before anything is parsed, counts before anything is
+  built;
 - a parsed message must be canonical: no unknown field, no field twice, no default written out, no
   other order, no number written in another way. All show as one thing: what is known, written
   again, is not what came.
@@ -18,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 
 from dreamshare.errors import AbortCode, PeerProtocolError
 from dreamshare.wire import limits
+from dreamshare.wire.parts import check_parts
 
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
@@ -31,11 +33,12 @@ def parse(kind: type[AnyMessage], data: bytes, limit: int) -> AnyMessage:
     """Return `data` parsed as `kind`, without unknown fields; see `canonical`.
 
     Raises:
-        PeerProtocolError: longer than `limit` bytes, or no such message.
+        PeerProtocolError: longer than `limit` bytes, of too many parts, or no such message.
     """
     name = kind.__name__
     if len(data) > limit:
         raise refuse(f"{name} of {len(data)} bytes; at most {limit} are taken", AbortCode.TOO_LARGE)
+    check_parts(kind.DESCRIPTOR, data)
     message: AnyMessage = kind()
     try:
         message.ParseFromString(data)

@@ -44,6 +44,9 @@ CONFIG_LIMIT = MIB
 OPENING_LIMIT = MIB
 """The canonical bytes of RoundStart: 0.3 kB and 22 bytes a field."""
 
+PARTS_LIMIT = 512 * KIB
+"""Fields of a message at any depth: a list of 10,000 tasks has some 200,000."""
+
 TENSORS_LIMIT = 4096
 """Tensors of a plan."""
 
