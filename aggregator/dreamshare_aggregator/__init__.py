@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dreamshare_aggregator.handle import Result, Task, TaskEnded
     from dreamshare_aggregator.service import Aggregator, Surroundings
     from dreamshare_aggregator.store import Store, open_store
+    from dreamshare_aggregator.turns import TurnSettings
 
 __all__ = (
     "Aggregator",
@@ -22,6 +23,7 @@ __all__ = (
     "Result",
     "Task",
     "TaskEnded",
+    "TurnSettings",
     "Store",
     "open_store",
     "AggregatorConfig",
@@ -37,6 +39,7 @@ _HOMES = MappingProxyType(
         "Result": "handle",
         "Task": "handle",
         "TaskEnded": "handle",
+        "TurnSettings": "turns",
         "Store": "store",
         "open_store": "store",
         "AggregatorConfig": "config",

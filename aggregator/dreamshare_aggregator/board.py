@@ -58,7 +58,7 @@ class Board:
     async def load(self) -> None:
         """Read the tasks of earlier lives of the aggregator."""
         for stored in await self._store.tasks():
-            self._entries[stored.status.task] = Entry(stored.order, Progress(stored.status))
+            self._entries[stored.status.task] = Entry(stored.order, Progress.stored(stored.status))
 
     async def add(self, order: Submit, status: TaskStatus) -> Entry:
         """Put a new task on the board, durably."""
@@ -103,6 +103,10 @@ class Board:
     def statuses(self) -> tuple[TaskStatus, ...]:
         """Return every task's status, oldest first."""
         return tuple(entry.status for entry in self._entries.values())
+
+    def submitted_as(self, key: bytes) -> Entry | None:
+        """Return the task of the submission with this key, if it was taken."""
+        return next((e for e in self._entries.values() if key and e.order.key == key), None)
 
     def unfinished(self) -> tuple[Entry, ...]:
         """Return the tasks that are not over, oldest first."""

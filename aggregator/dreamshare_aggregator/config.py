@@ -32,6 +32,11 @@ class AggregatorConfig:
         "on the disk before anything is answered.",
         default="sqlite:///rounds.db",
     )
+    tasks_at_once: int = setting(
+        "How many tasks run at once, 1 or more. The others wait; tasks of one priority take turns "
+        "of some rounds each.",
+        default=4,
+    )
     capture: Path | None = setting(
         "For debugging: write everything that is received to this new file. Absent: nothing.",
         default=None,
@@ -45,6 +50,8 @@ class AggregatorConfig:
     def __post_init__(self) -> None:
         if not self.listen:
             raise ConfigError("listen is empty; name at least one, e.g. 'grpcs://0.0.0.0:7443'")
+        if self.tasks_at_once < 1:
+            raise ConfigError(f"tasks_at_once is {self.tasks_at_once}; it must be 1 or more")
 
     def beside(self, folder: Path) -> AggregatorConfig:
         """Return the same settings with relative paths taken from `folder`."""

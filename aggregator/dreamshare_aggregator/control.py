@@ -2,7 +2,7 @@
 
 Rules:
 - the driver has checked who asks: an operator may change things, a viewer only look (5.1 of
-  docs/protocol.md); a request arrives here after that;
+  docs/protocol.md), and is told so; a request arrives here after that;
 - what cannot be done is a ControlError with the reason in words, never an exception on the wire;
 - answers hold public things only.
 """
@@ -22,8 +22,10 @@ from dreamshare.protocol.messages import (
     FetchResult,
     ListDevices,
     ListTasks,
+    Pause,
     Reply,
     Request,
+    Resume,
     Submit,
     TaskList,
     TaskStatus,
@@ -40,12 +42,16 @@ class Control:
         board: the tasks.
         submit: starts a task; raises ConfigError.
         cancel: ends a task; raises ConfigError.
+        pause: lets a task rest, its open round given up where True; raises ConfigError.
+        resume: lets it go on; raises ConfigError.
         devices: who came.
     """
 
     board: Board
     submit: Callable[[Submit], Awaitable[TaskStatus]]
     cancel: Callable[[TaskId], Awaitable[TaskStatus]]
+    pause: Callable[[TaskId, bool], Awaitable[TaskStatus]]
+    resume: Callable[[TaskId], Awaitable[TaskStatus]]
     devices: Callable[[], tuple[DeviceStatus, ...]]
 
     async def answer(self, request: Request) -> AsyncIterator[Reply]:
@@ -59,6 +65,10 @@ class Control:
                     yield Reply(number, TaskList(self.board.statuses()))
                 case Cancel(task):
                     yield Reply(number, await self.cancel(task))
+                case Pause(task, give_up):
+                    yield Reply(number, await self.pause(task, give_up))
+                case Resume(task):
+                    yield Reply(number, await self.resume(task))
                 case FetchResult(task):
                     yield Reply(number, await self.board.result(task))
                 case ListDevices():

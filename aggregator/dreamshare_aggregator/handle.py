@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from dreamshare.algorithms.checkpoint import decode_arrays
@@ -11,6 +11,7 @@ from dreamshare.ids import TaskId, short
 from dreamshare.protocol.messages import TaskPhase, TaskReport, TaskStatus
 from dreamshare.updates import PublicArray
 from dreamshare_aggregator.board import Board
+from dreamshare_aggregator.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Task:
 
     id: TaskId
     _board: Board
-    _cancel: Callable[[TaskId], None]
+    _schedule: Schedule
 
     @property
     def status(self) -> TaskStatus:
@@ -63,4 +64,16 @@ class Task:
 
     def cancel(self) -> None:
         """End it; an open round is given up."""
-        self._cancel(self.id)
+        self._schedule.end(self.id)
+
+    async def pause(self, give_up: bool = False) -> TaskStatus:
+        """Let it rest until `resume`; an open round is finished first unless `give_up`.
+
+        Raises:
+            ConfigError: it is over.
+        """
+        return await self._schedule.pause(self.id, give_up)
+
+    async def resume(self) -> TaskStatus:
+        """Let it go on when its turn comes; raises ConfigError where it is over."""
+        return await self._schedule.resume(self.id)

@@ -6,6 +6,7 @@ Rules:
   round that closed under a session which this task saw start (docs/protocol.md 7.8); nothing else
   can set it;
 - `faulty` names the devices that lied; they stay on it until the task ends (11.3);
+- a task that is paused stays so through everything that its open round still brings;
 - `dropped` counts the devices that were members and are gone; one that comes back is not counted.
 """
 
@@ -55,14 +56,25 @@ class Progress:
         status: what is shown and stored.
         session: of the epoch that runs now; None between epochs.
         gone: members that dropped and did not come back.
+        paused: an operator wants it to rest.
     """
 
     status: TaskStatus
     session: SessionId | None = None
     gone: frozenset[PartyId] = frozenset()
+    paused: bool = False
 
-    def after(self, outcome: TaskOutcome) -> tuple[Progress, str]:
-        """Return the next progress and the event's name in the task's reports."""
+    @classmethod
+    def stored(cls, status: TaskStatus) -> Progress:
+        """Return the progress of a task whose status comes from the database."""
+        return cls(status, paused=status.phase is TaskPhase.PAUSED)
+
+    def after(self, outcome: TaskOutcome, sums_left: int = 0) -> tuple[Progress, str]:
+        """Return the next progress and the event's name in the task's reports.
+
+        Args:
+            sums_left: masked sums that the run still needs then.
+        """
         status, session, gone = self.status, self.session, self.gone
         match outcome:
             case EpochStarted(session, members, rounds, crowd, colluders):
@@ -118,11 +130,25 @@ class Progress:
             case TaskFailed(reason):
                 session = None
                 status = replace(status, phase=TaskPhase.FAILED, detail=reason)
-        return Progress(replace(status, dropped=len(gone)), session, gone), EVENTS[type(outcome)]
+        if self.paused and status.phase is not TaskPhase.FAILED:
+            status = replace(status, phase=TaskPhase.PAUSED)
+        status = replace(status, dropped=len(gone), planned=status.aggregations + sums_left)
+        return replace(self, status=status, session=session, gone=gone), EVENTS[type(outcome)]
 
-    def waiting(self, wanted: str) -> Progress:
+    def waiting(self, wanted: str, sums_left: int = 0) -> Progress:
         """Return the progress of a task that waits for `wanted`, in words."""
-        return self.now(TaskPhase.WAITING, f"waits for {wanted}")
+        status = replace(self.status, planned=self.status.aggregations + sums_left)
+        phase = TaskPhase.PAUSED if self.paused else TaskPhase.WAITING
+        return replace(self, status=status).now(phase, f"waits for {wanted}")
+
+    def pause(self) -> Progress:
+        """Return the progress of a task that rests from now on."""
+        return replace(self.in_phase(TaskPhase.PAUSED, "paused by an operator"), paused=True)
+
+    def resume(self) -> Progress:
+        """Return the progress of a task that goes on when its turn comes."""
+        phase = TaskPhase.WAITING if self.session is None else TaskPhase.RUNNING
+        return replace(self.in_phase(phase, "goes on when its turn comes"), paused=False)
 
     def joined(self, here: int, wanted: str) -> Progress | None:
         """Return the progress when `here` devices are here; None where it does not wait for any."""
@@ -132,4 +158,8 @@ class Progress:
 
     def now(self, phase: TaskPhase, detail: str) -> Progress:
         """Return the progress of a task that waits, is set up again, or is over."""
-        return replace(self, status=replace(self.status, phase=phase, detail=detail), session=None)
+        return replace(self.in_phase(phase, detail), session=None)
+
+    def in_phase(self, phase: TaskPhase, detail: str) -> Progress:
+        """Return the progress with another phase and nothing else changed."""
+        return replace(self, status=replace(self.status, phase=phase, detail=detail))

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from dreamshare.errors import ConfigError
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy.wanted import Privacy
-from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase, TaskStatus
+from dreamshare.protocol.messages import (
+    Cohort,
+    Deadlines,
+    Stratum,
+    Submit,
+    TaskPhase,
+    TaskStatus,
+)
 from dreamshare_crypto.suite import Suite
 
 
@@ -46,7 +53,8 @@ def read_status(text: str) -> TaskStatus:
 
 def order_text(order: Submit) -> str:
     """Return a Submit as JSON; its config is JSON text inside."""
-    return json.dumps({**dataclasses.asdict(order), "config": order.config.decode()})
+    words = {"config": order.config.decode(), "key": order.key.hex()}
+    return json.dumps({**dataclasses.asdict(order), **words})
 
 
 def read_order(text: str) -> Submit:
@@ -55,7 +63,10 @@ def read_order(text: str) -> Submit:
         raw = json.loads(text)
         raw["config"] = raw["config"].encode()
         cohort = raw["cohort"]
-        raw["cohort"] = Cohort(**{**cohort, "suite": Suite(cohort.get("suite", Suite.AES))})
+        raw["key"] = bytes.fromhex(raw.get("key", ""))
+        strata = tuple(Stratum(**each) for each in cohort.get("strata", ()))
+        suite = Suite(cohort.get("suite", Suite.AES))
+        raw["cohort"] = Cohort(**{**cohort, "suite": suite, "strata": strata})
         raw["deadlines"] = Deadlines(**raw["deadlines"])
         privacy = raw.get("privacy")
         raw["privacy"] = None if privacy is None else Privacy(**privacy)

@@ -9,7 +9,8 @@
         result = await task.result()
 
 Rules:
-- tasks run one after the other, in the order in which they were submitted;
+- several tasks run at once over one fleet (`schedule`); what waits goes on in turns (`turns`);
+- a submission that comes twice, because its answer was lost, is taken once;
 - leaving the block stops between two steps: unfinished tasks go on at the next start, from their
   last stored state;
 - the aggregator learns one sum per round and who is in it; it has no way to ask for more.
@@ -54,8 +55,10 @@ from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.capture import Capture
 from dreamshare_aggregator.control import Control
 from dreamshare_aggregator.handle import Task
+from dreamshare_aggregator.schedule import Schedule
 from dreamshare_aggregator.store import Store
 from dreamshare_aggregator.tasks import LiveTask, prepare
+from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.identity import Identity
 
@@ -78,6 +81,7 @@ class Surroundings:
         entropy: of task ids, nonces and session keys.
         threads: how many compute, 1 or more; the machine's processors by default.
         trace: is told what happens in every task, as facts without payloads, on the event loop.
+        turns: how many tasks run at once, and for how long while others wait.
     """
 
     capture: Path | None = None
@@ -86,6 +90,7 @@ class Surroundings:
     entropy: Entropy = field(default_factory=SystemEntropy)
     threads: int = field(default_factory=_processors)
     trace: Trace = untraced
+    turns: TurnSettings = TurnSettings()
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -121,10 +126,17 @@ class Aggregator:
         self._listeners = tuple(listeners)
         self._driver: AggregatorDriver | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._live: dict[TaskId, LiveTask] = {}
-        self._queued = asyncio.Event()
+        self._submitting = asyncio.Lock()
         self._traffic = asyncio.Event()  # a device came or went
-        self._control = Control(self._board, self._submit, self._cancel, self.devices)
+        self._schedule = Schedule(self._board, self._around.clock, self._make, self._around.turns)
+        self._control = Control(
+            self._board,
+            self._submit,
+            self._cancel,
+            self._schedule.pause,
+            self._schedule.resume,
+            self.devices,
+        )
 
     async def __aenter__(self) -> Self:
         """Open the database, bind the listeners, take up unfinished tasks.
@@ -185,6 +197,7 @@ class Aggregator:
         seed: int = 0,
         name: str = "",
         privacy: Privacy | None = None,
+        priority: int = 0,
     ) -> Task:
         """Queue a task.
 
@@ -195,12 +208,14 @@ class Aggregator:
             seed: public seed of the algorithm's own draws, >= 0.
             name: for people.
             privacy: noise of every sum; None for none.
+            priority: 0 to 9; tasks of a higher one go first.
 
         Raises:
             ConfigError: this cannot be run; the text says why.
         """
         algorithm, canonical = config_json_of(config)
-        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name, privacy)
+        times = deadlines or Deadlines()
+        order = Submit(algorithm, canonical, cohort, times, seed, name, privacy, priority)
         return await self.order(order)
 
     async def order(self, order: Submit) -> Task:
@@ -210,7 +225,7 @@ class Aggregator:
     def task(self, task: TaskId) -> Task:
         """Return a task; raises ConfigError where there is none."""
         self._board.entry(task)
-        return Task(task, self._board, self._end)
+        return Task(task, self._board, self._schedule)
 
     def tasks(self) -> tuple[TaskStatus, ...]:
         """Return every task's status, oldest first."""
@@ -222,42 +237,46 @@ class Aggregator:
 
     async def _submit(self, order: Submit) -> TaskStatus:
         prepare(order, self._around.lookup)
-        status = TaskStatus(
-            task=TaskId(self._around.entropy.draw(16)),
-            name=order.name,
-            algorithm=order.algorithm,
-            phase=TaskPhase.WAITING,
-            detail="queued",
-            cycle=0,
-            aggregations=0,
-            abandoned=0,
-            roster=0,
-            alive=0,
-            dropped=0,
-            submitted=self._around.clock.now(),
-            secure_aggregation=False,
-        )
-        await self._board.add(order, status)
-        self._queued.set()
+        async with self._submitting:
+            taken = self._board.submitted_as(order.key)
+            if taken is not None:
+                if taken.order != order:
+                    raise ConfigError("another submission had this key; draw a new one for each")
+                return taken.status
+            status = TaskStatus(
+                task=TaskId(self._around.entropy.draw(16)),
+                name=order.name,
+                algorithm=order.algorithm,
+                phase=TaskPhase.WAITING,
+                detail="queued",
+                cycle=0,
+                aggregations=0,
+                abandoned=0,
+                roster=0,
+                alive=0,
+                dropped=0,
+                submitted=self._around.clock.now(),
+                secure_aggregation=False,
+                priority=order.priority,
+            )
+            await self._board.add(order, status)
+        self._schedule.look()
         return status
 
     async def _cancel(self, task: TaskId) -> TaskStatus:
         if self._board.entry(task).ended:
             raise ConfigError(f"task {task.hex()} is over already")
-        self._end(task)
+        self._schedule.end(task)
         return await self._board.until_ended(task)
-
-    def _end(self, task: TaskId) -> None:
-        self._board.entry(task).cancelled = True
-        if task in self._live:
-            self._live[task].cancel()
-        self._queued.set()
 
     # ---- serving ---------------------------------------------------------------------------------
 
     async def _serve(self, driver: AggregatorDriver) -> None:
         running = asyncio.create_task(driver.run())  # first: tasks need a driver that runs
-        others = [asyncio.create_task(self._work(driver)), asyncio.create_task(self._count(driver))]
+        others = [
+            asyncio.create_task(self._schedule.work(driver.add)),
+            asyncio.create_task(self._count(driver)),
+        ]
         try:
             await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
             for ended in (task for task in others if task.done()):
@@ -270,64 +289,23 @@ class Aggregator:
             await asyncio.gather(running, *others, return_exceptions=True)
 
     async def _count(self, driver: AggregatorDriver) -> None:
-        """Tell the running task how many devices are here, whenever one comes or goes."""
+        """Tell the tasks at work how many devices are here, whenever one comes or goes."""
         while True:
             await self._traffic.wait()
             self._traffic.clear()
-            for task, live in tuple(self._live.items()):
-                status = self._board.entry(task).status
-                here = [
-                    device
-                    for device in driver.devices()
-                    if device.connected
-                    and status.algorithm in device.algorithms
-                    and device.device not in status.faulty
-                ]
-                await live.count_devices(len(here))
+            await self._schedule.count(driver.devices())
 
-    async def _work(self, driver: AggregatorDriver) -> None:
-        """Run one task after the other; drop those that were cancelled in the queue."""
-        while True:
-            self._queued.clear()
-            waiting = self._board.unfinished()
-            for entry in waiting:
-                if entry.cancelled:
-                    await self._board.end(entry, TaskPhase.CANCELLED, "cancelled in the queue")
-            waiting = tuple(entry for entry in waiting if not entry.ended)
-            if waiting:
-                await self._run(waiting[0], driver)
-                if not waiting[0].ended:
-                    return  # the driver has stopped; the task goes on at the next start
-            else:
-                await self._queued.wait()
-
-    async def _run(self, entry: Entry, driver: AggregatorDriver) -> None:
-        task = entry.status.task
-        try:
-            prepared = prepare(entry.order, self._around.lookup)
-        except ConfigError as error:  # taken by another release, or with another catalogue
-            await self._board.end(entry, TaskPhase.FAILED, str(error))
-            return
-        live = LiveTask(
+    def _make(self, entry: Entry) -> LiveTask:
+        around = self._around
+        return LiveTask(
             entry,
-            prepared,
+            prepare(entry.order, around.lookup),
             self._board,
             self._store,
             self._identity,
-            self._around.entropy,
-            self._around.threads,
+            around.entropy,
+            around.threads,
         )
-        self._live[task] = live
-        try:
-            await live.work(driver.add)
-        except OSError:
-            raise  # the database: nothing can go on
-        except Exception as error:  # noqa: BLE001  one task's bug must not stop every start
-            _LOG.exception("task %s ended with an error of its algorithm", task.hex())
-            live.cancel()
-            await self._board.end(entry, TaskPhase.FAILED, f"{type(error).__name__}: {error}")
-        finally:
-            del self._live[task]
 
     async def _close_files(self) -> None:
         await self._store.__aexit__(None, None, None)

@@ -5,6 +5,7 @@ Rules:
   is killed goes on from the last stored state, with a new epoch (docs/protocol.md 9.8);
 - algorithms merge in a thread: an update may have millions of coordinates;
 - how a task ends is stored before anybody hears of it;
+- a task that is held begins nothing; its machine knows, so that no order slips through;
 - algorithms see the mean and the size of the crowd, never who is in it.
 """
 
@@ -25,9 +26,9 @@ from dreamshare.ids import short
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.epochs import faulty_devices, last_epoch
-from dreamshare.protocol.events import Asked, Finished
+from dreamshare.protocol.events import Asked, Finished, Held, Released
 from dreamshare.protocol.journal import Journal
-from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport
+from dreamshare.protocol.messages import MOST_PRIORITY, Submit, TaskPhase, TaskReport
 from dreamshare.protocol.outcomes import (
     DeviceFaulty,
     Spent,
@@ -68,6 +69,8 @@ def prepare(order: Submit, lookup: Lookup) -> Prepared:
     if order.seed < 0:
         raise ConfigError(f"seed {order.seed} must be 0 or more")
     algorithm = lookup(order.algorithm, order.config)
+    if not 0 <= order.priority <= MOST_PRIORITY:
+        raise ConfigError(f"priority {order.priority} must be 0 to {MOST_PRIORITY}")
     return Prepared(algorithm, terms_of(algorithm, order.cohort, order.deadlines, order.privacy))
 
 
@@ -101,6 +104,7 @@ class LiveTask:
         self._threads = threads
         self._run: TaskRun | None = None
         self._cancelled = asyncio.Event()
+        self._held = False
         self._failure = ""
         self._costs = Costs(_delta(entry))
 
@@ -110,8 +114,25 @@ class LiveTask:
         if self._run is not None:
             self._run.give(Finished("cancelled"))
 
-    async def work(self, add: Add) -> None:
-        """Run the task to its end, or until the driver stops; what was stored is taken up first."""
+    def hold(self, give_up: bool = False) -> None:
+        """Let the task rest: an open round is finished first, or given up."""
+        if give_up or not self._held:
+            self._held = True
+            if self._run is not None:
+                self._run.give(Held(give_up))
+
+    def release(self) -> None:
+        """Let the task go on."""
+        if self._held:
+            self._held = False
+            if self._run is not None:
+                self._run.give(Released())
+
+    async def work(self, add: Add, had_round: Callable[[], None]) -> None:
+        """Run the task to its end, or until the driver stops; what was stored is taken up first.
+
+        `had_round` is called whenever something came of an order.
+        """
         entry = self._entry
         task, order = entry.status.task, entry.order
         journal = self._store.journal(task)
@@ -120,7 +141,8 @@ class LiveTask:
         checkpoint = await self._store.checkpoint(task)
         self._costs = Costs(_delta(entry), await self._earlier_reports())
         loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
-        await self._board.step(entry, lambda p: (p.waiting(self._wanted), "waiting"))
+        left = loop.sums_left
+        await self._board.step(entry, lambda p: (p.waiting(self._wanted, left), "waiting"))
         if self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled before it began")
             return
@@ -135,12 +157,16 @@ class LiveTask:
             faulty=faulty_devices(records),
         )
         self._run = run = add(coordinator, journal)
+        if self._held:
+            run.give(Held())
         await self._order(run, loop)
         async for outcome in run.reports():
             if isinstance(outcome, TaskFailed):
                 self._failure = outcome.reason
             else:
                 await self._follow(loop, run, outcome)
+                if isinstance(outcome, SumDone | TellSpread | SumAbandoned):
+                    had_round()
         if self._failure:
             await self._end(TaskPhase.FAILED, self._failure)
         elif loop.done is not None:
@@ -184,8 +210,12 @@ class LiveTask:
             state = await asyncio.to_thread(_react, loop, outcome)
         except ConfigError as error:  # the algorithm cannot go on from this
             self._give_up(run, str(error))
+        left = loop.sums_left
         await self._board.step(
-            self._entry, lambda progress: progress.after(outcome), self._metrics(outcome), state
+            self._entry,
+            lambda progress: progress.after(outcome, left),
+            self._metrics(outcome),
+            state,
         )
         if state is not None:
             await self._order(run, loop)

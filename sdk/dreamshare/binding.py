@@ -142,6 +142,11 @@ class TaskLoop:
         """The algorithm's outer counter, as of what it wants now; -1 once it is done."""
         return -1 if isinstance(self._wanted, Done) else self._wanted.cycle
 
+    @property
+    def sums_left(self) -> int:
+        """Masked sums that the whole run still needs, as far as the algorithm knows."""
+        return 0 if isinstance(self._wanted, Done) else self._wanted.sums
+
     def order(self) -> Order:
         """Return what is wanted now; the same until a report has changed it."""
         return order_of(self._algorithm.name, self._config, self._wanted)

@@ -8,8 +8,8 @@
 
 Rules:
 - an operator's certificate may do all of it, a viewer's may list, watch and fetch;
-- requests survive a broken connection. Where the aggregator itself was restarted, questions are
-  asked again; a submission is not, because nobody can know whether it was taken: list the tasks;
+- requests survive a broken connection and a restart of the aggregator: they are asked again, a
+  stream from its last report on, and a submission is taken once however often it is sent;
 - what comes back is public: sums, statuses, results. There is nothing of a single device in it but
   its id, its label and its byte counts.
 """
@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -37,7 +37,7 @@ from dreamshare.errors import (
 )
 from dreamshare.ids import NO_TASK, TaskId
 from dreamshare.privacy.wanted import Privacy
-from dreamshare.protocol.envelope import Address
+from dreamshare.protocol.envelope import Address, refusal_of_request
 from dreamshare.protocol.messages import (
     Cancel,
     Cohort,
@@ -50,8 +50,10 @@ from dreamshare.protocol.messages import (
     FetchResult,
     ListDevices,
     ListTasks,
+    Pause,
     Reply,
     Request,
+    Resume,
     Submit,
     TaskList,
     TaskReport,
@@ -62,7 +64,6 @@ from dreamshare.protocol.messages import (
 from dreamshare.transport.base import Connection, Link
 from dreamshare.updates import PublicArray
 from dreamshare.wire.transfer import Arrival
-from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 
@@ -160,6 +161,7 @@ class Client:
         seed: int = 0,
         name: str = "",
         privacy: Privacy | None = None,
+        priority: int = 0,
     ) -> TaskId:
         """Start a task and return its id.
 
@@ -170,23 +172,25 @@ class Client:
             seed: public seed of the algorithm's own draws, >= 0.
             name: for people.
             privacy: noise of every sum; None for none.
+            priority: 0 to 9; tasks of a higher one go first.
 
         Raises:
             ConfigError: the config is of no registered algorithm, or the aggregator cannot run
                 it; the text says why.
             Rejected: this identity is a viewer's.
-            Unreachable: the aggregator was restarted and may not have taken it.
         """
         algorithm, canonical = config_json_of(config)
-        order = Submit(algorithm, canonical, cohort, deadlines or Deadlines(), seed, name, privacy)
+        times = deadlines or Deadlines()
+        order = Submit(algorithm, canonical, cohort, times, seed, name, privacy, priority)
         return (await self.order(order)).task
 
     async def order(self, order: Submit) -> TaskStatus:
-        """Start a task whose config is canonical JSON already; see `submit`."""
-        reply = await self._ask(order)
-        if not isinstance(reply, TaskStatus):
-            raise _surprise(reply)
-        return reply
+        """Start a task whose config is canonical JSON already; see `submit`.
+
+        An order without a key is given one: sent twice by its caller, it is two tasks.
+        """
+        key = order.key or SystemEntropy().draw(16)
+        return await self._ask_status(replace(order, key=key))
 
     async def watch(self, task: TaskId, after: int = 0) -> AsyncIterator[TaskReport]:
         """Yield the reports of a task with numbers above `after`, until it ends."""
@@ -204,10 +208,18 @@ class Client:
 
     async def cancel(self, task: TaskId) -> TaskStatus:
         """End a task; an open round is given up."""
-        reply = await self._ask(Cancel(task))
-        if not isinstance(reply, TaskStatus):
-            raise _surprise(reply)
-        return reply
+        return await self._ask_status(Cancel(task))
+
+    async def pause(self, task: TaskId, give_up: bool = False) -> TaskStatus:
+        """Let a task rest until `resume`.
+
+        Its open round is finished first, unless `give_up`; it stays paused over restarts.
+        """
+        return await self._ask_status(Pause(task, give_up))
+
+    async def resume(self, task: TaskId) -> TaskStatus:
+        """Let a paused task go on when its turn comes."""
+        return await self._ask_status(Resume(task))
 
     async def result(self, task: TaskId) -> Result:
         """Return the public result of a task that is done; ConfigError where there is none."""
@@ -225,6 +237,12 @@ class Client:
 
     # ---- how it gets there -----------------------------------------------------------------------
 
+    async def _ask_status(self, request: Submit | Cancel | Pause | Resume) -> TaskStatus:
+        reply = await self._ask(request)
+        if not isinstance(reply, TaskStatus):
+            raise _surprise(reply)
+        return reply
+
     async def _ask(self, request: ControlRequest) -> ControlReply:
         async for reply in self._stream(request):
             return reply
@@ -233,8 +251,9 @@ class Client:
     async def _stream(self, request: ControlRequest) -> AsyncIterator[ControlReply]:
         if self._calling is None or self._calling.done():
             raise LocalProtocolError("the client is not open; use it inside `async with`")
-        if self._role is Role.VIEWER and isinstance(request, Submit | Cancel):
-            raise Rejected("a viewer may list, watch and fetch; use an operator's identity")
+        refused = refusal_of_request(self._role, request)
+        if refused:
+            raise Rejected(refused)
         self._number += 1
         number, asked = self._number, _Open(request)
         self._open[number] = asked
@@ -266,11 +285,7 @@ class Client:
         if peering is None or peering.peer_birth == self._birth:
             return
         for number, asked in self._open.items():
-            if isinstance(asked.request, Submit):
-                text = "the aggregator was restarted; list the tasks to see whether yours was taken"
-                asked.replies.put_nowait(Unreachable(text))
-            else:
-                self._send(number, asked.request)
+            self._send(number, asked.request)
 
     def _arrived(self, arrival: Arrival) -> None:
         peering = self._caller.peering

@@ -75,6 +75,21 @@ async def find_task(client: Client, text: str) -> TaskId:
     return found[0]
 
 
+def change_task(
+    where: Where,
+    task: str,
+    change: Callable[[Client, TaskId], Awaitable[TaskStatus]],
+    as_json: bool,
+) -> None:
+    """Change the task whose id begins with `task`, and show its status then."""
+
+    async def work(client: Client) -> TaskStatus:
+        return await change(client, await find_task(client, task))
+
+    status = with_client(where, work)
+    Output(as_json).show(status_fields(status), status_line(status))
+
+
 async def follow_task(client: Client, task: str, after: int, as_json: bool) -> Exit:
     """Show a task's reports until it ends; return the exit code."""
     code = Exit.FAILED

@@ -1,4 +1,5 @@
-"""`dreamshare run`: what an operator does: submit, watch, list, cancel, result, devices.
+"""`dreamshare run`: what an operator does: submit, watch, list, pause, resume, cancel, result,
+devices.
 
 Exit codes: 0 done, 1 the task failed or was cancelled, 2 an option or file is wrong, 3 nobody
 answers, 4 refused, 130 interrupted.
@@ -165,16 +166,45 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """End a task; an open round is given up."""
-    from dreamshare.client import Client
-    from dreamshare.protocol.messages import TaskStatus
-    from dreamshare_cli.operating import Where, find_task, status_fields, status_line, with_client
-    from dreamshare_cli.output import Output
+    from dreamshare_cli.operating import Where, change_task
 
-    async def work(client: Client) -> TaskStatus:
-        return await client.cancel(await find_task(client, task))
+    where = Where(federation, link, identity, patience)
+    change_task(where, task, lambda client, found: client.cancel(found), as_json)
 
-    status = with_client(Where(federation, link, identity, patience), work)
-    Output(as_json).show(status_fields(status), status_line(status))
+
+@app.command()
+def pause(
+    task: Task,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Do not finish the open round; it is asked again.")
+    ] = False,
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Let a task rest until `resume`, also over restarts of the aggregator."""
+    from dreamshare_cli.operating import Where, change_task
+
+    where = Where(federation, link, identity, patience)
+    change_task(where, task, lambda client, found: client.pause(found, give_up), as_json)
+
+
+@app.command()
+def resume(
+    task: Task,
+    federation: Federation = _FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = _PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Let a paused task go on."""
+    from dreamshare_cli.operating import Where, change_task
+
+    where = Where(federation, link, identity, patience)
+    change_task(where, task, lambda client, found: client.resume(found), as_json)
 
 
 @app.command()

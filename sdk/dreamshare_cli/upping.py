@@ -23,6 +23,7 @@ from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.config import AggregatorConfig, load_config
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder, host_and_port
 from dreamshare_cli.loops import Loop, choose_loop
@@ -98,7 +99,7 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
         listeners,
         open_store(config.store),
         identity,
-        Surroundings(capture=config.capture),
+        Surroundings(capture=config.capture, turns=TurnSettings(config.tasks_at_once)),
         lambda report: _show(output, report),
     )
     stop = asyncio.Event()

@@ -10,8 +10,10 @@ from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
+from dreamshare_aggregator.handle import Task
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, Policy
 from tests.integration.toy import Loopback
@@ -30,16 +32,21 @@ class Stage:
         self.port = 0
         self._stack = stack
 
-    def new_aggregator(self, capture: Path | None = None) -> Aggregator:
+    def new_aggregator(
+        self, capture: Path | None = None, turns: TurnSettings | None = None
+    ) -> Aggregator:
         """Return an aggregator on the stage's database, to be opened by the caller."""
         store = open_store(f"sqlite:///{self.path / 'rounds.db'}")
         self._listener = self.federation.listener(self.port)
         identity = self.federation.aggregator
-        return Aggregator([self._listener], store, identity, Surroundings(capture=capture))
+        around = Surroundings(capture=capture, turns=turns or TurnSettings())
+        return Aggregator([self._listener], store, identity, around)
 
-    async def aggregator(self, capture: Path | None = None) -> Aggregator:
+    async def aggregator(
+        self, capture: Path | None = None, turns: TurnSettings | None = None
+    ) -> Aggregator:
         """Open an aggregator until the end of the test."""
-        opened = await self._stack.enter_async_context(self.new_aggregator(capture))
+        opened = await self._stack.enter_async_context(self.new_aggregator(capture, turns))
         self.note_port()
         return opened
 
@@ -62,3 +69,10 @@ class Stage:
 async def follow(client: Client, task: TaskId) -> list[TaskReport]:
     """Return every report of a task, when it is over."""
     return [report async for report in client.watch(task)]
+
+
+async def sums(task: Task, count: int) -> None:
+    """Return when the task has closed so many sums."""
+    async for report in task.reports():
+        if report.status.aggregations >= count:
+            return

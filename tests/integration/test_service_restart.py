@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase
-from dreamshare_aggregator.handle import Task
-from tests.integration.stage import Stage, follow
+from tests.integration.stage import Stage, follow, sums
 from tests.integration.toy import toy_config
 
 pytestmark = pytest.mark.integration
@@ -22,13 +21,6 @@ DEADLINES = Deadlines(setup_s=30, collect_s=30, reveal_s=30)
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         yield Stage(tmp_path, stack)
-
-
-async def sums(task: Task, count: int) -> None:
-    """Return when the task has closed so many sums."""
-    async for report in task.reports():
-        if report.status.aggregations >= count:
-            return
 
 
 async def test_an_aggregator_that_was_stopped_goes_on_from_its_last_stored_sum(

@@ -9,6 +9,8 @@ Rules:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dreamshare.errors import AbortCode
@@ -106,6 +108,35 @@ MESSAGES: dict[str, m.Message] = {
     ),
     "task-report": m.Reply(3, m.TaskReport(10, STATUS, "round", METRICS), last=False),
     "task-result": m.Reply(5, m.TaskResult(STATUS, b"PK archive", METRICS)),
+    "check-in-with-attributes": m.CheckIn(("codream/1",), "vgg", {"os": "linux", "region": "eu"}),
+    "not-needed": m.NotNeeded(600.5),
+    "submit-chosen": m.Request(
+        7,
+        m.Submit(
+            algorithm="evaluate/1",
+            config=b"{}",
+            cohort=m.Cohort(
+                10,
+                40,
+                target=20,
+                spare=0.25,
+                quorum=0.75,
+                strata=(m.Stratum("region", "eu", 5, 10), m.Stratum("os", "linux")),
+            ),
+            deadlines=m.Deadlines(30.0, 60.0, 15.5, 2.5),
+            priority=3,
+            key=bytes(range(16)),
+        ),
+    ),
+    "pause": m.Request(8, m.Pause(TASK)),
+    "pause-at-once": m.Request(8, m.Pause(TASK, give_up=True)),
+    "resume": m.Request(9, m.Resume(TASK)),
+    "task-status-paused": m.Reply(
+        8, replace(STATUS, phase=m.TaskPhase.PAUSED, faulty=(DEVICE,), planned=60, priority=3)
+    ),
+    "device-list-with-attributes": m.Reply(
+        6, m.DeviceList((m.DeviceStatus(DEVICE, "", False, (), 1, 2, {"region": "eu"}),))
+    ),
     "control-error": m.Reply(4, m.ControlError("no such task")),
 }
 

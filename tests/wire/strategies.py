@@ -31,6 +31,9 @@ names = st.text(min_size=1, max_size=40)
 tasks = st.binary(min_size=16, max_size=16).map(TaskId)
 parties = st.binary(min_size=16, max_size=16).map(PartyId)
 algorithm_lists = st.lists(names, max_size=4, unique=True).map(tuple)
+attributes = st.dictionaries(names, texts, max_size=3).map(
+    lambda found: dict(sorted(found.items()))
+)
 metrics = st.dictionaries(names, st.floats(), max_size=4)
 
 tensors = st.dictionaries(
@@ -75,6 +78,8 @@ statuses = st.builds(
     submitted=finite,
     secure_aggregation=st.booleans(),
     faulty=st.lists(parties, max_size=3).map(tuple),
+    planned=u64,
+    priority=u32,
 )
 devices = st.builds(
     m.DeviceStatus,
@@ -84,6 +89,11 @@ devices = st.builds(
     algorithms=algorithm_lists,
     bytes_up=u64,
     bytes_down=u64,
+    attributes=attributes,
+)
+strata = st.lists(st.builds(m.Stratum, names, texts, u32, u32), max_size=2).map(tuple)
+cohorts = st.builds(
+    m.Cohort, u32, u32, u32, st.sampled_from(Suite), finite, u32, finite, finite, strata
 )
 privacies = st.builds(
     Privacy,
@@ -97,15 +107,19 @@ requests = st.one_of(
         m.Submit,
         algorithm=names,
         config=st.binary(max_size=40),
-        cohort=st.builds(m.Cohort, u32, u32, u32, st.sampled_from(Suite), finite),
-        deadlines=st.builds(m.Deadlines, finite, finite, finite),
+        cohort=cohorts,
+        deadlines=st.builds(m.Deadlines, finite, finite, finite, finite),
         seed=u64,
         name=texts,
         privacy=st.none() | privacies,
+        priority=u32,
+        key=st.just(b"") | st.binary(min_size=16, max_size=16),
     ),
     st.just(m.ListTasks()),
     st.builds(m.Watch, tasks, st.integers(0, limits.REPORTS_LIMIT)),
     st.builds(m.Cancel, tasks),
+    st.builds(m.Pause, tasks, st.booleans()),
+    st.builds(m.Resume, tasks),
     st.builds(m.FetchResult, tasks),
     st.just(m.ListDevices()),
 )
@@ -127,7 +141,8 @@ MESSAGES: dict[type[m.Message], st.SearchStrategy[m.Message]] = {
     m.RoundOpening: st.builds(m.RoundOpening, st.binary(min_size=1, max_size=100), plans()),
     m.TellOrder: st.builds(m.TellOrder, st.integers(1, 2**32 - 1), plans()),
     m.TaskClosed: st.builds(m.TaskClosed, texts),
-    m.CheckIn: st.builds(m.CheckIn, algorithm_lists, texts),
+    m.NotNeeded: st.builds(m.NotNeeded, st.floats(1e-3, 1e9)),
+    m.CheckIn: st.builds(m.CheckIn, algorithm_lists, texts, attributes),
     m.Declined: st.builds(m.Declined, st.sampled_from(RefusalCode), st.none() | u32),
     m.TellDone: st.builds(m.TellDone, u32),
     m.Request: st.builds(m.Request, u64, requests),

@@ -87,7 +87,7 @@ MALFORMED = {
     "task-id-short": frame_pb2.Body(request={"number": 1, "watch": {"task": bytes(15)}}),
     "reply-of-nothing": reply(),
     "phase-zero": reply(task_status=status(phase=0)),
-    "phase-unknown": reply(task_status=status(phase=7)),
+    "phase-unknown": reply(task_status=status(phase=99)),
     "submitted-never": reply(task_status=status(submitted=float("nan"))),
     "faulty-device-id-short": reply(task_status=status(faulty=[bytes(15)])),
     "device-id-long": reply(device_list={"devices": [{"device": bytes(17)}]}),

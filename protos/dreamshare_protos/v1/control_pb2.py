@@ -22,54 +22,61 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from dreamshare_protos.v1 import round_pb2 as dreamshare__protos_dot_v1_dot_round__pb2
 from dreamshare_protos.v1 import update_pb2 as dreamshare__protos_dot_v1_dot_update__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dreamshare_protos/v1/control.proto\x12\x14\x64reamshare_protos.v1\x1a!dreamshare_protos/v1/update.proto\"v\n\x06\x43ohort\x12\r\n\x05least\x18\x01 \x01(\r\x12\x0c\n\x04most\x18\x02 \x01(\r\x12\x11\n\tsurvivors\x18\x03 \x01(\r\x12*\n\x05suite\x18\x04 \x01(\x0e\x32\x1b.dreamshare_protos.v1.Suite\x12\x10\n\x08\x64ropouts\x18\x05 \x01(\x01\"A\n\tDeadlines\x12\x0f\n\x07setup_s\x18\x01 \x01(\x01\x12\x11\n\tcollect_s\x18\x02 \x01(\x01\x12\x10\n\x08reveal_s\x18\x03 \x01(\x01\"Y\n\x07Privacy\x12\x0c\n\x04\x63lip\x18\x01 \x01(\x01\x12\x12\n\nmultiplier\x18\x02 \x01(\x01\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\x01\x12\x0c\n\x04\x62its\x18\x05 \x01(\r\"\xd9\x01\n\x06Submit\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\x0c\x12,\n\x06\x63ohort\x18\x03 \x01(\x0b\x32\x1c.dreamshare_protos.v1.Cohort\x12\x32\n\tdeadlines\x18\x04 \x01(\x0b\x32\x1f.dreamshare_protos.v1.Deadlines\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0c\n\x04name\x18\x06 \x01(\t\x12.\n\x07privacy\x18\x07 \x01(\x0b\x32\x1d.dreamshare_protos.v1.Privacy\"\x0b\n\tListTasks\"$\n\x05Watch\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\"\x16\n\x06\x43\x61ncel\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"\x1b\n\x0b\x46\x65tchResult\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"\r\n\x0bListDevices\"\xa2\x02\n\nTaskStatus\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12.\n\x05phase\x18\x04 \x01(\x0e\x32\x1f.dreamshare_protos.v1.TaskPhase\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x63ycle\x18\x06 \x01(\r\x12\x14\n\x0c\x61ggregations\x18\x07 \x01(\x04\x12\x11\n\tabandoned\x18\x08 \x01(\x04\x12\x0e\n\x06roster\x18\t \x01(\r\x12\r\n\x05\x61live\x18\n \x01(\r\x12\x0f\n\x07\x64ropped\x18\x0b \x01(\r\x12\x11\n\tsubmitted\x18\x0c \x01(\x01\x12\x1a\n\x12secure_aggregation\x18\r \x01(\x08\x12\x0e\n\x06\x66\x61ulty\x18\x0e \x03(\x0c\";\n\x08TaskList\x12/\n\x05tasks\x18\x01 \x03(\x0b\x32 .dreamshare_protos.v1.TaskStatus\"z\n\x0c\x44\x65viceStatus\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\x0c\x12\r\n\x05label\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x12\n\nalgorithms\x18\x04 \x03(\t\x12\x10\n\x08\x62ytes_up\x18\x05 \x01(\x04\x12\x12\n\nbytes_down\x18\x06 \x01(\x04\"A\n\nDeviceList\x12\x33\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\".dreamshare_protos.v1.DeviceStatus\"\x8c\x01\n\nTaskReport\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32 .dreamshare_protos.v1.TaskStatus\x12\r\n\x05\x65vent\x18\x03 \x01(\t\x12-\n\x07metrics\x18\x04 \x03(\x0b\x32\x1c.dreamshare_protos.v1.Metric\"~\n\nTaskResult\x12\x30\n\x06status\x18\x01 \x01(\x0b\x32 .dreamshare_protos.v1.TaskStatus\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\x0c\x12-\n\x07metrics\x18\x03 \x03(\x0b\x32\x1c.dreamshare_protos.v1.Metric\"\x1c\n\x0c\x43ontrolError\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xdf\x02\n\x07Request\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12.\n\x06submit\x18\x02 \x01(\x0b\x32\x1c.dreamshare_protos.v1.SubmitH\x00\x12\x35\n\nlist_tasks\x18\x03 \x01(\x0b\x32\x1f.dreamshare_protos.v1.ListTasksH\x00\x12,\n\x05watch\x18\x04 \x01(\x0b\x32\x1b.dreamshare_protos.v1.WatchH\x00\x12.\n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x1c.dreamshare_protos.v1.CancelH\x00\x12\x39\n\x0c\x66\x65tch_result\x18\x06 \x01(\x0b\x32!.dreamshare_protos.v1.FetchResultH\x00\x12\x39\n\x0clist_devices\x18\x07 \x01(\x0b\x32!.dreamshare_protos.v1.ListDevicesH\x00\x42\t\n\x07request\"\x84\x03\n\x05Reply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x37\n\x0btask_status\x18\x02 \x01(\x0b\x32 .dreamshare_protos.v1.TaskStatusH\x00\x12\x33\n\ttask_list\x18\x03 \x01(\x0b\x32\x1e.dreamshare_protos.v1.TaskListH\x00\x12\x37\n\x0b\x64\x65vice_list\x18\x04 \x01(\x0b\x32 .dreamshare_protos.v1.DeviceListH\x00\x12\x37\n\x0btask_report\x18\x05 \x01(\x0b\x32 .dreamshare_protos.v1.TaskReportH\x00\x12\x37\n\x0btask_result\x18\x06 \x01(\x0b\x32 .dreamshare_protos.v1.TaskResultH\x00\x12;\n\rcontrol_error\x18\x07 \x01(\x0b\x32\".dreamshare_protos.v1.ControlErrorH\x00\x12\x0c\n\x04last\x18\x0f \x01(\x08\x42\x07\n\x05reply*\xb8\x01\n\tTaskPhase\x12\x1a\n\x16TASK_PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_PHASE_WAITING\x10\x01\x12\x19\n\x15TASK_PHASE_SETTING_UP\x10\x02\x12\x16\n\x12TASK_PHASE_RUNNING\x10\x03\x12\x13\n\x0fTASK_PHASE_DONE\x10\x04\x12\x15\n\x11TASK_PHASE_FAILED\x10\x05\x12\x18\n\x14TASK_PHASE_CANCELLED\x10\x06*0\n\x05Suite\x12\x15\n\x11SUITE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSUITE_CHACHA\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"dreamshare_protos/v1/control.proto\x12\x14\x64reamshare_protos.v1\x1a dreamshare_protos/v1/round.proto\x1a!dreamshare_protos/v1/update.proto\"H\n\x07Stratum\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05least\x18\x03 \x01(\r\x12\x0c\n\x04most\x18\x04 \x01(\r\"\xd4\x01\n\x06\x43ohort\x12\r\n\x05least\x18\x01 \x01(\r\x12\x0c\n\x04most\x18\x02 \x01(\r\x12\x11\n\tsurvivors\x18\x03 \x01(\r\x12*\n\x05suite\x18\x04 \x01(\x0e\x32\x1b.dreamshare_protos.v1.Suite\x12\x10\n\x08\x64ropouts\x18\x05 \x01(\x01\x12\x0e\n\x06target\x18\x06 \x01(\r\x12\r\n\x05spare\x18\x07 \x01(\x01\x12\x0e\n\x06quorum\x18\x08 \x01(\x01\x12-\n\x06strata\x18\t \x03(\x0b\x32\x1d.dreamshare_protos.v1.Stratum\"R\n\tDeadlines\x12\x0f\n\x07setup_s\x18\x01 \x01(\x01\x12\x11\n\tcollect_s\x18\x02 \x01(\x01\x12\x10\n\x08reveal_s\x18\x03 \x01(\x01\x12\x0f\n\x07\x61\x64\x61pt_s\x18\x04 \x01(\x01\"Y\n\x07Privacy\x12\x0c\n\x04\x63lip\x18\x01 \x01(\x01\x12\x12\n\nmultiplier\x18\x02 \x01(\x01\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x04 \x01(\x01\x12\x0c\n\x04\x62its\x18\x05 \x01(\r\"\xf8\x01\n\x06Submit\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x02 \x01(\x0c\x12,\n\x06\x63ohort\x18\x03 \x01(\x0b\x32\x1c.dreamshare_protos.v1.Cohort\x12\x32\n\tdeadlines\x18\x04 \x01(\x0b\x32\x1f.dreamshare_protos.v1.Deadlines\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0c\n\x04name\x18\x06 \x01(\t\x12.\n\x07privacy\x18\x07 \x01(\x0b\x32\x1d.dreamshare_protos.v1.Privacy\x12\x10\n\x08priority\x18\x08 \x01(\r\x12\x0b\n\x03key\x18\t \x01(\x0c\"\x0b\n\tListTasks\"$\n\x05Watch\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x04\"\x16\n\x06\x43\x61ncel\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"&\n\x05Pause\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07give_up\x18\x02 \x01(\x08\"\x16\n\x06Resume\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"\x1b\n\x0b\x46\x65tchResult\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"\r\n\x0bListDevices\"\xc5\x02\n\nTaskStatus\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12.\n\x05phase\x18\x04 \x01(\x0e\x32\x1f.dreamshare_protos.v1.TaskPhase\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x63ycle\x18\x06 \x01(\r\x12\x14\n\x0c\x61ggregations\x18\x07 \x01(\x04\x12\x11\n\tabandoned\x18\x08 \x01(\x04\x12\x0e\n\x06roster\x18\t \x01(\r\x12\r\n\x05\x61live\x18\n \x01(\r\x12\x0f\n\x07\x64ropped\x18\x0b \x01(\r\x12\x11\n\tsubmitted\x18\x0c \x01(\x01\x12\x1a\n\x12secure_aggregation\x18\r \x01(\x08\x12\x0e\n\x06\x66\x61ulty\x18\x0e \x03(\x0c\x12\x0f\n\x07planned\x18\x0f \x01(\x04\x12\x10\n\x08priority\x18\x10 \x01(\r\";\n\x08TaskList\x12/\n\x05tasks\x18\x01 \x03(\x0b\x32 .dreamshare_protos.v1.TaskStatus\"\xaf\x01\n\x0c\x44\x65viceStatus\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\x0c\x12\r\n\x05label\x18\x02 \x01(\t\x12\x11\n\tconnected\x18\x03 \x01(\x08\x12\x12\n\nalgorithms\x18\x04 \x03(\t\x12\x10\n\x08\x62ytes_up\x18\x05 \x01(\x04\x12\x12\n\nbytes_down\x18\x06 \x01(\x04\x12\x33\n\nattributes\x18\x07 \x03(\x0b\x32\x1f.dreamshare_protos.v1.Attribute\"A\n\nDeviceList\x12\x33\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\".dreamshare_protos.v1.DeviceStatus\"\x8c\x01\n\nTaskReport\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x30\n\x06status\x18\x02 \x01(\x0b\x32 .dreamshare_protos.v1.TaskStatus\x12\r\n\x05\x65vent\x18\x03 \x01(\t\x12-\n\x07metrics\x18\x04 \x03(\x0b\x32\x1c.dreamshare_protos.v1.Metric\"~\n\nTaskResult\x12\x30\n\x06status\x18\x01 \x01(\x0b\x32 .dreamshare_protos.v1.TaskStatus\x12\x0f\n\x07\x61rchive\x18\x02 \x01(\x0c\x12-\n\x07metrics\x18\x03 \x03(\x0b\x32\x1c.dreamshare_protos.v1.Metric\"\x1c\n\x0c\x43ontrolError\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xbd\x03\n\x07Request\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12.\n\x06submit\x18\x02 \x01(\x0b\x32\x1c.dreamshare_protos.v1.SubmitH\x00\x12\x35\n\nlist_tasks\x18\x03 \x01(\x0b\x32\x1f.dreamshare_protos.v1.ListTasksH\x00\x12,\n\x05watch\x18\x04 \x01(\x0b\x32\x1b.dreamshare_protos.v1.WatchH\x00\x12.\n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x1c.dreamshare_protos.v1.CancelH\x00\x12\x39\n\x0c\x66\x65tch_result\x18\x06 \x01(\x0b\x32!.dreamshare_protos.v1.FetchResultH\x00\x12\x39\n\x0clist_devices\x18\x07 \x01(\x0b\x32!.dreamshare_protos.v1.ListDevicesH\x00\x12,\n\x05pause\x18\x08 \x01(\x0b\x32\x1b.dreamshare_protos.v1.PauseH\x00\x12.\n\x06resume\x18\t \x01(\x0b\x32\x1c.dreamshare_protos.v1.ResumeH\x00\x42\t\n\x07request\"\x84\x03\n\x05Reply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x37\n\x0btask_status\x18\x02 \x01(\x0b\x32 .dreamshare_protos.v1.TaskStatusH\x00\x12\x33\n\ttask_list\x18\x03 \x01(\x0b\x32\x1e.dreamshare_protos.v1.TaskListH\x00\x12\x37\n\x0b\x64\x65vice_list\x18\x04 \x01(\x0b\x32 .dreamshare_protos.v1.DeviceListH\x00\x12\x37\n\x0btask_report\x18\x05 \x01(\x0b\x32 .dreamshare_protos.v1.TaskReportH\x00\x12\x37\n\x0btask_result\x18\x06 \x01(\x0b\x32 .dreamshare_protos.v1.TaskResultH\x00\x12;\n\rcontrol_error\x18\x07 \x01(\x0b\x32\".dreamshare_protos.v1.ControlErrorH\x00\x12\x0c\n\x04last\x18\x0f \x01(\x08\x42\x07\n\x05reply*\xcf\x01\n\tTaskPhase\x12\x1a\n\x16TASK_PHASE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_PHASE_WAITING\x10\x01\x12\x19\n\x15TASK_PHASE_SETTING_UP\x10\x02\x12\x16\n\x12TASK_PHASE_RUNNING\x10\x03\x12\x13\n\x0fTASK_PHASE_DONE\x10\x04\x12\x15\n\x11TASK_PHASE_FAILED\x10\x05\x12\x18\n\x14TASK_PHASE_CANCELLED\x10\x06\x12\x15\n\x11TASK_PHASE_PAUSED\x10\x07*0\n\x05Suite\x12\x15\n\x11SUITE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSUITE_CHACHA\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dreamshare_protos.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKPHASE']._serialized_start=2304
-  _globals['_TASKPHASE']._serialized_end=2488
-  _globals['_SUITE']._serialized_start=2490
-  _globals['_SUITE']._serialized_end=2538
-  _globals['_COHORT']._serialized_start=95
-  _globals['_COHORT']._serialized_end=213
-  _globals['_DEADLINES']._serialized_start=215
-  _globals['_DEADLINES']._serialized_end=280
-  _globals['_PRIVACY']._serialized_start=282
-  _globals['_PRIVACY']._serialized_end=371
-  _globals['_SUBMIT']._serialized_start=374
-  _globals['_SUBMIT']._serialized_end=591
-  _globals['_LISTTASKS']._serialized_start=593
-  _globals['_LISTTASKS']._serialized_end=604
-  _globals['_WATCH']._serialized_start=606
-  _globals['_WATCH']._serialized_end=642
-  _globals['_CANCEL']._serialized_start=644
-  _globals['_CANCEL']._serialized_end=666
-  _globals['_FETCHRESULT']._serialized_start=668
-  _globals['_FETCHRESULT']._serialized_end=695
-  _globals['_LISTDEVICES']._serialized_start=697
-  _globals['_LISTDEVICES']._serialized_end=710
-  _globals['_TASKSTATUS']._serialized_start=713
-  _globals['_TASKSTATUS']._serialized_end=1003
-  _globals['_TASKLIST']._serialized_start=1005
-  _globals['_TASKLIST']._serialized_end=1064
-  _globals['_DEVICESTATUS']._serialized_start=1066
-  _globals['_DEVICESTATUS']._serialized_end=1188
-  _globals['_DEVICELIST']._serialized_start=1190
-  _globals['_DEVICELIST']._serialized_end=1255
-  _globals['_TASKREPORT']._serialized_start=1258
-  _globals['_TASKREPORT']._serialized_end=1398
-  _globals['_TASKRESULT']._serialized_start=1400
-  _globals['_TASKRESULT']._serialized_end=1526
-  _globals['_CONTROLERROR']._serialized_start=1528
-  _globals['_CONTROLERROR']._serialized_end=1556
-  _globals['_REQUEST']._serialized_start=1559
-  _globals['_REQUEST']._serialized_end=1910
-  _globals['_REPLY']._serialized_start=1913
-  _globals['_REPLY']._serialized_end=2301
+  _globals['_TASKPHASE']._serialized_start=2802
+  _globals['_TASKPHASE']._serialized_end=3009
+  _globals['_SUITE']._serialized_start=3011
+  _globals['_SUITE']._serialized_end=3059
+  _globals['_STRATUM']._serialized_start=129
+  _globals['_STRATUM']._serialized_end=201
+  _globals['_COHORT']._serialized_start=204
+  _globals['_COHORT']._serialized_end=416
+  _globals['_DEADLINES']._serialized_start=418
+  _globals['_DEADLINES']._serialized_end=500
+  _globals['_PRIVACY']._serialized_start=502
+  _globals['_PRIVACY']._serialized_end=591
+  _globals['_SUBMIT']._serialized_start=594
+  _globals['_SUBMIT']._serialized_end=842
+  _globals['_LISTTASKS']._serialized_start=844
+  _globals['_LISTTASKS']._serialized_end=855
+  _globals['_WATCH']._serialized_start=857
+  _globals['_WATCH']._serialized_end=893
+  _globals['_CANCEL']._serialized_start=895
+  _globals['_CANCEL']._serialized_end=917
+  _globals['_PAUSE']._serialized_start=919
+  _globals['_PAUSE']._serialized_end=957
+  _globals['_RESUME']._serialized_start=959
+  _globals['_RESUME']._serialized_end=981
+  _globals['_FETCHRESULT']._serialized_start=983
+  _globals['_FETCHRESULT']._serialized_end=1010
+  _globals['_LISTDEVICES']._serialized_start=1012
+  _globals['_LISTDEVICES']._serialized_end=1025
+  _globals['_TASKSTATUS']._serialized_start=1028
+  _globals['_TASKSTATUS']._serialized_end=1353
+  _globals['_TASKLIST']._serialized_start=1355
+  _globals['_TASKLIST']._serialized_end=1414
+  _globals['_DEVICESTATUS']._serialized_start=1417
+  _globals['_DEVICESTATUS']._serialized_end=1592
+  _globals['_DEVICELIST']._serialized_start=1594
+  _globals['_DEVICELIST']._serialized_end=1659
+  _globals['_TASKREPORT']._serialized_start=1662
+  _globals['_TASKREPORT']._serialized_end=1802
+  _globals['_TASKRESULT']._serialized_start=1804
+  _globals['_TASKRESULT']._serialized_end=1930
+  _globals['_CONTROLERROR']._serialized_start=1932
+  _globals['_CONTROLERROR']._serialized_end=1960
+  _globals['_REQUEST']._serialized_start=1963
+  _globals['_REQUEST']._serialized_end=2408
+  _globals['_REPLY']._serialized_start=2411
+  _globals['_REPLY']._serialized_end=2799
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from dreamshare_protos.v1 import round_pb2 as _round_pb2
 from dreamshare_protos.v1 import update_pb2 as _update_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -17,6 +18,7 @@ class TaskPhase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_PHASE_DONE: _ClassVar[TaskPhase]
     TASK_PHASE_FAILED: _ClassVar[TaskPhase]
     TASK_PHASE_CANCELLED: _ClassVar[TaskPhase]
+    TASK_PHASE_PAUSED: _ClassVar[TaskPhase]
 
 class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -29,32 +31,55 @@ TASK_PHASE_RUNNING: TaskPhase
 TASK_PHASE_DONE: TaskPhase
 TASK_PHASE_FAILED: TaskPhase
 TASK_PHASE_CANCELLED: TaskPhase
+TASK_PHASE_PAUSED: TaskPhase
 SUITE_UNSPECIFIED: Suite
 SUITE_CHACHA: Suite
 
+class Stratum(_message.Message):
+    __slots__ = ("attribute", "value", "least", "most")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LEAST_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    value: str
+    least: int
+    most: int
+    def __init__(self, attribute: _Optional[str] = ..., value: _Optional[str] = ..., least: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
+
 class Cohort(_message.Message):
-    __slots__ = ("least", "most", "survivors", "suite", "dropouts")
+    __slots__ = ("least", "most", "survivors", "suite", "dropouts", "target", "spare", "quorum", "strata")
     LEAST_FIELD_NUMBER: _ClassVar[int]
     MOST_FIELD_NUMBER: _ClassVar[int]
     SURVIVORS_FIELD_NUMBER: _ClassVar[int]
     SUITE_FIELD_NUMBER: _ClassVar[int]
     DROPOUTS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    SPARE_FIELD_NUMBER: _ClassVar[int]
+    QUORUM_FIELD_NUMBER: _ClassVar[int]
+    STRATA_FIELD_NUMBER: _ClassVar[int]
     least: int
     most: int
     survivors: int
     suite: Suite
     dropouts: float
-    def __init__(self, least: _Optional[int] = ..., most: _Optional[int] = ..., survivors: _Optional[int] = ..., suite: _Optional[_Union[Suite, str]] = ..., dropouts: _Optional[float] = ...) -> None: ...
+    target: int
+    spare: float
+    quorum: float
+    strata: _containers.RepeatedCompositeFieldContainer[Stratum]
+    def __init__(self, least: _Optional[int] = ..., most: _Optional[int] = ..., survivors: _Optional[int] = ..., suite: _Optional[_Union[Suite, str]] = ..., dropouts: _Optional[float] = ..., target: _Optional[int] = ..., spare: _Optional[float] = ..., quorum: _Optional[float] = ..., strata: _Optional[_Iterable[_Union[Stratum, _Mapping]]] = ...) -> None: ...
 
 class Deadlines(_message.Message):
-    __slots__ = ("setup_s", "collect_s", "reveal_s")
+    __slots__ = ("setup_s", "collect_s", "reveal_s", "adapt_s")
     SETUP_S_FIELD_NUMBER: _ClassVar[int]
     COLLECT_S_FIELD_NUMBER: _ClassVar[int]
     REVEAL_S_FIELD_NUMBER: _ClassVar[int]
+    ADAPT_S_FIELD_NUMBER: _ClassVar[int]
     setup_s: float
     collect_s: float
     reveal_s: float
-    def __init__(self, setup_s: _Optional[float] = ..., collect_s: _Optional[float] = ..., reveal_s: _Optional[float] = ...) -> None: ...
+    adapt_s: float
+    def __init__(self, setup_s: _Optional[float] = ..., collect_s: _Optional[float] = ..., reveal_s: _Optional[float] = ..., adapt_s: _Optional[float] = ...) -> None: ...
 
 class Privacy(_message.Message):
     __slots__ = ("clip", "multiplier", "epsilon", "delta", "bits")
@@ -71,7 +96,7 @@ class Privacy(_message.Message):
     def __init__(self, clip: _Optional[float] = ..., multiplier: _Optional[float] = ..., epsilon: _Optional[float] = ..., delta: _Optional[float] = ..., bits: _Optional[int] = ...) -> None: ...
 
 class Submit(_message.Message):
-    __slots__ = ("algorithm", "config", "cohort", "deadlines", "seed", "name", "privacy")
+    __slots__ = ("algorithm", "config", "cohort", "deadlines", "seed", "name", "privacy", "priority", "key")
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     COHORT_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +104,8 @@ class Submit(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     PRIVACY_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     algorithm: str
     config: bytes
     cohort: Cohort
@@ -86,7 +113,9 @@ class Submit(_message.Message):
     seed: int
     name: str
     privacy: Privacy
-    def __init__(self, algorithm: _Optional[str] = ..., config: _Optional[bytes] = ..., cohort: _Optional[_Union[Cohort, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., seed: _Optional[int] = ..., name: _Optional[str] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ...) -> None: ...
+    priority: int
+    key: bytes
+    def __init__(self, algorithm: _Optional[str] = ..., config: _Optional[bytes] = ..., cohort: _Optional[_Union[Cohort, _Mapping]] = ..., deadlines: _Optional[_Union[Deadlines, _Mapping]] = ..., seed: _Optional[int] = ..., name: _Optional[str] = ..., privacy: _Optional[_Union[Privacy, _Mapping]] = ..., priority: _Optional[int] = ..., key: _Optional[bytes] = ...) -> None: ...
 
 class ListTasks(_message.Message):
     __slots__ = ()
@@ -106,6 +135,20 @@ class Cancel(_message.Message):
     task: bytes
     def __init__(self, task: _Optional[bytes] = ...) -> None: ...
 
+class Pause(_message.Message):
+    __slots__ = ("task", "give_up")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    GIVE_UP_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    give_up: bool
+    def __init__(self, task: _Optional[bytes] = ..., give_up: bool = ...) -> None: ...
+
+class Resume(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    def __init__(self, task: _Optional[bytes] = ...) -> None: ...
+
 class FetchResult(_message.Message):
     __slots__ = ("task",)
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -117,7 +160,7 @@ class ListDevices(_message.Message):
     def __init__(self) -> None: ...
 
 class TaskStatus(_message.Message):
-    __slots__ = ("task", "name", "algorithm", "phase", "detail", "cycle", "aggregations", "abandoned", "roster", "alive", "dropped", "submitted", "secure_aggregation", "faulty")
+    __slots__ = ("task", "name", "algorithm", "phase", "detail", "cycle", "aggregations", "abandoned", "roster", "alive", "dropped", "submitted", "secure_aggregation", "faulty", "planned", "priority")
     TASK_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +175,8 @@ class TaskStatus(_message.Message):
     SUBMITTED_FIELD_NUMBER: _ClassVar[int]
     SECURE_AGGREGATION_FIELD_NUMBER: _ClassVar[int]
     FAULTY_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     task: bytes
     name: str
     algorithm: str
@@ -146,7 +191,9 @@ class TaskStatus(_message.Message):
     submitted: float
     secure_aggregation: bool
     faulty: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, task: _Optional[bytes] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., detail: _Optional[str] = ..., cycle: _Optional[int] = ..., aggregations: _Optional[int] = ..., abandoned: _Optional[int] = ..., roster: _Optional[int] = ..., alive: _Optional[int] = ..., dropped: _Optional[int] = ..., submitted: _Optional[float] = ..., secure_aggregation: bool = ..., faulty: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    planned: int
+    priority: int
+    def __init__(self, task: _Optional[bytes] = ..., name: _Optional[str] = ..., algorithm: _Optional[str] = ..., phase: _Optional[_Union[TaskPhase, str]] = ..., detail: _Optional[str] = ..., cycle: _Optional[int] = ..., aggregations: _Optional[int] = ..., abandoned: _Optional[int] = ..., roster: _Optional[int] = ..., alive: _Optional[int] = ..., dropped: _Optional[int] = ..., submitted: _Optional[float] = ..., secure_aggregation: bool = ..., faulty: _Optional[_Iterable[bytes]] = ..., planned: _Optional[int] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class TaskList(_message.Message):
     __slots__ = ("tasks",)
@@ -155,20 +202,22 @@ class TaskList(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[_Union[TaskStatus, _Mapping]]] = ...) -> None: ...
 
 class DeviceStatus(_message.Message):
-    __slots__ = ("device", "label", "connected", "algorithms", "bytes_up", "bytes_down")
+    __slots__ = ("device", "label", "connected", "algorithms", "bytes_up", "bytes_down", "attributes")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     CONNECTED_FIELD_NUMBER: _ClassVar[int]
     ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
     BYTES_UP_FIELD_NUMBER: _ClassVar[int]
     BYTES_DOWN_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     device: bytes
     label: str
     connected: bool
     algorithms: _containers.RepeatedScalarFieldContainer[str]
     bytes_up: int
     bytes_down: int
-    def __init__(self, device: _Optional[bytes] = ..., label: _Optional[str] = ..., connected: bool = ..., algorithms: _Optional[_Iterable[str]] = ..., bytes_up: _Optional[int] = ..., bytes_down: _Optional[int] = ...) -> None: ...
+    attributes: _containers.RepeatedCompositeFieldContainer[_round_pb2.Attribute]
+    def __init__(self, device: _Optional[bytes] = ..., label: _Optional[str] = ..., connected: bool = ..., algorithms: _Optional[_Iterable[str]] = ..., bytes_up: _Optional[int] = ..., bytes_down: _Optional[int] = ..., attributes: _Optional[_Iterable[_Union[_round_pb2.Attribute, _Mapping]]] = ...) -> None: ...
 
 class DeviceList(_message.Message):
     __slots__ = ("devices",)
@@ -205,7 +254,7 @@ class ControlError(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices")
+    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices", "pause", "resume")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SUBMIT_FIELD_NUMBER: _ClassVar[int]
     LIST_TASKS_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +262,8 @@ class Request(_message.Message):
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     FETCH_RESULT_FIELD_NUMBER: _ClassVar[int]
     LIST_DEVICES_FIELD_NUMBER: _ClassVar[int]
+    PAUSE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
     number: int
     submit: Submit
     list_tasks: ListTasks
@@ -220,7 +271,9 @@ class Request(_message.Message):
     cancel: Cancel
     fetch_result: FetchResult
     list_devices: ListDevices
-    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ...) -> None: ...
+    pause: Pause
+    resume: Resume
+    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
     __slots__ = ("number", "task_status", "task_list", "device_list", "task_report", "task_result", "control_error", "last")

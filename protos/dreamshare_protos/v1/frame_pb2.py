@@ -26,7 +26,7 @@ from dreamshare_protos.v1 import control_pb2 as dreamshare__protos_dot_v1_dot_co
 from dreamshare_protos.v1 import round_pb2 as dreamshare__protos_dot_v1_dot_round__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dreamshare_protos/v1/frame.proto\x12\x14\x64reamshare_protos.v1\x1a\"dreamshare_protos/v1/control.proto\x1a dreamshare_protos/v1/round.proto\"8\n\x05\x46rame\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\xe4\x03\n\x04\x42ody\x12(\n\x03sa2\x18\x01 \x01(\x0b\x32\x19.dreamshare_protos.v1.Sa2H\x00\x12;\n\rround_opening\x18\x10 \x01(\x0b\x32\".dreamshare_protos.v1.RoundOpeningH\x00\x12\x35\n\ntell_order\x18\x11 \x01(\x0b\x32\x1f.dreamshare_protos.v1.TellOrderH\x00\x12\x37\n\x0btask_closed\x18\x12 \x01(\x0b\x32 .dreamshare_protos.v1.TaskClosedH\x00\x12\x31\n\x08\x63heck_in\x18  \x01(\x0b\x32\x1d.dreamshare_protos.v1.CheckInH\x00\x12\x32\n\x08\x64\x65\x63lined\x18! \x01(\x0b\x32\x1e.dreamshare_protos.v1.DeclinedH\x00\x12\x33\n\ttell_done\x18\" \x01(\x0b\x32\x1e.dreamshare_protos.v1.TellDoneH\x00\x12\x30\n\x07request\x18\x30 \x01(\x0b\x32\x1d.dreamshare_protos.v1.RequestH\x00\x12,\n\x05reply\x18\x31 \x01(\x0b\x32\x1b.dreamshare_protos.v1.ReplyH\x00\x42\t\n\x07messageb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dreamshare_protos/v1/frame.proto\x12\x14\x64reamshare_protos.v1\x1a\"dreamshare_protos/v1/control.proto\x1a dreamshare_protos/v1/round.proto\"8\n\x05\x46rame\x12\x0e\n\x06header\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\x9b\x04\n\x04\x42ody\x12(\n\x03sa2\x18\x01 \x01(\x0b\x32\x19.dreamshare_protos.v1.Sa2H\x00\x12;\n\rround_opening\x18\x10 \x01(\x0b\x32\".dreamshare_protos.v1.RoundOpeningH\x00\x12\x35\n\ntell_order\x18\x11 \x01(\x0b\x32\x1f.dreamshare_protos.v1.TellOrderH\x00\x12\x37\n\x0btask_closed\x18\x12 \x01(\x0b\x32 .dreamshare_protos.v1.TaskClosedH\x00\x12\x35\n\nnot_needed\x18\x13 \x01(\x0b\x32\x1f.dreamshare_protos.v1.NotNeededH\x00\x12\x31\n\x08\x63heck_in\x18  \x01(\x0b\x32\x1d.dreamshare_protos.v1.CheckInH\x00\x12\x32\n\x08\x64\x65\x63lined\x18! \x01(\x0b\x32\x1e.dreamshare_protos.v1.DeclinedH\x00\x12\x33\n\ttell_done\x18\" \x01(\x0b\x32\x1e.dreamshare_protos.v1.TellDoneH\x00\x12\x30\n\x07request\x18\x30 \x01(\x0b\x32\x1d.dreamshare_protos.v1.RequestH\x00\x12,\n\x05reply\x18\x31 \x01(\x0b\x32\x1b.dreamshare_protos.v1.ReplyH\x00\x42\t\n\x07messageb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,5 +36,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAME']._serialized_start=128
   _globals['_FRAME']._serialized_end=184
   _globals['_BODY']._serialized_start=187
-  _globals['_BODY']._serialized_end=671
+  _globals['_BODY']._serialized_end=726
 # @@protoc_insertion_point(module_scope)

@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from dreamshare_protos.v1 import update_pb2 as dreamshare__protos_dot_v1_dot_update__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dreamshare_protos/v1/round.proto\x12\x14\x64reamshare_protos.v1\x1a!dreamshare_protos/v1/update.proto\"?\n\x03Sa2\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.dreamshare_protos.v1.Stage\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\xcd\x01\n\tRoundPlan\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x03 \x01(\x0c\x12\r\n\x05\x63ycle\x18\x04 \x01(\r\x12\x0c\n\x04\x64raw\x18\x05 \x01(\r\x12-\n\x07tensors\x18\x06 \x03(\x0b\x32\x1c.dreamshare_protos.v1.Tensor\x12\x11\n\tlast_tell\x18\x07 \x01(\x0c\x12\x30\n\x06\x66ields\x18\x08 \x03(\x0b\x32 .dreamshare_protos.v1.FieldShape\"L\n\x0cRoundOpening\x12\r\n\x05start\x18\x01 \x01(\x0c\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x1f.dreamshare_protos.v1.RoundPlan\"J\n\tTellOrder\x12\x0e\n\x06number\x18\x01 \x01(\r\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x1f.dreamshare_protos.v1.RoundPlan\"\x1d\n\nTaskClosed\x12\x0f\n\x07outcome\x18\x01 \x01(\t\",\n\x07\x43heckIn\x12\x12\n\nalgorithms\x18\x01 \x03(\t\x12\r\n\x05label\x18\x02 \x01(\t\"Y\n\x08\x44\x65\x63lined\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32!.dreamshare_protos.v1.RefusalCode\x12\x12\n\x05round\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_round\"\x1a\n\x08TellDone\x12\x0e\n\x06number\x18\x01 \x01(\r*\xf7\x02\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_OFFER\x10\x01\x12\x13\n\x0fSTAGE_ADVERTISE\x10\x02\x12\x10\n\x0cSTAGE_ROSTER\x10\x03\x12\x13\n\x0fSTAGE_PEER_KEYS\x10\x04\x12\x10\n\x0cSTAGE_SHARES\x10\x05\x12\x11\n\rSTAGE_DELIVER\x10\x06\x12\x0f\n\x0bSTAGE_READY\x10\x07\x12\x15\n\x11STAGE_ROUND_START\x10\x08\x12\x16\n\x12STAGE_MASKED_INPUT\x10\t\x12\x13\n\x0fSTAGE_SURVIVORS\x10\n\x12\x0f\n\x0bSTAGE_AGREE\x10\x0b\x12\x13\n\x0fSTAGE_AGREE_SET\x10\x0c\x12\x19\n\x15STAGE_UNMASK_RESPONSE\x10\r\x12\x16\n\x12STAGE_ROUND_RESULT\x10\x0e\x12\x15\n\x11STAGE_ROUND_ABORT\x10\x0f\x12\x10\n\x0cSTAGE_REVEAL\x10\x10\x12\x0e\n\nSTAGE_SEED\x10\x11*\xf7\x04\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fREFUSAL_CODE_M1\x10\x01\x12\x13\n\x0fREFUSAL_CODE_M2\x10\x02\x12\x13\n\x0fREFUSAL_CODE_O1\x10\x03\x12\x13\n\x0fREFUSAL_CODE_O2\x10\x04\x12\x13\n\x0fREFUSAL_CODE_O3\x10\x05\x12\x13\n\x0fREFUSAL_CODE_R1\x10\x06\x12\x13\n\x0fREFUSAL_CODE_R2\x10\x07\x12\x13\n\x0fREFUSAL_CODE_R3\x10\x08\x12\x13\n\x0fREFUSAL_CODE_G1\x10\t\x12\x13\n\x0fREFUSAL_CODE_G2\x10\n\x12\x13\n\x0fREFUSAL_CODE_D1\x10\x0b\x12\x13\n\x0fREFUSAL_CODE_S1\x10\x0c\x12\x13\n\x0fREFUSAL_CODE_S2\x10\r\x12\x13\n\x0fREFUSAL_CODE_S3\x10\x0e\x12\x13\n\x0fREFUSAL_CODE_S4\x10\x0f\x12\x13\n\x0fREFUSAL_CODE_S5\x10\x10\x12\x13\n\x0fREFUSAL_CODE_S6\x10\x11\x12\x13\n\x0fREFUSAL_CODE_S7\x10\x12\x12\x13\n\x0fREFUSAL_CODE_E1\x10\x13\x12\x13\n\x0fREFUSAL_CODE_U1\x10\x14\x12\x13\n\x0fREFUSAL_CODE_U2\x10\x15\x12\x13\n\x0fREFUSAL_CODE_U3\x10\x16\x12\x13\n\x0fREFUSAL_CODE_U4\x10\x17\x12\x13\n\x0fREFUSAL_CODE_B1\x10\x18\x12\x13\n\x0fREFUSAL_CODE_Q1\x10\x19\x12\x13\n\x0fREFUSAL_CODE_Q2\x10\x1a\x12\x13\n\x0fREFUSAL_CODE_K1\x10\x1b\x12\x13\n\x0fREFUSAL_CODE_J1\x10\x1c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n dreamshare_protos/v1/round.proto\x12\x14\x64reamshare_protos.v1\x1a!dreamshare_protos/v1/update.proto\"?\n\x03Sa2\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.dreamshare_protos.v1.Stage\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\xcd\x01\n\tRoundPlan\x12\x11\n\talgorithm\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06\x63onfig\x18\x03 \x01(\x0c\x12\r\n\x05\x63ycle\x18\x04 \x01(\r\x12\x0c\n\x04\x64raw\x18\x05 \x01(\r\x12-\n\x07tensors\x18\x06 \x03(\x0b\x32\x1c.dreamshare_protos.v1.Tensor\x12\x11\n\tlast_tell\x18\x07 \x01(\x0c\x12\x30\n\x06\x66ields\x18\x08 \x03(\x0b\x32 .dreamshare_protos.v1.FieldShape\"L\n\x0cRoundOpening\x12\r\n\x05start\x18\x01 \x01(\x0c\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x1f.dreamshare_protos.v1.RoundPlan\"J\n\tTellOrder\x12\x0e\n\x06number\x18\x01 \x01(\r\x12-\n\x04plan\x18\x02 \x01(\x0b\x32\x1f.dreamshare_protos.v1.RoundPlan\"\x1d\n\nTaskClosed\x12\x0f\n\x07outcome\x18\x01 \x01(\t\"\x1a\n\tNotNeeded\x12\r\n\x05\x66or_s\x18\x01 \x01(\x01\"(\n\tAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"a\n\x07\x43heckIn\x12\x12\n\nalgorithms\x18\x01 \x03(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x33\n\nattributes\x18\x03 \x03(\x0b\x32\x1f.dreamshare_protos.v1.Attribute\"Y\n\x08\x44\x65\x63lined\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32!.dreamshare_protos.v1.RefusalCode\x12\x12\n\x05round\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x08\n\x06_round\"\x1a\n\x08TellDone\x12\x0e\n\x06number\x18\x01 \x01(\r*\xf7\x02\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTAGE_OFFER\x10\x01\x12\x13\n\x0fSTAGE_ADVERTISE\x10\x02\x12\x10\n\x0cSTAGE_ROSTER\x10\x03\x12\x13\n\x0fSTAGE_PEER_KEYS\x10\x04\x12\x10\n\x0cSTAGE_SHARES\x10\x05\x12\x11\n\rSTAGE_DELIVER\x10\x06\x12\x0f\n\x0bSTAGE_READY\x10\x07\x12\x15\n\x11STAGE_ROUND_START\x10\x08\x12\x16\n\x12STAGE_MASKED_INPUT\x10\t\x12\x13\n\x0fSTAGE_SURVIVORS\x10\n\x12\x0f\n\x0bSTAGE_AGREE\x10\x0b\x12\x13\n\x0fSTAGE_AGREE_SET\x10\x0c\x12\x19\n\x15STAGE_UNMASK_RESPONSE\x10\r\x12\x16\n\x12STAGE_ROUND_RESULT\x10\x0e\x12\x15\n\x11STAGE_ROUND_ABORT\x10\x0f\x12\x10\n\x0cSTAGE_REVEAL\x10\x10\x12\x0e\n\nSTAGE_SEED\x10\x11*\xf7\x04\n\x0bRefusalCode\x12\x1c\n\x18REFUSAL_CODE_UNSPECIFIED\x10\x00\x12\x13\n\x0fREFUSAL_CODE_M1\x10\x01\x12\x13\n\x0fREFUSAL_CODE_M2\x10\x02\x12\x13\n\x0fREFUSAL_CODE_O1\x10\x03\x12\x13\n\x0fREFUSAL_CODE_O2\x10\x04\x12\x13\n\x0fREFUSAL_CODE_O3\x10\x05\x12\x13\n\x0fREFUSAL_CODE_R1\x10\x06\x12\x13\n\x0fREFUSAL_CODE_R2\x10\x07\x12\x13\n\x0fREFUSAL_CODE_R3\x10\x08\x12\x13\n\x0fREFUSAL_CODE_G1\x10\t\x12\x13\n\x0fREFUSAL_CODE_G2\x10\n\x12\x13\n\x0fREFUSAL_CODE_D1\x10\x0b\x12\x13\n\x0fREFUSAL_CODE_S1\x10\x0c\x12\x13\n\x0fREFUSAL_CODE_S2\x10\r\x12\x13\n\x0fREFUSAL_CODE_S3\x10\x0e\x12\x13\n\x0fREFUSAL_CODE_S4\x10\x0f\x12\x13\n\x0fREFUSAL_CODE_S5\x10\x10\x12\x13\n\x0fREFUSAL_CODE_S6\x10\x11\x12\x13\n\x0fREFUSAL_CODE_S7\x10\x12\x12\x13\n\x0fREFUSAL_CODE_E1\x10\x13\x12\x13\n\x0fREFUSAL_CODE_U1\x10\x14\x12\x13\n\x0fREFUSAL_CODE_U2\x10\x15\x12\x13\n\x0fREFUSAL_CODE_U3\x10\x16\x12\x13\n\x0fREFUSAL_CODE_U4\x10\x17\x12\x13\n\x0fREFUSAL_CODE_B1\x10\x18\x12\x13\n\x0fREFUSAL_CODE_Q1\x10\x19\x12\x13\n\x0fREFUSAL_CODE_Q2\x10\x1a\x12\x13\n\x0fREFUSAL_CODE_K1\x10\x1b\x12\x13\n\x0fREFUSAL_CODE_J1\x10\x1c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dreamshare_protos.v1.round_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STAGE']._serialized_start=717
-  _globals['_STAGE']._serialized_end=1092
-  _globals['_REFUSALCODE']._serialized_start=1095
-  _globals['_REFUSALCODE']._serialized_end=1726
+  _globals['_STAGE']._serialized_start=840
+  _globals['_STAGE']._serialized_end=1215
+  _globals['_REFUSALCODE']._serialized_start=1218
+  _globals['_REFUSALCODE']._serialized_end=1849
   _globals['_SA2']._serialized_start=93
   _globals['_SA2']._serialized_end=156
   _globals['_ROUNDPLAN']._serialized_start=159
@@ -46,10 +46,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TELLORDER']._serialized_end=518
   _globals['_TASKCLOSED']._serialized_start=520
   _globals['_TASKCLOSED']._serialized_end=549
-  _globals['_CHECKIN']._serialized_start=551
-  _globals['_CHECKIN']._serialized_end=595
-  _globals['_DECLINED']._serialized_start=597
-  _globals['_DECLINED']._serialized_end=686
-  _globals['_TELLDONE']._serialized_start=688
-  _globals['_TELLDONE']._serialized_end=714
+  _globals['_NOTNEEDED']._serialized_start=551
+  _globals['_NOTNEEDED']._serialized_end=577
+  _globals['_ATTRIBUTE']._serialized_start=579
+  _globals['_ATTRIBUTE']._serialized_end=619
+  _globals['_CHECKIN']._serialized_start=621
+  _globals['_CHECKIN']._serialized_end=718
+  _globals['_DECLINED']._serialized_start=720
+  _globals['_DECLINED']._serialized_end=809
+  _globals['_TELLDONE']._serialized_start=811
+  _globals['_TELLDONE']._serialized_end=837
 # @@protoc_insertion_point(module_scope)

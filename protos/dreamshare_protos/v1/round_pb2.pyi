@@ -158,13 +158,29 @@ class TaskClosed(_message.Message):
     outcome: str
     def __init__(self, outcome: _Optional[str] = ...) -> None: ...
 
+class NotNeeded(_message.Message):
+    __slots__ = ("for_s",)
+    FOR_S_FIELD_NUMBER: _ClassVar[int]
+    for_s: float
+    def __init__(self, for_s: _Optional[float] = ...) -> None: ...
+
+class Attribute(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
 class CheckIn(_message.Message):
-    __slots__ = ("algorithms", "label")
+    __slots__ = ("algorithms", "label", "attributes")
     ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     algorithms: _containers.RepeatedScalarFieldContainer[str]
     label: str
-    def __init__(self, algorithms: _Optional[_Iterable[str]] = ..., label: _Optional[str] = ...) -> None: ...
+    attributes: _containers.RepeatedCompositeFieldContainer[Attribute]
+    def __init__(self, algorithms: _Optional[_Iterable[str]] = ..., label: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[Attribute, _Mapping]]] = ...) -> None: ...
 
 class Declined(_message.Message):
     __slots__ = ("code", "round")

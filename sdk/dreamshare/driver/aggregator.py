@@ -32,7 +32,7 @@ from dreamshare.errors import DreamshareError, LocalProtocolError, PeerProtocolE
 from dreamshare.ids import NO_TASK, PartyId, TaskId
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.envelope import Address
+from dreamshare.protocol.envelope import Address, refusal_of_request
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import (
     CheckIn,
@@ -284,6 +284,10 @@ class AggregatorDriver:
         self._front.device_came(party.id)
 
     async def _answer(self, party: Party, request: Request) -> None:
+        refused = refusal_of_request(party.role, request.request)
+        if refused:
+            self._tell(party, NO_TASK, Reply(request.number, ControlError(refused)))
+            return
         replies: AsyncIterator[Reply] = self._front.answer(party.id, request)
         try:
             async for reply in replies:

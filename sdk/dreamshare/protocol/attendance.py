@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dreamshare.ids import PartyId
+from dreamshare_crypto.errors import RefusalCode
 
 
 class Attendance:
@@ -25,6 +26,7 @@ class Attendance:
         self._refusing: set[PartyId] = set()
         self._faulty = set(faulty)
         self._new: set[PartyId] = set()
+        self._declined: set[tuple[PartyId, RefusalCode, int | None]] = set()
 
     def joined(self, device: PartyId, algorithms: Iterable[str], fresh: bool) -> bool:
         """A device checked in; say whether it is back, and not only on another connection."""
@@ -52,6 +54,18 @@ class Attendance:
     def offered(self) -> None:
         """An epoch is offered to those who are here."""
         self._new.clear()
+        self._declined.clear()
+
+    def round_begins(self) -> None:
+        """A round opens; what was declined before is out of date."""
+        self._declined.clear()
+
+    def declined(self, device: PartyId, code: RefusalCode, round_: int | None) -> bool:
+        """A device declined; say whether it says so for the first time in this offer or round."""
+        said = (device, code, round_)
+        first = said not in self._declined
+        self._declined.add(said)
+        return first
 
     def here(self) -> tuple[PartyId, ...]:
         """Return who is connected, by arrival."""

@@ -7,6 +7,8 @@ Rules:
   left, or when enough devices wait (docs/protocol.md, 4.11, 13.1);
 - before a round opens, members that lack a Tell get it and learn from it;
 - a round that was given up is asked again, with another draw when anybody had answered (7.1);
+- while it is held nothing is begun: what is open is finished, or given up, and the epoch stands as
+  long as it lives;
 - a Tell is stored before it leaves; sums leave as means over the survivors' weights (12.3).
 
 It knows neither the algorithm nor its state, and never a single device's values.
@@ -92,14 +94,14 @@ class Coordinator:
         self._devices = Attendance(terms.algorithm, faulty)
         self._tells = Tells(tells)
         self._order: Order | None = None
-        self._declines: set[outcomes.DeviceDeclined] = set()  # since the last round or offer
+        self._held = False
 
     @property
     def deadline(self) -> float | None:
         """When `Ticked` is due, or None."""
         moments = [None if self._server is None else self._server.deadline]
         match self.phase:
-            case Gathering(until) if self._order is not None:
+            case Gathering(until) if self._order is not None and not self._held:
                 moments.append(until)
             case Telling(until=until):
                 moments.append(until)
@@ -166,6 +168,12 @@ class Coordinator:
                 self._order = OpenTell(plan)
                 if chained is not None:
                     yield events.KeepTell(self._tells.count, chained)
+            case events.Held(give_up):
+                self._held = True
+                if give_up and isinstance(self.phase, Summing):
+                    yield from self._forward(sa2.Cancelled(), now)
+            case events.Released():
+                self._held = False
             case events.Finished(outcome):
                 if isinstance(self.phase, Summing):
                     yield from self._last_words(sa2.Cancelled(), now)
@@ -180,9 +188,9 @@ class Coordinator:
         while True:
             before = self.phase
             match before:
-                case Gathering():
+                case Gathering() if not self._held:
                     yield from self._gather(before, now)
-                case Ready(server) if self._order is not None:
+                case Ready(server) if self._order is not None and not self._held:
                     yield from self._begin(server, self._order, now)
                 case Telling() if not before.waiting or now >= before.until:
                     yield from self._stop_telling(before)
@@ -206,7 +214,6 @@ class Coordinator:
         server = self._epochs.begin(willing, self._order.asked.sums, now)
         self.phase = SettingUp(server)
         self._devices.offered()
-        self._declines.clear()
         yield from self._translate(server.start(now), now)
 
     def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
@@ -230,7 +237,7 @@ class Coordinator:
         opened = sa2.Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
         self.phase = Summing(server, plan, self._epochs.next_round(server))
         self._tells.round_begins()
-        self._declines.clear()
+        self._devices.round_begins()
         yield from self._forward(opened, now)
 
     # ---- tells -----------------------------------------------------------------------------------
@@ -267,9 +274,8 @@ class Coordinator:
     def _declined(self, declined: outcomes.DeviceDeclined, now: float) -> Effects:
         """A refusal of the open round, or of the epoch, counts once; others are out of date."""
         device, code, round_ = declined.device, declined.code, declined.round
-        if round_ not in (None, self.round) or declined in self._declines:
+        if round_ not in (None, self.round) or not self._devices.declined(device, code, round_):
             return
-        self._declines.add(declined)
         yield Report(declined)
         if round_ is None and code in _REFUSES_TASK:
             self._devices.refused(device)
@@ -357,9 +363,9 @@ class Coordinator:
         order, phase = self._order, self.phase
         if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
             return
-        order = order.after_giving_up(answered)
+        wished = self._held and reason is sa2.AbortReason.CANCELLED
+        self._order = order = order.after_giving_up(answered, wished)
         again = order.given_up <= self._terms.retries
-        self._order = order
         self.phase = Ready(phase.server)
         spent = self._terms.spent(order.asked.fields, len(self._epochs.roster), 0)
         plan = phase.plan
@@ -372,13 +378,9 @@ class Coordinator:
         yield Report(outcomes.EpochEnded(reason))
         self.phase = replace(phase, server=None) if isinstance(phase, Telling) else Gathering()
         if isinstance(phase, SettingUp) and not phase.disturbed:
-            failures = self._epochs.failed()
-            if failures > self._terms.retries:
-                yield from self._fail(
-                    f"{failures} epoch set-ups in a row failed, the last one because of {reason}: "
-                    "see which devices declined, and why",
-                    now,
-                )
+            hopeless = self._epochs.failed(reason)
+            if hopeless:
+                yield from self._fail(hopeless, now)
 
     # ---- the end ---------------------------------------------------------------------------------
 

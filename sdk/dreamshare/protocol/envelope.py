@@ -19,11 +19,13 @@ from dreamshare.ids import NO_SESSION, PartyId, SessionId, TaskId
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.messages import (
     CheckIn,
+    ControlRequest,
     Declined,
     FetchResult,
     ListDevices,
     ListTasks,
     Message,
+    NotNeeded,
     Reply,
     Request,
     RoundOpening,
@@ -40,7 +42,7 @@ from dreamshare_crypto.secagg.events import Stage
 
 _READS = (ListTasks, ListDevices, Watch, FetchResult)
 _UP = (CheckIn, Sa2, Declined, TellDone)
-_DOWN = (Sa2, RoundOpening, TellOrder, TaskClosed, Reply)
+_DOWN = (Sa2, RoundOpening, TellOrder, TaskClosed, NotNeeded, Reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ def accept_certificate(
 def check_role(role: Role, message: Message) -> None:
     """Check that the holder of a certificate of this role may say this (5.1).
 
+    A viewer's request is read, so that it can be refused in words: see `refusal_of_request`.
+
     Raises:
         PeerProtocolError: UNEXPECTED.
     """
@@ -168,12 +172,20 @@ def check_role(role: Role, message: Message) -> None:
         Role.DEVICE: isinstance(message, _UP),
         Role.AGGREGATOR: isinstance(message, _DOWN),
         Role.OPERATOR: isinstance(message, Request),
-        Role.VIEWER: isinstance(message, Request) and isinstance(message.request, _READS),
+        Role.VIEWER: isinstance(message, Request),
     }[role]
     if not allowed:
         what = type(message.request if isinstance(message, Request) else message).__name__
         text = f"{what} is not for a peer whose role is {role.name.lower()}"
         raise PeerProtocolError(text, AbortCode.UNEXPECTED)
+
+
+def refusal_of_request(role: Role, request: ControlRequest) -> str:
+    """Return why the holder of this role may not ask for this, in words; "" where it may (5.1)."""
+    if role is Role.OPERATOR or (role is Role.VIEWER and isinstance(request, _READS)):
+        return ""
+    what = type(request).__name__.lower()
+    return f"a viewer may list, watch and fetch; {what} takes an operator's identity"
 
 
 def stage_of(message: Message) -> int:

@@ -17,7 +17,7 @@ from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.blame import FaultRecord
-from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.events import EndReason, Record, RecordKind
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.server import SecaggServer
 
@@ -71,10 +71,15 @@ class Epochs:
         self._failures = 0
         return self._rounds
 
-    def failed(self) -> int:
-        """The set-up failed; return how many in a row did."""
+    def failed(self, reason: EndReason) -> str:
+        """The set-up failed; return why another one is hopeless, "" where it is not."""
         self._failures += 1
-        return self._failures
+        if self._failures <= self._terms.retries:
+            return ""
+        return (
+            f"{self._failures} epoch set-ups in a row failed, the last one because of {reason}: "
+            "see which devices declined, and why"
+        )
 
     def next_round(self, server: SecaggServer) -> int:
         """Return the number that the next round of the running epoch has."""

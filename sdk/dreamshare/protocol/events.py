@@ -208,7 +208,25 @@ class Finished:
     outcome: str
 
 
-CoordinatorInput = Joined | Departed | HeardFrom | Asked | Told | Finished | Ticked
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The owner wants nothing begun until `Released`: what is open is finished first.
+
+    Attributes:
+        give_up: an open round is given up instead; it is asked again when the task goes on.
+    """
+
+    give_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The owner wants the task to go on."""
+
+
+CoordinatorInput = (
+    Joined | Departed | HeardFrom | Asked | Told | Held | Released | Finished | Ticked
+)
 
 # ---- coordinator: effects ------------------------------------------------------------------------
 

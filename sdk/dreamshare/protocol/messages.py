@@ -56,15 +56,29 @@ class TaskClosed:
     outcome: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotNeeded:
+    """No task needs this device now; it may hang up and come back in `for_s` seconds, > 0."""
+
+    for_s: float
+
+
 # ---- device to aggregator ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class CheckIn:
-    """A device is here and willing to compute these algorithms."""
+    """A device is here and willing to compute these algorithms; none while it is not ready.
+
+    Attributes:
+        algorithms: registered names.
+        label: what the operator sees beside the id, e.g. the architecture.
+        attributes: what the owner makes public for the choice of cohorts, e.g. region = "eu".
+    """
 
     algorithms: tuple[str, ...]
-    label: str = ""  # what the operator sees beside the id, e.g. the architecture
+    label: str = ""
+    attributes: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,23 @@ class TaskPhase(StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Devices with a public attribute of this value, and how many of them a roster takes.
+
+    Attributes:
+        attribute, value: as a device's CheckIn names them.
+        least: fewest of a roster; an epoch waits for them.
+        most: most of a roster; 0 for no limit.
+    """
+
+    attribute: str
+    value: str
+    least: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +145,11 @@ class Cohort:
         suite: ciphers of its epochs; CHACHA for devices without AES instructions (2.6).
         dropouts: 0 for agreed mode. Above 0: bounded mode, in which a round survives the loss of
             this part of a roster and guarantees a smaller crowd; see `crowds` (4.5).
+        target: devices that are wanted in a round, `least` to `most`; 0 for as many as there are.
+        spare: over-selection: the part of `target` that is invited on top of it, 0 to 4.
+        quorum: part of a round's devices whose answers close its collecting; 0 waits for all
+            until the deadline.
+        strata: how many devices of some kinds a roster has.
     """
 
     least: int
@@ -121,20 +157,46 @@ class Cohort:
     survivors: int = 0
     suite: Suite = Suite.AES
     dropouts: float = 0.0
+    target: int = 0
+    spare: float = 0.0
+    quorum: float = 0.0
+    strata: tuple[Stratum, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds that a stage may take: set-up, collect (compute included), reveal."""
+    """Seconds that a stage may take: set-up, collect (compute included), reveal.
+
+    With `adapt_s` above 0, a round's deadlines follow how long devices take, between `adapt_s` and
+    these; the offer signs these (docs/protocol.md, section 6).
+    """
 
     setup_s: float = 60.0
     collect_s: float = 120.0
     reveal_s: float = 30.0
+    adapt_s: float = 0.0
+
+
+MOST_PRIORITY = 9
+"""Tasks of priority 9 go first, those of 0 last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Start a task: algorithm id, canonical JSON config, cohort, deadlines, public seed, noise."""
+    """Start a task.
+
+    Attributes:
+        algorithm: registered name.
+        config: canonical JSON.
+        cohort: who takes part.
+        deadlines: of each stage.
+        seed: public, >= 0.
+        name: for people.
+        privacy: noise of every sum; None for none.
+        priority: 0 to 9; tasks of a higher one go first.
+        key: 16 random bytes that name this submission: one that comes twice is taken once. Empty
+            for none.
+    """
 
     algorithm: str
     config: bytes
@@ -143,6 +205,8 @@ class Submit:
     seed: int = 0
     name: str = ""
     privacy: Privacy | None = None
+    priority: int = 0
+    key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +225,21 @@ class Watch:
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """End a task; an open round is given up."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let a task rest until `Resume`: its open round is finished first, or given up."""
+
+    task: TaskId
+    give_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let a paused task go on."""
 
     task: TaskId
 
@@ -195,6 +274,8 @@ class TaskStatus:
     submitted: float  # Unix seconds
     secure_aggregation: bool  # true only when every merged sum came out of a closed SA-2 round
     faulty: tuple[PartyId, ...] = ()  # devices that lied and stay out of the task (11.3)
+    planned: int = 0  # masked sums of the whole run, as far as it is known; 0 before it began
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +295,7 @@ class DeviceStatus:
     algorithms: tuple[str, ...]
     bytes_up: int
     bytes_down: int
+    attributes: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +331,7 @@ class ControlError:
     text: str
 
 
-ControlRequest = Submit | ListTasks | Watch | Cancel | FetchResult | ListDevices
+ControlRequest = Submit | ListTasks | Watch | Cancel | Pause | Resume | FetchResult | ListDevices
 ControlReply = TaskStatus | TaskList | DeviceList | TaskReport | TaskResult | ControlError
 
 
@@ -270,4 +352,4 @@ class Reply:
     last: bool = True
 
 
-Message = DownMessage | UpMessage | Request | Reply
+Message = DownMessage | NotNeeded | UpMessage | Request | Reply

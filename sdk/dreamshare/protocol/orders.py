@@ -40,10 +40,10 @@ class OpenSum:
         """Return the plan of the next attempt."""
         return replace(self.asked.plan, draw=self.draw, last_tell=last_tell)
 
-    def after_giving_up(self, answered: bool) -> OpenSum:
-        """Return the order after one of its rounds was given up."""
+    def after_giving_up(self, answered: bool, wished: bool = False) -> OpenSum:
+        """Return the order after one of its rounds was given up; `wished`: by its owner."""
         another = answered or self.answered_before
-        return OpenSum(self.asked, self.draw + another, self.given_up + 1)
+        return OpenSum(self.asked, self.draw + another, self.given_up + (not wished))
 
     def why_failed(self, reason: AbortReason) -> str:
         """Return what people are told when it is not asked again."""

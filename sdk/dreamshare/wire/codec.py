@@ -17,6 +17,7 @@ from dreamshare.protocol.messages import (
     CheckIn,
     Declined,
     Message,
+    NotNeeded,
     Reply,
     Request,
     RoundOpening,
@@ -139,6 +140,8 @@ def _to_wire(message: Message) -> pb.Body:
             return pb.Body(tell_order=rounds.tell_to_wire(message))
         case TaskClosed():
             return pb.Body(task_closed=rounds.closed_to_wire(message))
+        case NotNeeded():
+            return pb.Body(not_needed=rounds.not_needed_to_wire(message))
         case CheckIn():
             return pb.Body(check_in=rounds.check_in_to_wire(message))
         case Declined():
@@ -161,6 +164,8 @@ def _from_wire(body: pb.Body) -> Message:
             return rounds.tell_from_wire(body.tell_order)
         case "task_closed":
             return rounds.closed_from_wire(body.task_closed)
+        case "not_needed":
+            return rounds.not_needed_from_wire(body.not_needed)
         case "check_in":
             return rounds.check_in_from_wire(body.check_in)
         case "declined":

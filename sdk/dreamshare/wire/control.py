@@ -12,7 +12,11 @@ from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol import messages as m
 from dreamshare.wire import limits
 from dreamshare.wire.border import count, exactly, finite, name, present, refuse, size, text
-from dreamshare.wire.rounds import algorithms_from_wire
+from dreamshare.wire.rounds import (
+    algorithms_from_wire,
+    attributes_from_wire,
+    attributes_to_wire,
+)
 from dreamshare.wire.updates import metrics_from_wire, metrics_to_wire
 from dreamshare_crypto.suite import Suite
 from dreamshare_protos.v1 import control_pb2 as pb
@@ -32,6 +36,10 @@ def request_to_wire(message: m.Request) -> pb.Request:
             wire.watch.CopyFrom(pb.Watch(task=task, after=after))
         case m.Cancel(task):
             wire.cancel.CopyFrom(pb.Cancel(task=task))
+        case m.Pause(task, give_up):
+            wire.pause.CopyFrom(pb.Pause(task=task, give_up=give_up))
+        case m.Resume(task):
+            wire.resume.CopyFrom(pb.Resume(task=task))
         case m.FetchResult(task):
             wire.fetch_result.CopyFrom(pb.FetchResult(task=task))
         case m.ListDevices():
@@ -53,6 +61,10 @@ def request_from_wire(wire: pb.Request) -> m.Request:
             request = m.Watch(_task(wire.watch.task), wire.watch.after)
         case "cancel":
             request = m.Cancel(_task(wire.cancel.task))
+        case "pause":
+            request = m.Pause(_task(wire.pause.task), wire.pause.give_up)
+        case "resume":
+            request = m.Resume(_task(wire.resume.task))
         case "fetch_result":
             request = m.FetchResult(_task(wire.fetch_result.task))
         case "list_devices":
@@ -130,14 +142,24 @@ def _submit_to_wire(submit: m.Submit) -> pb.Submit:
             survivors=cohort.survivors,
             suite=next(wire for wire, suite in _SUITES.items() if suite is cohort.suite),
             dropouts=cohort.dropouts,
+            target=cohort.target,
+            spare=cohort.spare,
+            quorum=cohort.quorum,
+            strata=[
+                pb.Stratum(attribute=s.attribute, value=s.value, least=s.least, most=s.most)
+                for s in cohort.strata
+            ],
         ),
         deadlines=pb.Deadlines(
             setup_s=deadlines.setup_s,
             collect_s=deadlines.collect_s,
             reveal_s=deadlines.reveal_s,
+            adapt_s=deadlines.adapt_s,
         ),
         seed=submit.seed,
         name=submit.name,
+        priority=submit.priority,
+        key=submit.key,
     )
     privacy = submit.privacy
     if privacy is not None:
@@ -164,23 +186,36 @@ def _submit_from_wire(wire: pb.Submit) -> m.Submit:
             finite(wire.deadlines.setup_s, "set-up deadline"),
             finite(wire.deadlines.collect_s, "collect deadline"),
             finite(wire.deadlines.reveal_s, "reveal deadline"),
+            finite(wire.deadlines.adapt_s, "least deadline"),
         ),
         seed=wire.seed,
         name=text(wire.name, "name", limits.NAME_LIMIT),
         privacy=_privacy_from_wire(wire.privacy) if wire.HasField("privacy") else None,
+        priority=wire.priority,
+        key=exactly(wire.key, limits.ID_BYTES, "submission key") if wire.key else b"",
     )
 
 
 def _cohort_from_wire(wire: pb.Cohort) -> m.Cohort:
     if wire.suite not in _SUITES:
         raise refuse(f"an order for suite {wire.suite}, which is unknown here")
+    count(wire.strata, limits.STRATA_LIMIT, "strata")
     return m.Cohort(
         wire.least,
         wire.most,
         wire.survivors,
         _SUITES[wire.suite],
         finite(wire.dropouts, "part that may drop out"),
+        wire.target,
+        finite(wire.spare, "part that is invited on top"),
+        finite(wire.quorum, "quorum"),
+        tuple(map(_stratum_from_wire, wire.strata)),
     )
+
+
+def _stratum_from_wire(wire: pb.Stratum) -> m.Stratum:
+    value = text(wire.value, "value", limits.NAME_LIMIT)
+    return m.Stratum(name(wire.attribute, "attribute"), value, wire.least, wire.most)
 
 
 def _privacy_from_wire(wire: pb.Privacy) -> Privacy:
@@ -206,6 +241,8 @@ def _status_to_wire(status: m.TaskStatus) -> pb.TaskStatus:
         submitted=status.submitted,
         secure_aggregation=status.secure_aggregation,
         faulty=status.faulty,
+        planned=status.planned,
+        priority=status.priority,
     )
 
 
@@ -228,6 +265,8 @@ def _status_from_wire(wire: pb.TaskStatus) -> m.TaskStatus:
         submitted=finite(wire.submitted, "time of submission"),
         secure_aggregation=wire.secure_aggregation,
         faulty=tuple(PartyId(exactly(device, 16, "device id")) for device in wire.faulty),
+        planned=wire.planned,
+        priority=wire.priority,
     )
 
 
@@ -239,6 +278,7 @@ def _device_to_wire(device: m.DeviceStatus) -> pb.DeviceStatus:
         algorithms=device.algorithms,
         bytes_up=device.bytes_up,
         bytes_down=device.bytes_down,
+        attributes=attributes_to_wire(device.attributes),
     )
 
 
@@ -250,6 +290,7 @@ def _device_from_wire(wire: pb.DeviceStatus) -> m.DeviceStatus:
         algorithms=algorithms_from_wire(tuple(wire.algorithms)),
         bytes_up=wire.bytes_up,
         bytes_down=wire.bytes_down,
+        attributes=attributes_from_wire(wire.attributes),
     )
 
 

@@ -62,6 +62,12 @@ VALUES_LIMIT = FRAME_LIMIT
 ALGORITHMS_LIMIT = 256
 """Algorithms that a device offers."""
 
+ATTRIBUTES_LIMIT = 64
+"""Public attributes of a device."""
+
+STRATA_LIMIT = 64
+"""Strata of a cohort."""
+
 METRICS_LIMIT = 1024
 """Public scalars of a report."""
 

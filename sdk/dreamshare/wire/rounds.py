@@ -6,9 +6,12 @@ RoundOpening and is refused in Sa2.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from dreamshare.protocol.messages import (
     CheckIn,
     Declined,
+    NotNeeded,
     RoundOpening,
     Sa2,
     TaskClosed,
@@ -17,7 +20,17 @@ from dreamshare.protocol.messages import (
 )
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire import limits
-from dreamshare.wire.border import count, exactly, name, present, refuse, size, text, unique
+from dreamshare.wire.border import (
+    count,
+    exactly,
+    finite,
+    name,
+    present,
+    refuse,
+    size,
+    text,
+    unique,
+)
 from dreamshare.wire.updates import (
     fields_from_wire,
     fields_to_wire,
@@ -118,9 +131,42 @@ def closed_from_wire(wire: pb.TaskClosed) -> TaskClosed:
     return TaskClosed(text(wire.outcome, "outcome", limits.NAME_LIMIT))
 
 
+def not_needed_to_wire(message: NotNeeded) -> pb.NotNeeded:
+    """Return the wire form."""
+    return pb.NotNeeded(for_s=message.for_s)
+
+
+def not_needed_from_wire(wire: pb.NotNeeded) -> NotNeeded:
+    """Return the message; a device that may come back at once was told nothing."""
+    for_s = finite(wire.for_s, "time to stay away")
+    if for_s <= 0:
+        raise refuse(f"a device that stays away for {for_s} seconds")
+    return NotNeeded(for_s)
+
+
+def attributes_to_wire(attributes: Mapping[str, str]) -> list[pb.Attribute]:
+    """Return the wire form, sorted by name."""
+    return [pb.Attribute(name=key, value=attributes[key]) for key in sorted(attributes)]
+
+
+def attributes_from_wire(wire: Iterable[pb.Attribute]) -> dict[str, str]:
+    """Return what a device's owner made public; names are unique and sorted."""
+    pairs = [(name(each.name, "attribute"), each.value) for each in wire]
+    count(pairs, limits.ATTRIBUTES_LIMIT, "attributes")
+    names = [key for key, _ in pairs]
+    unique(names, "attribute")
+    if names != sorted(names):
+        raise refuse("attributes that are not sorted by name")
+    return {key: text(value, "attribute", limits.NAME_LIMIT) for key, value in pairs}
+
+
 def check_in_to_wire(message: CheckIn) -> pb.CheckIn:
     """Return the wire form."""
-    return pb.CheckIn(algorithms=message.algorithms, label=message.label)
+    return pb.CheckIn(
+        algorithms=message.algorithms,
+        label=message.label,
+        attributes=attributes_to_wire(message.attributes),
+    )
 
 
 def check_in_from_wire(wire: pb.CheckIn) -> CheckIn:
@@ -128,6 +174,7 @@ def check_in_from_wire(wire: pb.CheckIn) -> CheckIn:
     return CheckIn(
         algorithms_from_wire(tuple(wire.algorithms)),
         text(wire.label, "label", limits.NAME_LIMIT),
+        attributes_from_wire(wire.attributes),
     )
 
 

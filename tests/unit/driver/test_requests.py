@@ -104,6 +104,8 @@ def test_a_viewer_may_look_and_nothing_else() -> None:
             viewer.ask(Request(2, ListTasks()))
             await stage.later(0.5)
             assert [request.number for request in asked] == [2]
+            text = "a viewer may list, watch and fetch; submit takes an operator's identity"
+            assert viewer.replies == [Reply(1, ControlError(text)), Reply(2, TaskList(()))]
             await viewer.hang_up()
 
     stage.play(play())

@@ -19,7 +19,13 @@ from dreamshare.protocol.messages import (
     TellDone,
     TellOrder,
 )
-from dreamshare.protocol.outcomes import DeviceDropped, EpochEnded, SumDone, TaskFailed, TellSpread
+from dreamshare.protocol.outcomes import (
+    DeviceDropped,
+    EpochEnded,
+    SumDone,
+    TaskFailed,
+    TellSpread,
+)
 from dreamshare.protocol.phases import Gathering, Ready, SettingUp, Summing, Telling
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.entropy import SeededEntropy

@@ -15,22 +15,30 @@ from dreamshare.protocol.envelope import (
     Verifier,
     accept_certificate,
     check_role,
+    refusal_of_request,
     stage_of,
 )
 from dreamshare.protocol.messages import (
     Cancel,
     CheckIn,
+    Cohort,
     ControlRequest,
+    FetchResult,
     ListDevices,
     ListTasks,
     Message,
+    NotNeeded,
+    Pause,
     Reply,
     Request,
+    Resume,
     RoundOpening,
     Sa2,
+    Submit,
     TaskClosed,
     TaskList,
     TellDone,
+    Watch,
 )
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.certificates import Role
@@ -184,14 +192,15 @@ MAY: tuple[tuple[Message, set[Role]], ...] = (
     (Reply(1, TaskList(())), {Role.AGGREGATOR}),
     (request(ListTasks()), {Role.OPERATOR, Role.VIEWER}),
     (request(ListDevices()), {Role.OPERATOR, Role.VIEWER}),
-    (request(Cancel(TaskId(b"t" * 16))), {Role.OPERATOR}),
+    (request(Cancel(TaskId(b"t" * 16))), {Role.OPERATOR, Role.VIEWER}),
+    (NotNeeded(60.0), {Role.AGGREGATOR}),
 )
 
 
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize(("message", "roles"), MAY)
 def test_who_may_say_what(message: Message, roles: set[Role], role: Role) -> None:
-    """5.1: a device signs device messages, an aggregator its own, a viewer only reads."""
+    """5.1: a device signs device messages, an aggregator its own, people send requests."""
     if role in roles:
         check_role(role, message)
     else:
@@ -224,3 +233,31 @@ def test_errors_at_the_border(
     assert raised.value.__cause__ is inside
     if isinstance(raised.value, PeerProtocolError):
         assert raised.value.code is code
+
+
+CHANGES: tuple[ControlRequest, ...] = (
+    Submit("toy/1", b"{}", Cohort(3, 3)),
+    Cancel(TaskId(b"t" * 16)),
+    Pause(TaskId(b"t" * 16)),
+    Resume(TaskId(b"t" * 16)),
+)
+LOOKS: tuple[ControlRequest, ...] = (
+    ListTasks(),
+    ListDevices(),
+    Watch(TaskId(b"t" * 16)),
+    FetchResult(TaskId(b"t" * 16)),
+)
+
+
+def test_an_operator_may_change_things_and_a_viewer_only_look() -> None:
+    for asked in (*CHANGES, *LOOKS):
+        assert refusal_of_request(Role.OPERATOR, asked) == ""
+    for asked in LOOKS:
+        assert refusal_of_request(Role.VIEWER, asked) == ""
+    for asked in CHANGES:
+        text = refusal_of_request(Role.VIEWER, asked)
+        assert text.endswith(f"{type(asked).__name__.lower()} takes an operator's identity")
+
+
+def test_every_request_is_a_change_or_a_look() -> None:
+    assert {type(each) for each in (*CHANGES, *LOOKS)} == set(ControlRequest.__args__)

@@ -62,6 +62,9 @@ COORDINATOR_INPUTS: tuple[events.CoordinatorInput, ...] = (
     events.HeardFrom(DEVICE, TellDone(0)),
     events.Asked(PLAN, ()),
     events.Told(PLAN),
+    events.Held(),
+    events.Held(give_up=True),
+    events.Released(),
     events.Finished("done"),
     events.Ticked(),
 )

@@ -123,3 +123,18 @@ def test_what_goes_wrong_is_told_in_words() -> None:
     assert events == ["failed"]
     assert (failed.status.phase, failed.status.detail) == (TaskPhase.FAILED, "too few devices")
     assert failed.session is None
+
+
+def test_a_paused_task_stays_paused_through_what_its_open_round_brings() -> None:
+    paused = FRESH.after(EPOCH, 3)[0].pause()
+    assert (paused.status.phase, paused.paused) == (TaskPhase.PAUSED, True)
+    then, event = paused.after(total(), 2)
+    assert (then.status.phase, event) == (TaskPhase.PAUSED, "round")
+    assert (then.status.aggregations, then.status.planned) == (1, 3)
+    assert then.status.secure_aggregation, "its session was seen to start"
+    assert then.resume().status.phase is TaskPhase.RUNNING
+    assert Progress.stored(then.status).paused
+    assert then.after(TaskFailed("no"))[0].status.phase is TaskPhase.FAILED
+    waits = FRESH.pause().waiting("devices", 7)
+    assert (waits.status.phase, waits.status.planned) == (TaskPhase.PAUSED, 7)
+    assert waits.resume().status.phase is TaskPhase.WAITING
