@@ -26,6 +26,8 @@ VERBS = {
     "run cancel",
     "run devices",
     "run list",
+    "run pause",
+    "run resume",
     "run result",
     "run submit",
     "run watch",
