@@ -8,9 +8,17 @@ from __future__ import annotations
 import pytest
 
 from dreamshare.protocol.epochs import faulty_devices
-from dreamshare.protocol.messages import Cohort
-from dreamshare.protocol.outcomes import DeviceFaulty, EpochStarted, SumAbandoned
-from dreamshare_crypto.secagg.events import AbortReason, FaultReason, Record, RecordKind
+from dreamshare.protocol.messages import Cohort, Sa2
+from dreamshare.protocol.outcomes import (
+    DeviceDeclined,
+    DeviceFaulty,
+    EpochStarted,
+    SumAbandoned,
+    TaskFailed,
+)
+from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.floor import Floor
+from dreamshare_crypto.secagg.events import AbortReason, FaultReason, Record, RecordKind, Stage
 from tests.sim.rounds import invariants
 from tests.sim.rounds.toy import Toy
 from tests.sim.rounds.world import World
@@ -74,6 +82,27 @@ def test_without_it_the_task_may_have_to_wait(monkeypatch: pytest.MonkeyPatch) -
     world.finish()
     assert len(epochs(world)) == 1
     assert not world.closed
+
+
+def test_devices_that_compare_rounds_stop_at_an_exclusion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """13.4, m = 2: leaving one out is a change of one, faulty or not; the task fails and says so.
+
+    The spoilt round was answered, so the next one without the liar would be compared with it.
+    """
+    world = World(8, Cohort(4, 8), toy=Toy(sums=3), floor=Floor(least_change=2))
+    liar = world.devices[3]
+    deal_badly(monkeypatch, liar.id, lambda kind, r: range(8))
+    world.run()
+    assert world.closed
+    assert world.sums == []
+    assert [type(r) for r in world.reports].count(DeviceFaulty) == 1
+    told = [r for r in world.reports if isinstance(r, DeviceDeclined)]
+    assert {r.code for r in told} == {RefusalCode.S7}
+    assert {r.device for r in told} == {d.id for d in world.devices} - {liar.id}
+    assert isinstance(world.reports[-1], TaskFailed)
+    for device in world.devices:
+        sent = [m for m in device.sent if isinstance(m, Sa2)]
+        assert [m.stage for m in sent].count(Stage.UNMASK_RESPONSE) == 1
 
 
 def test_faults_are_read_from_a_journal(monkeypatch: pytest.MonkeyPatch) -> None:

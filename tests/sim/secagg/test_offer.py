@@ -22,6 +22,7 @@ from dreamshare_crypto.secagg.events import (
     Stage,
     Ticked,
 )
+from dreamshare_crypto.secagg.memory import lasting
 from dreamshare_crypto.secagg.offer import EpochOffer, TemplateStep
 from dreamshare_crypto.secagg.phases import Advertised, Idle
 from dreamshare_crypto.secagg.records import EndedRecord, EpochRecord
@@ -33,7 +34,7 @@ from tests.sim.secagg.federation import (
     make_params,
     make_terms,
 )
-from tests.sim.secagg.harness import Cohort, Party
+from tests.sim.secagg.harness import Cohort, Journal, Party
 
 
 @pytest.fixture
@@ -194,6 +195,16 @@ def test_version_reset_by_the_operator(cohort: Cohort) -> None:
     assert isinstance(cohort.parties[0].client.phase, Advertised)
 
 
+def test_bounded_mode_on_a_random_graph() -> None:
+    """4.2: profile K runs in agreed mode only, also at a device that allows both kinds."""
+    cohort = Cohort(3, floor=Floor(profiles=(1, 2), modes=(1, 2)))
+    template = (TemplateStep("test/1", "sum", replace(make_params(n_max=200), mode=2)),)
+    changes = {"profile": 2, "mode": 2, "d_ppm": 100_000, "n_max": 200, "template": template}
+    refused(cohort, offer(cohort, **changes), "O1")
+    (refuse,) = give(cohort, offer(cohort, **changes))
+    assert "complete graph" in refuse.text  # type: ignore[attr-defined]
+
+
 def test_agreed_mode_with_a_bound_on_dropouts(cohort: Cohort) -> None:
     refused(cohort, offer(cohort, d_ppm=100_000), "O1")
 
@@ -267,6 +278,23 @@ def test_refused_new_epoch_leaves_the_old_one(cohort: Cohort) -> None:
 
 
 # ---- O3: 38 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", ["restarted", "journal_dropped"])
+def test_old_revocation_list_after_a_restart(cohort: Cohort, left: str) -> None:
+    """9.2: the highest list outlives the process, and the task that brought it."""
+    party = cohort.parties[0]
+    newer = cohort.federation.revoke(9, ())
+    give(cohort, offer(cohort, revocations=newer))
+    if left == "restarted":
+        party.restart()
+    else:
+        party.journal = Journal(lasting(party.journal.records))
+        party.restart()
+    party.client.handle(Ticked(), NOW)
+    refused(cohort, offer(cohort, epoch=2, revocations=cohort.federation.revoke(8, ())), "O3")
+    give(cohort, offer(cohort, epoch=2, revocations=newer))
+    assert isinstance(party.client.phase, Advertised)
 
 
 def test_old_revocation_list(cohort: Cohort) -> None:
