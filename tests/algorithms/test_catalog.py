@@ -74,6 +74,23 @@ def test_what_is_no_config_at_all():
         catalog.algorithm_from("evaluate/1", b'{"max_examples":NaN}')
 
 
+def test_another_way_to_write_a_config_is_refused():
+    """Its bytes are hashed into Hb: other spaces must not make an answered question a new one."""
+    _, text = catalog.config_json_of(CONFIG)
+    tree = json.loads(text)
+    backwards = dict(reversed(tree.items()))
+    for other in (
+        text + b" ",
+        json.dumps(tree, sort_keys=True).encode(),
+        json.dumps(backwards, separators=(",", ":")).encode(),
+        text.replace(b'"shape"', b'"\\u0073hape"'),
+        text.replace(b'"classes":', b'"classes":1,"classes":'),
+    ):
+        assert other != text
+        with pytest.raises(ConfigError, match="canonical"):
+            catalog.algorithm_from("codream/1", other)
+
+
 def test_people_may_leave_out_what_has_a_default():
     config = catalog.config_from("codream/1", {"shape": [1, 8, 8], "classes": 10, "norm": 1})
     assert config == CodreamConfig(shape=(1, 8, 8), classes=10, norm=1.0)

@@ -103,10 +103,17 @@ def entry_of(name: str) -> Entry:
 def algorithm_from(name: str, config_json: bytes) -> Algorithm[object]:
     """Return the algorithm that a plan names, with its config decoded strictly.
 
+    Written in one way only, since the bytes are hashed: with other spaces or another order a
+    question that was answered could be asked again as a new one (docs/protocol.md 13.3, 17.6).
+
     Raises:
-        ConfigError: unknown name; unknown, missing or wrong fields; values out of range.
+        ConfigError: unknown name; unknown, missing or wrong fields; values out of range; JSON that
+            is not canonical.
     """
-    return algorithm_of(_config(entry_of(name), config_json, defaults=False))
+    config = _config(entry_of(name), config_json, defaults=False)
+    if config_json_of(config) != (name, config_json):
+        raise ConfigError(f"config of {name} is not canonical JSON: sorted keys, no spaces")
+    return algorithm_of(config)
 
 
 def algorithm_of(config: object) -> Algorithm[object]:
