@@ -139,6 +139,15 @@ def own_postgres() -> Iterator[Cluster]:
         yield cluster
 
 
+def new_database(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Return the URL of a new database of the kind `request.param`: sqlite or postgresql."""
+    if request.param == "sqlite":
+        return f"sqlite:///{folder / 'rounds.db'}"
+    cluster = request.getfixturevalue("postgres")
+    assert isinstance(cluster, Cluster)
+    return cluster.create()
+
+
 @contextmanager
 def _cluster() -> Iterator[Cluster]:
     programs = need("PostgreSQL", "postgres", "initdb", "psql")

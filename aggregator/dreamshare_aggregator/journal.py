@@ -37,6 +37,10 @@ class Transactions(Protocol):
         """Do `work` in one transaction, durable on return; raises OSError."""
         ...
 
+    async def look(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do `work`, which changes nothing; raises OSError."""
+        ...
+
 
 class StoreJournal:
     """One task's records and slots; use it from a thread, never from the event loop."""
@@ -98,7 +102,7 @@ class StoreJournal:
             rows = await connection.execute(query.order_by(JOURNAL.c.number))
             return [Record(RecordKind(kind), bytes(body)) for kind, body in rows]
 
-        return [*await self._store.transact(work), *self._waiting]
+        return [*await self._store.look(work), *self._waiting]
 
     async def _keep(self, slot: str, secret: Secret | None) -> None:
         mine = (SLOTS.c.task == self._task) & (SLOTS.c.name == slot)
@@ -117,4 +121,4 @@ class StoreJournal:
             rows = await connection.execute(query)
             return {name: Secret(bytes(value), "key slot") for name, value in rows}
 
-        return await self._store.transact(work)
+        return await self._store.look(work)

@@ -22,14 +22,17 @@ class DatabaseLock:
         self._path = None if path in (None, "", ":memory:") else Path(str(path))
         self._handle: int | None = None
 
-    def take(self) -> None:
+    def take(self) -> bool:
         """Take the lock; creates the database's file where there is none.
 
+        Returns:
+            Whether it is held now; False where another aggregator has it.
+
         Raises:
-            ConfigError: another aggregator has it, or the file cannot be made.
+            ConfigError: the file cannot be made.
         """
-        if self._path is None:
-            return
+        if self._path is None or self._handle is not None:
+            return True
         try:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._handle = os.open(
@@ -38,13 +41,11 @@ class DatabaseLock:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.give()
-            raise ConfigError(
-                f"the database {self._path} is in use by another aggregator; stop that one, or "
-                "name another database"
-            ) from None
+            return False
         except OSError as error:
             self.give()
             raise ConfigError(f"cannot open the database {self._path}: {error.strerror}") from None
+        return True
 
     def give(self) -> None:
         """Give the lock back; idempotent."""

@@ -3,14 +3,16 @@
 Rules:
 - everything here is public to the aggregator's operator: sums, statuses, public results; no row
   holds a vector of one device, because the aggregator never has one;
-- a change of a table is a new `VERSION` with its numbered step in `store`; an unknown version is
-  refused, never guessed at;
-- identifiers are 16 bytes, times are Unix seconds, small records are JSON that a person can read.
+- a change of a table is a new `VERSION` with its numbered step in `migrations`; a newer version is
+  refused, never guessed at; SQLite and PostgreSQL have the same tables (docs/adr/0013);
+- identifiers are 16 bytes, times are Unix seconds, small records are JSON that a person can read;
+- a value above `artefacts.INLINE` bytes is a file: `artefact` names it and the value is empty.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -21,15 +23,23 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 1
+VERSION = 2
 
 METADATA = MetaData()
 
-VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True))
+VERSIONS = Table(
+    "schema_version",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+)
 
 
 def _task() -> Column[bytes]:
     return Column("task", LargeBinary(16), ForeignKey("tasks.task"), primary_key=True)
+
+
+def _artefact() -> Column[str]:
+    return Column("artefact", Text)
 
 
 TASKS = Table(
@@ -40,6 +50,7 @@ TASKS = Table(
     Column("phase", Text, nullable=False),
     Column("order", Text, nullable=False),  # JSON: what was submitted
     Column("status", Text, nullable=False),  # JSON: the latest TaskStatus
+    Column("ended", Float),  # when it ended; NULL while it has not, or before version 2
 )
 
 REPORTS = Table(
@@ -52,7 +63,13 @@ REPORTS = Table(
     Column("metrics", Text, nullable=False),
 )
 
-CHECKPOINTS = Table("checkpoints", METADATA, _task(), Column("state", LargeBinary, nullable=False))
+CHECKPOINTS = Table(
+    "checkpoints",
+    METADATA,
+    _task(),
+    Column("state", LargeBinary, nullable=False),
+    _artefact(),
+)
 
 RESULTS = Table(
     "results",
@@ -60,6 +77,7 @@ RESULTS = Table(
     _task(),
     Column("archive", LargeBinary, nullable=False),
     Column("metrics", Text, nullable=False),
+    _artefact(),
 )
 
 JOURNAL = Table(
@@ -69,6 +87,7 @@ JOURNAL = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("kind", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    _artefact(),
 )
 
 SLOTS = Table(
@@ -78,3 +97,31 @@ SLOTS = Table(
     Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
+
+HISTORY = Table(
+    "history",
+    METADATA,
+    _task(),
+    Column("number", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3, ... per task
+    Column("moment", Float, nullable=False),
+    Column("round", Integer),  # of its epoch; NULL where none was begun
+    Column("step", Text, nullable=False),
+    Column("cycle", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("roster", Integer, nullable=False),
+    Column("survivors", Integer, nullable=False),
+    Column("dropped", Integer, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
+
+LEASE = Table(
+    "lease",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("token", BigInteger, nullable=False),  # grows with every holder
+    Column("writes", BigInteger, nullable=False),  # transactions of this holder, 1, 2, 3, ...
+    Column("holder", Text, nullable=False),
+    Column("expires", Float, nullable=False),  # by the database's clock
+)
+"""Its form is the same in every version from 2 on: it is read before anything is migrated."""

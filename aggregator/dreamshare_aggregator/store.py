@@ -1,4 +1,4 @@
-"""What the aggregator must not forget, in one database.
+"""What the aggregator must not forget, in one database: SQLite's or PostgreSQL's.
 
     async with open_store("sqlite:///rounds.db") as store:
         await store.add(order, status)
@@ -8,7 +8,7 @@ Rules:
 - one transaction per step of a task: status, numbered report and checkpoint change together, so a
   service that is killed between two steps resumes at the last whole one;
 - a commit is on the disk when it returns (SQLite: WAL, synchronous=FULL, docs/protocol.md 9.8);
-- one connection, so that writers queue instead of failing; the fsync is the whole cost.
+- one aggregator of a federation is active and writes; others stand by (`database`, `lease`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from sqlalchemy import Connection, delete, event, func, insert, inspect, select, update
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import Submit, TaskReport, TaskResult, TaskStatus
+from dreamshare_aggregator.backends import Away, backend_of
+from dreamshare_aggregator.database import Database, StoreSettings
 from dreamshare_aggregator.journal import StoreJournal
-from dreamshare_aggregator.lock import DatabaseLock
+from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.rows import (
     StoredTask,
     metrics_text,
@@ -38,50 +37,43 @@ from dreamshare_aggregator.rows import (
     read_status,
     status_text,
 )
-from dreamshare_aggregator.schema import (
-    CHECKPOINTS,
-    JOURNAL,
-    METADATA,
-    REPORTS,
-    RESULTS,
-    SLOTS,
-    TASKS,
-    VERSION,
-    VERSIONS,
-)
+from dreamshare_aggregator.schema import CHECKPOINTS, JOURNAL, REPORTS, RESULTS, SLOTS, TASKS
 from dreamshare_crypto.secagg.events import RecordKind
 
 T = TypeVar("T")
-_SQLITE = "sqlite://"
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, settings: StoreSettings | None = None) -> Store:
     """Return a store; it opens with `async with` (an `Aggregator` does that itself).
 
     Args:
-        url: 'sqlite:///rounds.db' (relative), 'sqlite:////var/lib/rounds.db' (absolute), or
-            'sqlite://' for one in memory.
+        url: 'sqlite:///rounds.db' (relative), 'sqlite:////var/lib/rounds.db' (absolute),
+            'sqlite://' for one in memory, or 'postgresql://user@host/name'.
+        settings: lease, patience, artefacts.
 
     Raises:
-        ConfigError: another kind of database.
+        ConfigError: another kind of database, or an extra that is not installed.
     """
-    if not url.startswith(_SQLITE):
-        raise ConfigError(f"store {url!r}: this release stores in SQLite, e.g. sqlite:///rounds.db")
-    return Store(url.replace(_SQLITE, "sqlite+aiosqlite://", 1))
+    return Store(Database(backend_of(url), settings or StoreSettings()))
 
 
 class Store:
-    """The database of one aggregator."""
+    """The database of one federation's aggregators."""
 
-    def __init__(self, url: str) -> None:
-        """Use `open_store`; `url` is one of SQLAlchemy's for an async driver."""
-        self._engine: AsyncEngine = create_async_engine(
-            url, poolclass=AsyncAdaptedQueuePool, pool_size=1, max_overflow=0
-        )
-        event.listen(self._engine.sync_engine, "connect", _configure)
-        self._lock = DatabaseLock(self._engine.url.database)
+    def __init__(self, database: Database) -> None:
+        """Use `open_store`."""
+        self._database = database
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._running: set[asyncio.Future[Any]] = set()
+
+    @property
+    def name(self) -> str:
+        """The database for logs and people; never a password."""
+        return self._database.backend.name
+
+    @property
+    def outage(self) -> str | None:
+        """Why the database does not answer now; None while it does. Work waits for it."""
+        return self._database.outage
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -91,24 +83,47 @@ class Store:
         return self._loop
 
     async def __aenter__(self) -> Self:
-        """Open; creates the tables of a new database.
+        """Open, at once or not at all; makes the tables of a new database, migrates an old one.
 
         Raises:
-            ConfigError: it cannot be opened, is of another version, or another aggregator has it.
+            ConfigError: it cannot be opened, is of a later version, or another aggregator has it.
+        """
+        held = await self.try_to_open()
+        if held is not None:
+            await self.close()
+            raise ConfigError(
+                f"the database {self.name} is in use by another aggregator ({held.holder}); stop "
+                "that one, or name another database"
+            )
+        return self
+
+    async def try_to_open(self) -> Held | None:
+        """Open where nobody else is active; else return who is, and `stand_by` may follow.
+
+        Raises:
+            ConfigError: it cannot be opened, or is of a later version.
         """
         self._loop = asyncio.get_running_loop()
-        self._lock.take()
         try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(_check_or_create)
-        except DatabaseError as error:
-            await self._dispose()
-            name = self._engine.url.database
-            raise ConfigError(f"cannot open the database {name}: {error.orig}") from None
+            return await self._database.take()
+        except Away as error:
+            await self.close()
+            raise ConfigError(str(error)) from None
         except BaseException:
-            await self._dispose()
+            await self.close()
             raise
-        return self
+
+    async def stand_by(self, told: Callable[[Held], None]) -> bool:
+        """Wait until this aggregator is the active one; see `Database.stand_by`."""
+        return await self._database.stand_by(told)
+
+    async def keep_lease(self) -> None:
+        """Stay active, until `close`; raises LeaseLost (an OSError) where another one is."""
+        await self._database.keep_lease()
+
+    async def close(self) -> None:
+        """Finish what runs and let a standby take over; idempotent."""
+        await self._database.close()
 
     async def __aexit__(
         self,
@@ -116,33 +131,23 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self._dispose()
-
-    async def _dispose(self) -> None:
-        await self._engine.dispose()
-        self._lock.give()
+        await self.close()
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Do `work` in one transaction: all of it is durable on return, or nothing was done.
 
         A transaction that was begun is finished, also where its caller is cancelled meanwhile.
+        `work` may be done again, from its beginning, where the database went away under it.
 
         Raises:
-            OSError: the database cannot be written, for example because the disk is full.
+            OSError: the database cannot be written, for example because the disk is full, was away
+                for too long, or another aggregator is active now (LeaseLost).
         """
-        running = asyncio.ensure_future(self._transaction(work))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
-        return await asyncio.shield(running)
+        return await self._database.write(work)
 
-    async def _transaction(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        try:
-            async with self._engine.begin() as connection:
-                return await work(connection)
-        except DatabaseError as error:
-            name = self._engine.url.database
-            raise OSError(f"the database {name} cannot be used: {error.orig}") from error
+    async def look(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do `work`, which changes nothing; raises OSError as `transact`."""
+        return await self._database.read(work)
 
     async def add(self, order: Submit, status: TaskStatus) -> TaskReport:
         """Store a new task and its first report."""
@@ -208,7 +213,7 @@ class Store:
             )
             return [StoredTask(read_order(order), read_status(status)) for order, status in rows]
 
-        return await self.transact(work)
+        return await self.look(work)
 
     async def reports(self, task: TaskId, after: int = 0, most: int = 500) -> Sequence[TaskReport]:
         """Return at most `most` reports with a number above `after`, in order."""
@@ -225,7 +230,7 @@ class Store:
                 for number, status, event, metrics in rows
             ]
 
-        return await self.transact(work)
+        return await self.look(work)
 
     async def checkpoint(self, task: TaskId) -> bytes | None:
         """Return the last stored state of a task, or None."""
@@ -235,7 +240,7 @@ class Store:
             state = await connection.scalar(query)
             return None if state is None else bytes(state)
 
-        return await self.transact(work)
+        return await self.look(work)
 
     async def result(self, status: TaskStatus) -> TaskResult | None:
         """Return the stored result of the task that `status` describes, or None."""
@@ -245,7 +250,7 @@ class Store:
             row = (await connection.execute(query.where(RESULTS.c.task == status.task))).first()
             return None if row is None else TaskResult(status, bytes(row[0]), read_metrics(row[1]))
 
-        return await self.transact(work)
+        return await self.look(work)
 
     def journal(self, task: TaskId) -> StoreJournal:
         """Return the journal of a task (the seam of `dreamshare.protocol.journal`)."""
@@ -289,24 +294,3 @@ async def _report(
         )
     )
     return report
-
-
-def _configure(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    """Make every commit of a new SQLite connection durable."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _check_or_create(connection: Connection) -> None:
-    if not inspect(connection).has_table(VERSIONS.name):
-        METADATA.create_all(connection)
-        connection.execute(insert(VERSIONS).values(version=VERSION))
-        return
-    found = connection.scalar(select(func.max(VERSIONS.c.version)))
-    if found != VERSION:
-        raise ConfigError(
-            f"the database {connection.engine.url.database} has version {found}, this program "
-            f"reads version {VERSION}; use the program that wrote it, or start a new database"
-        )
