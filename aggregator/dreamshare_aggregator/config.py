@@ -28,9 +28,26 @@ class AggregatorConfig:
         default=Path("aggregator.key"),
     )
     store: str = setting(
-        "Database of tasks, reports, checkpoints and results: sqlite:///FILE. Every commit is "
-        "on the disk before anything is answered.",
+        "Database of tasks, reports, checkpoints and results: sqlite:///FILE, or "
+        "postgresql://USER@HOST/NAME (docs/operations.md). Every commit is on the disk before "
+        "anything is answered.",
         default="sqlite:///rounds.db",
+        secret=True,
+    )
+    standby: bool = setting(
+        "Where another aggregator uses the same database: wait, and take over when it is gone. "
+        "false: refuse to start.",
+        default=True,
+    )
+    lease_s: float = setting(
+        "PostgreSQL: seconds after which a standby takes over from an aggregator that is silent, "
+        "1 to 3600.",
+        default=15.0,
+    )
+    patience_s: float = setting(
+        "Seconds that the database may be away before the service ends, 0 or more; tasks wait for "
+        "it meanwhile.",
+        default=300.0,
     )
     tasks_at_once: int = setting(
         "How many tasks run at once, 1 or more. The others wait; tasks of one priority take turns "

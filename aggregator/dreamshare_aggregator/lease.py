@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Float, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Float, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare_aggregator.schema import LEASE
@@ -122,5 +122,7 @@ def lost(holder: str) -> LeaseLost:
 def _now(connection: Connection | None) -> ColumnElement[float]:
     """Return the database's clock, as SQL: Unix seconds, also inside a long transaction."""
     if connection is not None and connection.dialect.name == "postgresql":
-        return func.extract("epoch", func.clock_timestamp()).cast(Float)
+        return literal_column(
+            "CAST(extract(epoch FROM clock_timestamp()) AS double precision)", Float
+        )
     return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)

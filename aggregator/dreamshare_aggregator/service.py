@@ -11,6 +11,8 @@
 Rules:
 - several tasks run at once over one fleet (`schedule`); what waits goes on in turns (`turns`);
 - a submission that comes twice, because its answer was lost, is taken once;
+- one aggregator of a federation is active; another one stands by where it may, answers nobody, and
+  goes on with the same tasks when the active one is gone (docs/adr/0013);
 - leaving the block stops between two steps: unfinished tasks go on at the next start, from their
   last stored state;
 - the aggregator learns one sum per round and who is in it; it has no way to ask for more.
@@ -22,7 +24,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -35,15 +37,12 @@ from dreamshare.driver.aggregator import AggregatorDriver
 from dreamshare.driver.trace import Trace, untraced
 from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
-from dreamshare.ids import PartyId, TaskId, short
+from dreamshare.ids import TaskId
 from dreamshare.privacy.wanted import Privacy
-from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.messages import (
     Cohort,
     Deadlines,
     DeviceStatus,
-    Reply,
-    Request,
     Submit,
     TaskPhase,
     TaskReport,
@@ -54,7 +53,9 @@ from dreamshare.transport.tap import TappedListener
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.capture import Capture
 from dreamshare_aggregator.control import Control
+from dreamshare_aggregator.front import Front
 from dreamshare_aggregator.handle import Task
+from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.schedule import Schedule
 from dreamshare_aggregator.store import Store
 from dreamshare_aggregator.tasks import LiveTask, prepare
@@ -80,6 +81,7 @@ class Surroundings:
         clock: what time it is.
         entropy: of task ids, nonces and session keys.
         threads: how many compute, 1 or more; the machine's processors by default.
+        may_stand_by: wait where another aggregator is active, instead of refusing to open.
         trace: is told what happens in every task, as facts without payloads, on the event loop.
         turns: how many tasks run at once, and for how long while others wait.
     """
@@ -89,6 +91,7 @@ class Surroundings:
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
     threads: int = field(default_factory=_processors)
+    may_stand_by: bool = False
     trace: Trace = untraced
     turns: TurnSettings = TurnSettings()
 
@@ -137,6 +140,8 @@ class Aggregator:
             self._schedule.resume,
             self.devices,
         )
+        self._held: Held | None = None
+        self._active = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Open the database, bind the listeners, take up unfinished tasks.
@@ -154,19 +159,24 @@ class Aggregator:
             listeners,
             self._identity,
             self._around.clock,
-            _Front(self._control, self._board, self._traffic.set),
+            Front(self._control, self._board, self._traffic.set),
             engine=self._engine,
             trace=self._around.trace,
         )
-        await self._store.__aenter__()
         try:
-            await self._board.load()
-            await self._driver.start()
+            if self._around.may_stand_by:
+                self._stand_by(await self._store.try_to_open())
+            else:
+                await self._store.__aenter__()
+            if self._held is None:
+                await self._begin(self._driver)
         except BaseException:
             self._engine.close()
             await self._close_files()
             raise
-        self._serving = asyncio.create_task(self._serve(self._driver), name="dreamshare-aggregator")
+        self._serving = asyncio.create_task(
+            self._serve_when_active(self._driver), name="dreamshare-aggregator"
+        )
         return self
 
     async def __aexit__(
@@ -176,11 +186,28 @@ class Aggregator:
         trace: TracebackType | None,
     ) -> None:
         if self._driver is not None and self._serving is not None:
-            await self._driver.close()
+            if self._active.is_set():
+                await self._driver.close()
+            else:
+                await self._store.close()
             with contextlib.suppress(Exception):  # told by `wait` where somebody listens
                 await self._serving
         await asyncio.to_thread(self._engine.close)
         await self._close_files()
+
+    @property
+    def standby(self) -> Held | None:
+        """Who is active instead, while this one stands by; None when it is active itself."""
+        return self._held
+
+    @property
+    def outage(self) -> str | None:
+        """Why the database does not answer now; None while it does. Tasks wait for it."""
+        return self._store.outage
+
+    async def until_active(self) -> None:
+        """Return when this aggregator listens; waits for its turn where it stands by."""
+        await self._active.wait()
 
     async def wait(self) -> None:
         """Return when the service has stopped; raises what stopped it."""
@@ -236,6 +263,8 @@ class Aggregator:
         return () if self._driver is None else self._driver.devices()
 
     async def _submit(self, order: Submit) -> TaskStatus:
+        if not self._active.is_set():
+            raise ConfigError("this aggregator stands by; submit to the one that is active")
         prepare(order, self._around.lookup)
         async with self._submitting:
             taken = self._board.submitted_as(order.key)
@@ -271,11 +300,31 @@ class Aggregator:
 
     # ---- serving ---------------------------------------------------------------------------------
 
+    def _stand_by(self, held: Held | None) -> None:
+        if held is not None and self._held is None:
+            _LOG.warning("another aggregator is active (%s); this one stands by", held.holder)
+        self._held = held
+
+    async def _begin(self, driver: AggregatorDriver) -> None:
+        await self._board.load()
+        await driver.start()
+        self._held = None
+        self._active.set()
+
+    async def _serve_when_active(self, driver: AggregatorDriver) -> None:
+        if self._held is not None:
+            if not await self._store.stand_by(self._stand_by):
+                return
+            _LOG.warning("this aggregator is active now and goes on with the tasks")
+            await self._begin(driver)
+        await self._serve(driver)
+
     async def _serve(self, driver: AggregatorDriver) -> None:
         running = asyncio.create_task(driver.run())  # first: tasks need a driver that runs
         others = [
             asyncio.create_task(self._schedule.work(driver.add)),
             asyncio.create_task(self._count(driver)),
+            asyncio.create_task(self._store.keep_lease()),
         ]
         try:
             await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -308,39 +357,6 @@ class Aggregator:
         )
 
     async def _close_files(self) -> None:
-        await self._store.__aexit__(None, None, None)
+        await self._store.close()
         if self._capture is not None:
             self._capture.close()
-
-
-class _Front:
-    """See `dreamshare.driver.front.FrontDesk`."""
-
-    def __init__(self, control: Control, board: Board, traffic: Callable[[], None]) -> None:
-        self._control = control
-        self._board = board
-        self._traffic = traffic
-
-    def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
-        return self._control.answer(request)
-
-    def device_came(self, device: PartyId) -> None:
-        _LOG.info("device %s checked in", short(device))
-        self._traffic()
-
-    def device_went(self, device: PartyId) -> None:
-        _LOG.info("device %s departed", short(device))
-        self._traffic()
-
-    def knows(self, task: TaskId) -> bool:
-        return any(entry.status.task == task for entry in self._board.unfinished())
-
-    def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
-        _LOG.warning(
-            "device %s signed two contradicting messages in task %s (%s): %s | %s",
-            short(evidence.device),
-            short(task),
-            evidence.code,
-            evidence.first.hex(),
-            evidence.second.hex(),
-        )

@@ -35,8 +35,9 @@ class LearnerConfig:
 class AgentConfig:
     """Everything that `dreamshare agent run` needs to know."""
 
-    link: str = setting(
-        "Where the aggregator listens: grpcs://host:port (mutual TLS).",
+    link: str | tuple[str, ...] = setting(
+        "Where the aggregator listens: grpcs://host:port (mutual TLS). A list is tried in turn: "
+        "the addresses of an aggregator and of those that stand by for it.",
         default="grpcs://127.0.0.1:7443",
     )
     identity: Path = setting(
@@ -79,10 +80,17 @@ class AgentConfig:
     def __post_init__(self) -> None:
         if not self.algorithms:
             raise ConfigError("algorithms is empty; name at least one, e.g. 'codream/1'")
+        if not self.links:
+            raise ConfigError("link is empty; name at least one, e.g. 'grpcs://host:7443'")
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """Every address, in the order in which they are tried."""
+        return (self.link,) if isinstance(self.link, str) else self.link
 
     def beside(self, folder: Path) -> AgentConfig:
         """Return the same settings with relative paths taken from `folder`."""

@@ -57,6 +57,7 @@ def run_agent(path: Path, options: RunOptions, show: Print = print) -> int:
 
 async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
     from dreamshare.transport.grpc import GrpcLink
+    from dreamshare.transport.several import SeveralLinks
     from dreamshare.transport.tls import TlsFiles
     from dreamshare_crypto.identity import Identity
     from dreamshare_edge.agent import EdgeAgent, Surroundings
@@ -64,7 +65,9 @@ async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
     from dreamshare_edge.store import FileStore
 
     identity = Identity.load(config.identity)
-    link = GrpcLink(options.link or config.link, TlsFiles.of(identity))
+    tls = TlsFiles.of(identity)
+    addresses = (options.link,) if options.link else config.links
+    link = SeveralLinks([GrpcLink(address, tls) for address in addresses])
     equipment = load_equipment(config.learner.factory, config.learner.settings)
     label = config.label or equipment.label
     agent = EdgeAgent(

@@ -41,15 +41,16 @@ V = TypeVar("V")
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def setting(text: str, *, default: V, example: object = None) -> V:
+def setting(text: str, *, default: V, example: object = None, secret: bool = False) -> V:
     """Declare a dataclass field with its documentation (unit, range, edge value).
 
-    `example` is shown, commented out, where the default is None and thus has no TOML form.
+    `example` is shown, commented out, where the default is None and thus has no TOML form. A
+    `secret` may hold a password: it is left out of the dataclass's repr.
     """
     metadata = {"help": text, "example": example}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: copy.copy(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
 
 
 def read_settings(schema: type[S], text: str, *, source: str) -> S:
@@ -111,7 +112,9 @@ def _convert(hint: object, raw: object, source: str, key: str) -> object:
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         inner = [h for h in typing.get_args(hint) if h is not type(None)]
-        return _convert(inner[0], raw, source, key)
+        lists = [h for h in inner if typing.get_origin(h) is tuple]
+        chosen = lists[0] if lists and isinstance(raw, list) else inner[0]
+        return _convert(chosen, raw, source, key)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(raw, dict):
             raise ConfigError(f"{source}: '{key}' is a table; write it as [{key}]")

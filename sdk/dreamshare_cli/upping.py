@@ -1,6 +1,7 @@
 """What `dreamshare up` does: settings, a development federation where there is none, the service.
 
 Events with `--json`, one object a line on standard output:
+    {"event": "standby", "holder": "host, process 12"}      another aggregator is active
     {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "store": "…", "loop": "uvloop"}
     {"event": "report", "number": 1, "name": "round", "status": {…}, "metrics": {…}}
     {"event": "stopped"}
@@ -21,6 +22,7 @@ from dreamshare.settings import default_text
 from dreamshare.transport.grpc import GrpcListener
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.config import AggregatorConfig, load_config
+from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
 from dreamshare_aggregator.turns import TurnSettings
@@ -95,11 +97,16 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
     identity = Identity.load(config.identity)
     tls = TlsFiles.of(identity)
     listeners = [GrpcListener(_address(url), tls) for url in config.listen]
+    store = open_store(config.store, StoreSettings(config.lease_s, config.patience_s))
     aggregator = Aggregator(
         listeners,
-        open_store(config.store),
+        store,
         identity,
-        Surroundings(capture=config.capture, turns=TurnSettings(config.tasks_at_once)),
+        Surroundings(
+            capture=config.capture,
+            may_stand_by=config.standby,
+            turns=TurnSettings(config.tasks_at_once),
+        ),
         lambda report: _show(output, report),
     )
     stop = asyncio.Event()
@@ -107,17 +114,25 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
     for number in (signal.SIGINT, signal.SIGTERM):
         running.add_signal_handler(number, stop.set)
     async with aggregator:
-        links = [
-            _link(host_and_port(url)[0], listener.port)
-            for url, listener in zip(config.listen, listeners, strict=True)
-        ]
-        if options.config is None:
-            FederationFolder(options.federation).set_link(_callable(links[0]))
-        _greet(options, config, links, loop, output)
         stopping = asyncio.create_task(stop.wait())
         serving = asyncio.create_task(aggregator.wait())
-        await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
+        active = asyncio.create_task(aggregator.until_active())
+        if aggregator.standby is not None:
+            holder = aggregator.standby.holder
+            text = f"another aggregator is active ({holder}); this one stands by; Ctrl-C stops it"
+            output.show({"event": "standby", "holder": holder}, text)
+        await asyncio.wait({stopping, serving, active}, return_when=asyncio.FIRST_COMPLETED)
+        if active.done():
+            links = [
+                _link(host_and_port(url)[0], listener.port)
+                for url, listener in zip(config.listen, listeners, strict=True)
+            ]
+            if options.config is None:
+                FederationFolder(options.federation).set_link(_callable(links[0]))
+            _greet(options, config, store.name, links, loop, output)
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        active.cancel()
         if serving.done():
             serving.result()
         serving.cancel()
@@ -126,7 +141,12 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
 
 
 def _greet(
-    options: UpOptions, config: AggregatorConfig, links: list[str], loop: Loop, output: Output
+    options: UpOptions,
+    config: AggregatorConfig,
+    store: str,
+    links: list[str],
+    loop: Loop,
+    output: Output,
 ) -> None:
     on = loop.name if not loop.why else f"{loop.name} ({loop.why})"
     lines = [f"listening on {', '.join(links)}; Ctrl-C stops it", f"event loop: {on}"]
@@ -137,7 +157,7 @@ def _greet(
         ]
     if config.capture is not None:
         lines.append(f"everything that is received is written to {config.capture}")
-    event = {"event": "listening", "links": links, "store": config.store, "loop": loop.name}
+    event = {"event": "listening", "links": links, "store": store, "loop": loop.name}
     output.show(event, "\n".join(lines))
 
 

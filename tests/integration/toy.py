@@ -22,6 +22,7 @@ from dreamshare.learning.measures import softmax
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.settings import Scalar
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
+from dreamshare.transport.several import SeveralLinks
 from dreamshare.transport.tls import TlsFiles
 from dreamshare.updates import PublicArray
 from dreamshare_cli.federation import FederationFolder
@@ -140,15 +141,22 @@ class Loopback:
         path = self.folder.folder / f"{name}.key"
         return self.folder.issue(role, name, path, SystemClock(), SystemEntropy())
 
-    def agent(self, number: int, port: int, policy: Policy | None = None) -> EdgeAgent:
-        """Return a device's agent; its store is kept under its name."""
+    def agent(
+        self, number: int, port: int, policy: Policy | None = None, others: tuple[int, ...] = ()
+    ) -> EdgeAgent:
+        """Return a device's agent; its store is kept under its name.
+
+        `others` are ports that it tries, too.
+        """
         path = self.folder.folder / f"device-{number}.key"
         device = (
             Identity.load(path) if path.exists() else self.enrol(Role.DEVICE, f"device-{number}")
         )
         home = self.folder.folder / f"home-{number}"
         return EdgeAgent(
-            link=GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(device)),
+            link=SeveralLinks(
+                [GrpcLink(f"grpcs://127.0.0.1:{p}", TlsFiles.of(device)) for p in (port, *others)]
+            ),
             learner=Toy(),
             data=toy_data(number),
             algorithms=ALGORITHMS,
