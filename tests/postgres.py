@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -123,6 +123,17 @@ class Cluster:
             self._process.send_signal(number)
             self._process.wait()
             self._process = None
+        deadline = time.monotonic() + _START_S
+        while self._has_children() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _has_children(self) -> bool:
+        """Whether sessions of a killed server still run: they notice its death a moment later."""
+        for process in Path("/proc").glob("[0-9]*/cwd"):
+            with suppress(OSError):
+                if process.readlink() == self._data:
+                    return True
+        return False
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,11 @@ def test_default_settings_are_printed_as_toml(
         (["agent", "run", "-c", "none.toml"], Exit.USAGE, "cannot read the settings file"),
         (["up", "-c", "none.toml"], Exit.USAGE, "cannot read the settings file"),
         (["up", "-f", "{f}", "--listen", "tcp://x"], Exit.USAGE, "is not an address"),
-        (["up", "-f", "{f}", "--store", "mysql://x"], Exit.USAGE, "stores in SQLite"),
+        (
+            ["up", "-f", "{f}", "--store", "mysql://x"],
+            Exit.USAGE,
+            "is no database that is known here",
+        ),
         (["enrol", "device", "x", "-f", "nowhere"], Exit.USAGE, "there is no federation"),
         (["enrol", "device", "", "-f", "{f}"], Exit.USAGE, "is not a name"),
     ],
