@@ -36,6 +36,7 @@ from typing import Self, TextIO
 from dreamshare.binding import CatalogWork, Lookup
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.device import DeviceDriver
+from dreamshare.driver.work import WorkSettings
 from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError, PrivacyError
 from dreamshare.learning.base import Data, Learner
@@ -119,7 +120,7 @@ class EdgeAgent:
         self._policy = policy
         self._around = around
         self._store = store
-        self._engine = ThreadEngine()
+        self._engine = ThreadEngine(policy.tasks_at_once)
         self._steps = ThreadEngine()  # of the protocol's machines: they go on while it computes
         self._traffic = ByteCounter()
         self._lines: TextIO | None = None
@@ -156,7 +157,14 @@ class EdgeAgent:
         jitter = random.Random(around.entropy.draw(16))
         tapped = TappedLink(link, self._traffic)
         self._driver = DeviceDriver(
-            tapped, identity, around.clock, desk, self._worker, jitter, engine=self._steps
+            tapped,
+            identity,
+            around.clock,
+            desk,
+            self._worker,
+            jitter,
+            engine=self._steps,
+            work=WorkSettings(policy.tasks_at_once, policy.wait_for_turn_s),
         )
 
     @property

@@ -93,6 +93,16 @@ class Policy:
         "or more. Tasks with less are refused.",
         default=0.0,
     )
+    tasks_at_once: int = setting(
+        "How many tasks compute at a time, 1 or more. Above 1 the learner is called from as many "
+        "threads at once and has to stand that.",
+        default=1,
+    )
+    wait_for_turn_s: float = setting(
+        "Seconds that a round waits while the device computes for other tasks, above 0; then it is "
+        "declined, so that nobody waits for longer.",
+        default=60.0,
+    )
     on_charger: bool = setting("Compute only on external power.", default=False)
     unmetered: bool = setting("Compute only on an unmetered network.", default=False)
     unknown_allows: bool = setting(
@@ -153,6 +163,8 @@ class Policy:
         must(epsilon is None or 0 < epsilon < math.inf, "epsilon_per_month", "above 0 and finite")
         must(0 < self.delta < 1, "delta", "above 0 and below 1")
         must(0 <= self.min_noise < math.inf, "min_noise", "0 or more and finite")
+        must(self.tasks_at_once >= 1, "tasks_at_once", "1 or more")
+        must(0 < self.wait_for_turn_s < math.inf, "wait_for_turn_s", "above 0 and finite")
         must(1 <= self.draws <= 16, "draws", "1 to 16")
         must(8 <= self.min_bits <= 20, "min_bits", "8 to 20")
         must(0 < self.max_clip < math.inf, "max_clip", "above 0 and finite")

@@ -6,7 +6,7 @@
       memory                   what outlives a task: accepted epochs, answers, privacy charges (9.2)
       tasks/<task id>/journal  records of docs/protocol.md 9.1, one log a task
       tasks/<task id>/slots/   key slots, one 0600 file each, replaced atomically
-      kept/<name>              the learner's weights and other blobs of the shell
+      kept/<name>              the learner's weights, late answers and other blobs of the shell
       evidence/<n>.json        messages of the aggregator that contradict each other
 
 Rules:
@@ -53,6 +53,9 @@ from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomic
 
 _DAY_S = 86_400.0
 _SLOT_NAME_LIMIT = 120
+LATE = "late-"
+"""What names of a task's late answer begin with; it goes with its task."""
+
 _SESSION_SLOTS = (SEED_SLOT, CHAIN_SLOT)
 _COUNT = struct.Struct("<Q")
 
@@ -187,6 +190,7 @@ class FileStore:
         with self._counting:
             self._note_gone(journal.count)
             self._journals.pop(task).close()
+        self.discard(LATE + task.hex())
         shutil.rmtree(self._folder / "tasks" / task.hex(), ignore_errors=True)
         sync_folder(self._folder / "tasks")
 
@@ -249,6 +253,16 @@ class FileStore:
         """Return a kept blob, or None."""
         path = self._folder / "kept" / _file_name(name)
         return path.read_bytes() if path.exists() else None
+
+    def kept(self, beginning: str) -> tuple[str, ...]:
+        """Return the names of kept blobs that begin so, sorted."""
+        names = (unquote(path.name) for path in (self._folder / "kept").iterdir())
+        return tuple(sorted(name for name in names if name.startswith(beginning)))
+
+    def discard(self, name: str) -> None:
+        """Remove a kept blob, durably; nothing happens where there is none."""
+        (self._folder / "kept" / _file_name(name)).unlink(missing_ok=True)
+        sync_folder(self._folder / "kept")
 
     def close(self) -> None:
         """Sync and close everything and let go of the folder; idempotent."""

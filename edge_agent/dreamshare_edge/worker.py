@@ -6,6 +6,7 @@ Rules:
 - an answer is a function of (weights, plan, seed, device), so that a repeated order has the same;
 - learning is all or nothing: the new weights are stored together with the Tell's number before it
   counts as learnt; where it fails, the weights are what they were;
+- an answer that came too late for its round is kept, and added to the next one (`late`);
 - accuracies before and after a Tell go to the device's own report.
 """
 
@@ -24,8 +25,10 @@ from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.events import Compute, Learn
+from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
 from dreamshare_edge.equipment import Equipment
+from dreamshare_edge.late import LateAnswers
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report
 from dreamshare_edge.store import FileStore
@@ -41,6 +44,14 @@ class LocalWork(Protocol):
         self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
     ) -> Update:
         """Return the answer to a round."""
+        ...
+
+    def carries(self, plan: RoundPlan) -> bool:
+        """Say whether a late answer to this plan counts in the next round."""
+        ...
+
+    def carry(self, order: Compute, own: Update, late: Update) -> Update:
+        """Return an answer with a late one in it."""
         ...
 
     def learn(self, order: Learn, learner: Learner, data: Data, rng: np.random.Generator) -> None:
@@ -79,6 +90,7 @@ class AgentWorker:
         self._clock = clock
         self._report = report
         self._policy = policy
+        self._late = LateAnswers(store)
         self._learnt: dict[TaskId, int] = {}
 
     async def begin(self) -> float | None:
@@ -90,7 +102,14 @@ class AgentWorker:
         return await self._engine.run(self._begin)
 
     async def compute(self, task: TaskId, order: Compute) -> Update:
-        return await self._engine.run(lambda: self._compute(order))
+        return await self._engine.run(lambda: self._compute(task, order))
+
+    def carries(self, plan: RoundPlan) -> bool:
+        return self._work.carries(plan)
+
+    async def set_aside(self, task: TaskId, plan: RoundPlan, update: Update) -> None:
+        now = self._clock.now()
+        await self._engine.run(lambda: self._late.keep(task, plan, update, now))
 
     async def learn(self, task: TaskId, order: Learn) -> None:
         await self._engine.run(lambda: self._learn(task, order))
@@ -104,12 +123,14 @@ class AgentWorker:
             self._equipment.learner.restore(snapshot)
         return self._equipment.accuracy()
 
-    def _compute(self, order: Compute) -> Update:
+    def _compute(self, task: TaskId, order: Compute) -> Update:
         now = self._clock.now()
         self._policy.check_rounds(self._store.answered_today(now))
         self._store.charge(now)
         rng = self._rng(order.payload_hash)
-        return self._work.compute(order, self._equipment.learner, self._equipment.data, rng)
+        own = self._work.compute(order, self._equipment.learner, self._equipment.data, rng)
+        late = self._late.take(task, order.plan, now)
+        return own if late is None else self._work.carry(order, own, late)
 
     def _learn(self, task: TaskId, order: Learn) -> None:
         if self._learnt.get(task, 0) >= order.number:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, RefusesNoise, Tell
+from dreamshare.algorithms.base import Algorithm, Ask, Carries, Crowd, Done, RefusesNoise, Tell
 from dreamshare.algorithms.catalog import algorithm_from, entry_of
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.errors import ConfigError, LocalProtocolError
@@ -203,6 +203,18 @@ class CatalogWork:
         """
         ask = ask_of(order.plan, order.fields, order.weight_cap)
         return self._algorithm(order.plan).local(ask, learner, data, rng)
+
+    def carries(self, plan: RoundPlan) -> bool:
+        """Say whether a late answer to this plan counts in the next round; ConfigError as above."""
+        algorithm = self._algorithm(plan)
+        return isinstance(algorithm, Carries) and algorithm.carries(plan.step)
+
+    def carry(self, order: Compute, own: Update, late: Update) -> Update:
+        """Return an answer with a late one in it; ConfigError as above."""
+        algorithm = self._algorithm(order.plan)
+        if not isinstance(algorithm, Carries):
+            return own
+        return algorithm.carry(ask_of(order.plan, order.fields, order.weight_cap), own, late)
 
     def learn(self, order: Learn, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         """Learn from a Tell; ConfigError as above."""

@@ -297,10 +297,15 @@ class SessionReady:
 
 @dataclass(frozen=True, slots=True)
 class RoundClosed:
-    """Client: the round ended; `reason` is None when the aggregator published a result."""
+    """Client: the round ended; `reason` is None when the aggregator published a result.
+
+    Attributes:
+        included: the result names this device among the survivors.
+    """
 
     round: int
     reason: AbortReason | None
+    included: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -369,7 +369,8 @@ def take_result(phase: Live, body: bytes) -> Step:
     round_checks.check_result_context(result, commitment.start, commitment.context)
     accepted = None if isinstance(current, Sent) else current.survivors
     round_checks.check_result_survivors(result, accepted)
-    return _close(current, RoundClosed(result.round, None))
+    included = phase.member.own in result.survivors
+    return _close(current, RoundClosed(result.round, None, included))
 
 
 def take_abort(phase: Live, body: bytes) -> Step:

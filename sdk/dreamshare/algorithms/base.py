@@ -159,3 +159,20 @@ class Draws(Protocol):
     def gallery_of(self, result: Mapping[str, PublicArray]) -> Gallery | None:
         """Return what the arrays of its `Done` show; None where they show nothing."""
         ...
+
+
+@runtime_checkable
+class Carries(Protocol):
+    """An algorithm whose late answers count in the next round, as differences do.
+
+    A device that computed too late for a round's sum keeps its answer and adds it to its next one
+    to the same step, before that is clipped: it counts once, within the bounds of one answer.
+    """
+
+    def carries(self, step: str) -> bool:
+        """Say whether a late answer to this step is carried over to the next one."""
+        ...
+
+    def carry(self, ask: Ask, own: Update, late: Update) -> Update:
+        """Return the answer to `ask` with a late one in it; not clipped, as `local` does not."""
+        ...

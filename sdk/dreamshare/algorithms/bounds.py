@@ -90,3 +90,25 @@ def answer(
     if any(f.name == CLIPPED for f in fields):
         named[CLIPPED] = np.array(count_clipped(named, fields, weight, cap))
     return Update(named, weight)
+
+
+def carried(own: Update, late: Update, fields: Sequence[Field], cap: float) -> Update:
+    """Return `own` with a late update added, each with its own weight; clipped by the encoding.
+
+    The weight stays the device's own. A late update that does not fit the fields, or an own one
+    that weighs nothing, leaves `own` as it is.
+    """
+    fits = all(
+        f.name in late.arrays and late.arrays[f.name].shape == f.shape
+        for f in fields
+        if f.name != CLIPPED
+    )
+    if not fits or own.weight <= 0:
+        return own
+    share = late.weight / own.weight
+    added: dict[str, Array] = {
+        f.name: np.asarray(own.arrays[f.name], np.float64) + share * late.arrays[f.name]
+        for f in fields
+        if f.name != CLIPPED
+    }
+    return answer(added, fields, own.weight, cap)

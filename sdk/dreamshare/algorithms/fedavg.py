@@ -9,6 +9,7 @@ Rules:
 - every floating-point entry of a model's state is one field with a bound of its own, BatchNorm
   statistics included; whole-number counters stay on the device;
 - `train` answers with the difference to the public parameters, weighted by the number of examples;
+- a difference that was too late for its round is carried over to the device's next one;
 - models must be equal: a digest of names and shapes is part of the config.
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
-from dreamshare.algorithms.bounds import CLIPPED, Bound, answer, clipped_field
+from dreamshare.algorithms.bounds import CLIPPED, Bound, answer, carried, clipped_field
 from dreamshare.algorithms.evaluate import EVALUATE, evaluated, evaluation, evaluation_fields
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Floats, Learner
@@ -184,6 +185,12 @@ class FedAvg:
         if self.config.weighting == "examples":
             return "its weights are numbers of examples; set weighting = 'uniform'"
         return ""
+
+    def carries(self, step: str) -> bool:
+        return step == Stage.TRAIN
+
+    def carry(self, ask: Ask, own: Update, late: Update) -> Update:
+        return carried(own, late, ask.fields, ask.weight_cap)
 
     def plan(self, state: FedAvgState) -> Ask | Tell | Done:
         c = self.config

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dreamshare.ids import TaskId
 from dreamshare.protocol.events import Compute, KeepEvidence, Learn
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import CheckIn
 from dreamshare.protocol.participant import Participant
+from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
 
 
@@ -71,4 +72,21 @@ class Worker(Protocol):
         Raises:
             DreamshareError: it cannot be learnt from.
         """
+        ...
+
+
+@runtime_checkable
+class Carrier(Protocol):
+    """A worker that keeps answers which came too late for their round.
+
+    What is set aside is the device's own plaintext: it stays on the device. It is added to the
+    device's next answer to the same step before that is clipped, where the algorithm says so.
+    """
+
+    def carries(self, plan: RoundPlan) -> bool:
+        """Say whether a late answer to this plan is worth keeping."""
+        ...
+
+    async def set_aside(self, task: TaskId, plan: RoundPlan, update: Update) -> None:
+        """Keep a late answer, durably; an older one of the task is dropped."""
         ...

@@ -4,7 +4,8 @@ Rules:
 - one input is handled at a time, with all its effects, before the next one is looked at; the
   machine's step, what the desk reads and writes, and large frames run in the engine meanwhile;
 - a frame is acknowledged after its effects; a frame that does not hold is dropped and counted;
-- one computation per task runs in a task of its own; a result that nobody waits for is dropped;
+- one computation per task, and as many at once as the owner allows, each in a task of its own; a
+  result that nobody waits for is dropped, or carried over (`work`);
 - `close` declines what is being computed, gives the link a moment to say so, and stops. What was
   acknowledged is in the journals, so nothing is lost however it ends.
 """
@@ -25,7 +26,7 @@ from dreamshare.driver.offloading import encoded
 from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.timer import Timer
 from dreamshare.driver.waiting import at_most, stop
-from dreamshare.driver.work import Result, Workbench
+from dreamshare.driver.work import Result, Workbench, WorkSettings
 from dreamshare.engine import Engine, InlineEngine
 from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import NO_SESSION, NO_TASK, SessionId, TaskId
@@ -72,6 +73,7 @@ class DeviceDriver:
         backoff: waits between connections.
         engine: where machines' steps run, one thing at a time; not the worker's, which is busy for
             as long as a computation takes.
+        work: how much is computed at once.
     """
 
     def __init__(
@@ -84,11 +86,12 @@ class DeviceDriver:
         rng: random.Random,
         backoff: BackoffSettings | None = None,
         engine: Engine | None = None,
+        work: WorkSettings | None = None,
     ) -> None:
         self._clock = clock
         self._desk = desk
         self._engine = engine or InlineEngine()
-        self._bench = Workbench(worker, self._give)
+        self._bench = Workbench(worker, self._give, clock, work)
         self._caller = Caller(link, identity, clock, rng, backoff)
         self._inputs: asyncio.Queue[Arrival | _Input | None] = asyncio.Queue()
         self._outcomes: asyncio.Queue[DeviceOutcome | None] = asyncio.Queue()
@@ -253,6 +256,8 @@ class DeviceDriver:
                     await self._send(task, message)
                 case events.Compute() | events.Learn():
                     self._bench.start(task, effect)
+                case events.SetAside(plan, update):
+                    await self._bench.set_aside(task, plan, update)
                 case events.Stop():
                     self._bench.stop(task)
                 case events.Emit(outcome):

@@ -125,6 +125,14 @@ class Learn:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAside:
+    """This answer is in no sum, and its round is closed: it may be carried over to the next."""
+
+    plan: RoundPlan
+    update: Update
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Stop the running computation; its result is not wanted any more."""
 
@@ -142,7 +150,7 @@ class Close:
 
 
 ParticipantEffect = (
-    Send | Persist | Keep | Forget | KeepEvidence | Compute | Learn | Stop | Emit | Close
+    Send | Persist | Keep | Forget | KeepEvidence | Compute | Learn | SetAside | Stop | Emit | Close
 )
 
 # ---- coordinator: inputs -------------------------------------------------------------------------

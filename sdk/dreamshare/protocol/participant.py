@@ -4,6 +4,8 @@ Rules:
 - it owns the task's SecaggClient and forwards SA-2 messages; nothing here knows a mask or a share;
 - a plan is permitted before SA-2 commits to its round, computed once per payload hash, and its
   update waits in a slot when the round was given up, so that a retry does not compute again;
+- an answer that is in no sum although its round was closed is set aside: it is sent no more, and
+  the owner's learner may carry it over to the next answer;
 - a round whose plan names another last Tell than the device's own is declined ("behind"), and the
   device says how far it has come, so that the aggregator sends what is missing;
 - a Tell is journalled, learnt from, journalled again, acknowledged: in this order;
@@ -14,6 +16,7 @@ It does not time anything out: a device waits as long as its epoch lives (`deadl
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -49,6 +52,8 @@ from dreamshare_crypto.secagg.once import Once
 from dreamshare_crypto.secagg.rollback import Numbers
 
 Effects = Iterator[ParticipantEffect]
+
+_RESULT_HEAD = struct.Struct("<32xI")
 
 
 class Participant:
@@ -142,6 +147,8 @@ class Participant:
             case events.Heard(messages.Sa2(stage, body)):
                 if stage in (sa2.Stage.ROUND_ABORT, sa2.Stage.ROUND_RESULT):
                     self._drop_held()
+                if stage is sa2.Stage.ROUND_RESULT and isinstance(self.phase, Computing):
+                    self.phase = replace(self.phase, closed=_round_of(body) == self.phase.round)
                 yield from self._forward(sa2.Received(stage, body), now)
             case events.Heard(messages.RoundOpening() as opening):
                 yield from self._open(opening, now)
@@ -212,6 +219,10 @@ class Participant:
 
     def _computed(self, done: events.Computed, now: float) -> Effects:
         match self.phase:
+            case Computing(_, payload_hash, _, True) if payload_hash == done.payload_hash:
+                self.phase = Resting()
+                if self._asked is not None:
+                    yield events.SetAside(self._asked, done.update)
             case Computing(round_, payload_hash, fields) if payload_hash == done.payload_hash:
                 try:
                     flat = done.update.flatten(fields)
@@ -227,7 +238,7 @@ class Participant:
 
     def _compute_failed(self, failed: events.ComputeFailed, now: float) -> Effects:
         match self.phase:
-            case Computing(round_, payload_hash, _) if payload_hash == failed.payload_hash:
+            case Computing(round_, payload_hash) if payload_hash == failed.payload_hash:
                 self.phase = Resting()
                 yield from self._forward(sa2.ComputeFailed(round_, failed.code), now, failed.text)
             case Resting(Pending(payload_hash)) if payload_hash == failed.payload_hash:
@@ -235,7 +246,7 @@ class Participant:
 
     def _interrupt(self, text: str, now: float) -> Effects:
         match self.phase:
-            case Computing(round_, _, _):
+            case Computing(round_):
                 self.phase = Resting()
                 yield events.Stop()
                 yield from self._forward(sa2.ComputeFailed(round_, RefusalCode.S6), now, text)
@@ -303,8 +314,8 @@ class Participant:
                     yield from self._compute(effect, now)
                 case sa2.Refuse(code, round_, why):
                     yield from self._refused(code, round_, text or why)
-                case sa2.RoundClosed(round_, reason):
-                    yield from self._closed(round_, reason)
+                case sa2.RoundClosed(round_, reason, included):
+                    yield from self._closed(round_, reason, included)
                 case sa2.EpochOver():
                     yield from self._lost()
                     yield from self._rest()
@@ -315,18 +326,20 @@ class Participant:
 
     def _refused(self, code: RefusalCode, round_: int | None, text: str) -> Effects:
         match self.phase:
-            case Computing(mine, _, _) | Answering(mine, _) if round_ == mine:
+            case Computing(mine) | Answering(mine) if round_ == mine:
                 yield from self._rest()
         yield Send(Declined(code, round_))
         yield Emit(outcomes.RoundDeclined(self.task, round_, code, text))
 
-    def _closed(self, round_: int, reason: sa2.AbortReason | None) -> Effects:
+    def _closed(self, round_: int, reason: sa2.AbortReason | None, included: bool) -> Effects:
         plan = self._asked
         match self.phase:
-            case Computing(mine, payload_hash, _) if mine == round_:
+            case Computing(mine, payload_hash) if mine == round_:
                 self.phase = Resting(Pending(payload_hash))
             case Answering(mine, slot) if mine == round_:
                 self.phase = Resting(None if reason is None else slot)
+                if reason is None and not included and plan is not None:
+                    yield events.SetAside(plan, slot.update)
         if reason is not None:
             yield Emit(outcomes.RoundAborted(self.task, round_, reason))
         elif plan is not None:
@@ -338,14 +351,14 @@ class Participant:
         match self.phase:
             case Resting(slot) | Answering(_, slot):
                 return slot
-            case Computing(_, payload_hash, _):
+            case Computing(_, payload_hash):
                 return Pending(payload_hash)
         return None
 
     def _lost(self) -> Effects:
         """Say that an open round ends here, because another one or no session came after it."""
         match self.phase:
-            case Computing(round_, _, _) | Answering(round_, _):
+            case Computing(round_) | Answering(round_):
                 yield Emit(outcomes.RoundAborted(self.task, round_, sa2.AbortReason.RESTARTED))
 
     def _rest(self) -> Effects:
@@ -363,3 +376,8 @@ class Participant:
         for effect in self._core.handle(sa2.Abandoned(), now):
             if isinstance(effect, sa2.Persist | sa2.Keep | sa2.Forget):
                 yield effect
+
+
+def _round_of(result: bytes) -> int | None:
+    """Return the number in a RoundResult: sid[32], r u32, .. (docs/protocol.md, section 7)."""
+    return _RESULT_HEAD.unpack_from(result)[0] if len(result) >= _RESULT_HEAD.size else None

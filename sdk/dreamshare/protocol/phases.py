@@ -77,11 +77,16 @@ class Resting:
 
 @dataclass(frozen=True, slots=True)
 class Computing:
-    """A round is committed to, and its update is being computed."""
+    """A round is committed to, and its update is being computed.
+
+    Attributes:
+        closed: the round ended without this device; its update is too late.
+    """
 
     round: int
     payload_hash: bytes
     fields: tuple[Field, ...]
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_everybody(cohort: Cohort) -> None:
     check_sum(cohort, cohort.run_round(), [0, 1, 2, 3, 4])
     for party in cohort.parties:
         assert isinstance(party.client.phase, Done)
-        assert party.effects[-1] == RoundClosed(0, None)
+        assert party.effects[-1] == RoundClosed(0, None, included=True)
         assert party.client.counts == {}
         assert party.client.session == cohort.server.session
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,12 @@ class Work:
         self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
     ) -> Update:
         return Update({"x": rng.normal(size=3)})
+
+    def carries(self, plan: RoundPlan) -> bool:
+        return plan.step == "step"
+
+    def carry(self, order: Compute, own: Update, late: Update) -> Update:
+        return Update({"x": own.arrays["x"] + late.arrays["x"]})
 
     def learn(self, order: Learn, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         parameters = dict(learner.parameters())
@@ -177,3 +184,19 @@ async def test_damaged_weights_are_named(tmp_path: Path, new_bench: NewBench) ->
     bench.store.save("learner", b"\xff\xff")
     with pytest.raises(ConfigError, match="stored weights are damaged"):
         await bench.worker.begin()
+
+
+async def test_a_late_answer_is_added_to_the_next_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    await bench.worker.begin()
+    first, then = ASK, replace(PLAN, cycle=1)
+    later = Compute(then.payload().hash, then, (), 1.0)
+    late = await bench.worker.compute(TASK, first)
+    plain = await bench.worker.compute(TASK, later)
+    assert bench.worker.carries(PLAN)
+    await bench.worker.set_aside(TASK, PLAN, late)
+    both = await bench.worker.compute(TASK, later)
+    np.testing.assert_allclose(both.arrays["x"], plain.arrays["x"] + late.arrays["x"])
+    again = await bench.worker.compute(TASK, later)
+    np.testing.assert_array_equal(again.arrays["x"], both.arrays["x"])
+    bench.store.close()
