@@ -29,4 +29,4 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
-pytest_plugins = ("tests.postgres",)
+pytest_plugins = ("tests.postgres", "tests.mosquitto")

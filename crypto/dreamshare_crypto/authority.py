@@ -216,6 +216,14 @@ class Authority:
             held.id, public_key, entropy, held.not_before, held.not_after, one.hosts
         )
 
+    def host_leaf(
+        self, hosts: Sequence[str], key: ec.EllipticCurvePublicKey, entropy: Entropy, now: float
+    ) -> bytes:
+        """Return a TLS leaf as PEM for a broker under these names; it names no party."""
+        check_hosts(hosts)
+        start = int(now) - _SKEW_S
+        return self._tls.issue(self.federation, key, entropy, start, int(now) + LIFE_S, hosts)
+
     def live(self, now: float) -> Iterator[Issued]:
         """Yield what was given out and is neither expired nor revoked."""
         revoked = set(self._revocations.serials)

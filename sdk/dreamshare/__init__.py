@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     )
     from dreamshare.transport.grpc import GrpcLink, GrpcListener
     from dreamshare.transport.memory import MemoryNetwork
+    from dreamshare.transport.mqtt.link import MqttLink
+    from dreamshare.transport.mqtt.listener import MqttListener
     from dreamshare.transport.tls import TlsFiles
     from dreamshare.updates import Field, Update
     from dreamshare_crypto.identity import Identity
@@ -81,6 +83,8 @@ __all__ = (
     # ways to the other end
     "GrpcLink",
     "GrpcListener",
+    "MqttLink",
+    "MqttListener",
     "MemoryNetwork",
     "TlsFiles",
     # tasks, and an operator's way to them
@@ -136,6 +140,8 @@ _HOMES = MappingProxyType(
         "TorchLearner": "dreamshare.learning.torch.learner",
         "GrpcLink": "dreamshare.transport.grpc",
         "GrpcListener": "dreamshare.transport.grpc",
+        "MqttLink": "dreamshare.transport.mqtt.link",
+        "MqttListener": "dreamshare.transport.mqtt.listener",
         "MemoryNetwork": "dreamshare.transport.memory",
         "TlsFiles": "dreamshare.transport.tls",
         "Client": "dreamshare.client",
@@ -167,7 +173,9 @@ _HOMES = MappingProxyType(
     }
 )
 
-_EXTRAS = MappingProxyType({"torch": "torch", "safetensors": "torch", "grpc": "grpc"})
+_EXTRAS = MappingProxyType(
+    {"torch": "torch", "safetensors": "torch", "grpc": "grpc", "aiomqtt": "mqtt"}
+)
 """Foreign module -> the extra that brings it."""
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dreamshare.errors import DreamshareError
-from dreamshare_cli import agent, enrol, run, up
+from dreamshare_cli import agent, broker, enrol, run, up
 from dreamshare_cli.demo.command import demo
 from dreamshare_cli.exits import Exit, UsageMistake, exit_of
 from dreamshare_cli.output import complain
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
     app.add_typer(agent.app, name="agent")
     app.add_typer(run.app, name="run")
     app.add_typer(enrol.app, name="enrol")
+    app.add_typer(broker.app, name="broker")
     return app
 
 

@@ -16,6 +16,7 @@ from dreamshare_cli.command import build
 VERBS = {
     "agent config",
     "agent run",
+    "broker config",
     "demo",
     "enrol aggregator",
     "enrol authority",

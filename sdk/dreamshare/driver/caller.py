@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from dreamshare.clock import Clock
-from dreamshare.driver.backoff import Backoff, BackoffSettings
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import converse, say_goodbye
 from dreamshare.driver.waiting import greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Rejected, Unreachable
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.envelope import accept_certificate
+from dreamshare.transport.backoff import Backoff, BackoffSettings
 from dreamshare.transport.base import Connection, Link
 from dreamshare.wire.link import (
     Close,

@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from dreamshare.clock import Clock
-from dreamshare.driver.backoff import BackoffSettings
 from dreamshare.driver.caller import Caller
 from dreamshare.driver.desk import Desk, Seat, Worker
 from dreamshare.driver.effects import Stored, store
@@ -41,6 +40,7 @@ from dreamshare.protocol.messages import (
     TellOrder,
 )
 from dreamshare.protocol.outcomes import DeviceOutcome
+from dreamshare.transport.backoff import BackoffSettings
 from dreamshare.transport.base import Link
 from dreamshare.wire.bulk import BULK
 from dreamshare.wire.transfer import Arrival

@@ -3,7 +3,7 @@
 Rules:
 - a transport moves byte strings of 1 to `packet_limit` bytes and knows nothing of their meaning;
 - `peer` is what the transport itself proved about the other end (the CN of its certificate), or
-  None; the envelope's signature decides, not this;
+  what a broker vouches for, or None; the envelope's signature decides, not this;
 - a `Link` is one device's way to the aggregator and reconnects by being opened again; a `Listener`
   yields a `Connection` per device that came.
 """
@@ -36,6 +36,15 @@ class Connection(Protocol):
     @property
     def peer(self) -> str | None:
         """Hex party id proven by the transport, or None where it proves nothing."""
+        ...
+
+    @property
+    def binding(self) -> bytes:
+        """What both ends of this one connection drew, where somebody relays it; else empty.
+
+        Empty says that the other end is the peer itself, as with mutual TLS. Otherwise the relay is
+        an adversary: greetings are signed over the binding, and bodies are sealed (17.31).
+        """
         ...
 
     @property

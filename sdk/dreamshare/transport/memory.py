@@ -166,6 +166,10 @@ class MemoryConnection:
         return self._peer
 
     @property
+    def binding(self) -> bytes:
+        return b""
+
+    @property
     def packet_limit(self) -> int:
         return self._packet_limit
 

@@ -66,6 +66,10 @@ class StreamConnection:
         return self._peer
 
     @property
+    def binding(self) -> bytes:
+        return b""
+
+    @property
     def packet_limit(self) -> int:
         return PACKET_LIMIT
 

@@ -67,6 +67,10 @@ class TappedConnection:
         return self._connection.peer
 
     @property
+    def binding(self) -> bytes:
+        return self._connection.binding
+
+    @property
     def packet_limit(self) -> int:
         return self._connection.packet_limit
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from dreamshare.binding import TaskLoop, terms_of
 from dreamshare.clock import ManualClock
 from dreamshare.driver.aggregator import AggregatorDriver
-from dreamshare.driver.backoff import BackoffSettings
 from dreamshare.driver.desk import Seat
 from dreamshare.driver.device import DeviceDriver
 from dreamshare.driver.task import TaskRun
@@ -34,6 +33,7 @@ from dreamshare.protocol.messages import CheckIn, Cohort, Reply, Request
 from dreamshare.protocol.outcomes import DeviceOutcome, SumDone, TaskOutcome
 from dreamshare.protocol.participant import Participant
 from dreamshare.simulate.jumping import JumpingSelector
+from dreamshare.transport.backoff import BackoffSettings
 from dreamshare.transport.memory import Fate, MemoryNetwork, prompt
 from dreamshare.updates import Update
 from dreamshare_crypto.certificates import Role

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from dreamshare.driver.backoff import BackoffSettings
 from dreamshare.errors import ConfigError, PrivacyError, Rejected
 from dreamshare.protocol.events import Compute
 from dreamshare.protocol.journal import MemoryJournal
@@ -20,6 +19,7 @@ from dreamshare.protocol.outcomes import (
     TaskOver,
     TellLearnt,
 )
+from dreamshare.transport.backoff import BackoffSettings
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from tests.unit.driver.stage import Handset, Stage

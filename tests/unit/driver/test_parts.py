@@ -9,13 +9,13 @@ import threading
 import pytest
 
 from dreamshare.clock import ManualClock
-from dreamshare.driver.backoff import Backoff, BackoffSettings
 from dreamshare.driver.effects import store
 from dreamshare.driver.timer import Timer
 from dreamshare.driver.waiting import at_most, first_of, stop
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.events import Forget, Keep, Persist
 from dreamshare.protocol.journal import MemoryJournal
+from dreamshare.transport.backoff import Backoff, BackoffSettings
 from dreamshare_crypto.keys import Secret
 from dreamshare_crypto.secagg.events import Record, RecordKind
 

@@ -13,9 +13,14 @@ from dreamshare.errors import FrameTooLarge, LocalProtocolError, Rejected, Unrea
 from dreamshare.transport.base import PACKET_LIMIT, Admit, Connection, Link, Listener
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.memory import MemoryNetwork
+from dreamshare.transport.mqtt.link import MqttLink
+from dreamshare.transport.mqtt.listener import MqttListener
+from dreamshare.transport.tls import TlsFiles
+from tests.mosquitto import Broker
 from tests.unit.transport.pki import Root
 
 DEVICE = "d1" * 16
+OTHER_DEVICE = "d2" * 16
 AGGREGATOR = "a0" * 16
 
 
@@ -24,45 +29,107 @@ class Place:
     """A listener that was not started yet, and how to make a device's link once it was."""
 
     listener: Listener
-    link: Callable[[], Link]
+    link: Callable[[str], Link]
+    device: str = DEVICE
+    other_device: str = OTHER_DEVICE
     proves_peer: bool = True
+    relayed: bool = False
 
 
 Places = Callable[[Admit | None], Place]
+PlacesOf = Callable[[pytest.FixtureRequest], Places]
 
 
-def memory(admit: Admit | None) -> Place:
-    network = MemoryNetwork(ManualClock())
-    return Place(network.listener(admit), lambda: network.link(DEVICE))
+def memory(_request: pytest.FixtureRequest) -> Places:
+    def make(admit: Admit | None) -> Place:
+        network = MemoryNetwork(ManualClock())
+        return Place(network.listener(admit), network.link)
+
+    return make
 
 
-def in_clear(admit: Admit | None) -> Place:
-    listener = GrpcListener("127.0.0.1:0", admit=admit, allow_plaintext=True)
-    return Place(
-        listener,
-        lambda: GrpcLink(f"grpc://127.0.0.1:{listener.port}", allow_plaintext=True),
-        proves_peer=False,
-    )
+def grpc_in_clear(_request: pytest.FixtureRequest) -> Places:
+    def make(admit: Admit | None) -> Place:
+        listener = GrpcListener("127.0.0.1:0", admit=admit, allow_plaintext=True)
+        return Place(
+            listener,
+            lambda _: GrpcLink(f"grpc://127.0.0.1:{listener.port}", allow_plaintext=True),
+            proves_peer=False,
+        )
+
+    return make
 
 
-def mutual_tls(admit: Admit | None) -> Place:
-    root = Root.make("root")
-    device = root.issue(DEVICE)
-    listener = GrpcListener("127.0.0.1:0", root.issue(AGGREGATOR), admit=admit)
-    return Place(listener, lambda: GrpcLink(f"grpcs://127.0.0.1:{listener.port}", device))
+def grpc_mutual_tls(_request: pytest.FixtureRequest) -> Places:
+    def make(admit: Admit | None) -> Place:
+        root = Root.make("root")
+        listener = GrpcListener("127.0.0.1:0", root.issue(AGGREGATOR), admit=admit)
+        return Place(
+            listener,
+            lambda device: GrpcLink(f"grpcs://127.0.0.1:{listener.port}", root.issue(device)),
+        )
+
+    return make
+
+
+def mqtt_in_clear(request: pytest.FixtureRequest) -> Places:
+    broker: Broker = request.getfixturevalue("mosquitto")
+    url, federation = broker.plain_url, broker.federation
+
+    def make(admit: Admit | None) -> Place:
+        listener = MqttListener(url, broker.plan.aggregator, federation, admit=admit)
+        return Place(listener, lambda device: MqttLink(url, device, federation), relayed=True)
+
+    return make
+
+
+def _mqtt_mutual_tls(broker: Broker, url: str) -> Places:
+    devices = {each.id.hex(): TlsFiles.of(each) for each in (broker.device(), broker.device())}
+    one, two = devices
+
+    def make(admit: Admit | None) -> Place:
+        tls = TlsFiles.of(broker.aggregator)
+        listener = MqttListener(url, broker.plan.aggregator, broker.federation, tls, admit=admit)
+        return Place(
+            listener,
+            lambda device: MqttLink(url, device, broker.federation, devices[device]),
+            device=one,
+            other_device=two,
+            relayed=True,
+        )
+
+    return make
+
+
+def mqtt_mutual_tls(request: pytest.FixtureRequest) -> Places:
+    broker: Broker = request.getfixturevalue("mosquitto")
+    return _mqtt_mutual_tls(broker, broker.url)
+
+
+def mqtt_websockets(request: pytest.FixtureRequest) -> Places:
+    broker: Broker = request.getfixturevalue("mosquitto")
+    return _mqtt_mutual_tls(broker, broker.websocket_url)
 
 
 @pytest.fixture(
     params=[
         memory,
-        pytest.param(in_clear, marks=pytest.mark.integration),
-        pytest.param(mutual_tls, marks=pytest.mark.integration),
+        *(
+            pytest.param(each, marks=pytest.mark.integration)
+            for each in (
+                grpc_in_clear,
+                grpc_mutual_tls,
+                mqtt_in_clear,
+                mqtt_mutual_tls,
+                mqtt_websockets,
+            )
+        ),
     ],
     ids=lambda each: each.__name__,
 )
 def places(request: pytest.FixtureRequest) -> Places:
-    made: Places = request.param
-    return made
+    made: PlacesOf = request.param
+    return made(request)
 
 
 @pytest.fixture
@@ -78,8 +145,8 @@ async def ends(places: Places) -> AsyncIterator[tuple[Connection, Connection]]:
     await settle(before)
 
 
-async def meet(place: Place) -> tuple[Connection, Connection]:
-    near = await place.link().connect()
+async def meet(place: Place, device: str | None = None) -> tuple[Connection, Connection]:
+    near = await place.link(device or place.device).connect()
     far = await anext(aiter(place.listener.connections()))
     return near, far
 
@@ -108,8 +175,8 @@ async def test_the_largest_packet_travels_and_a_larger_one_is_refused(
     ends: tuple[Connection, Connection],
 ) -> None:
     near, far = ends
-    assert near.packet_limit == far.packet_limit == PACKET_LIMIT
-    largest = bytes(range(256)) * (PACKET_LIMIT // 256)
+    assert 4096 <= near.packet_limit == far.packet_limit <= PACKET_LIMIT
+    largest = bytes(range(256)) * (near.packet_limit // 256)
     for sender, receiver in ((near, far), (far, near)):
         await sender.send(largest)
         assert await read(receiver, 1) == [largest]
@@ -181,8 +248,8 @@ async def test_a_slow_reader_slows_the_sender_down(
     ends: tuple[Connection, Connection],
 ) -> None:
     near, far = ends
-    packet = bytes(PACKET_LIMIT)
-    number = 200  # 50 MiB: far more than queues and socket buffers hold
+    packet = bytes(near.packet_limit)
+    number = 200 if near.packet_limit == PACKET_LIMIT else 400  # more than queues hold: 50 or 3 MiB
 
     async def send() -> None:
         for _ in range(number):
@@ -191,10 +258,10 @@ async def test_a_slow_reader_slows_the_sender_down(
     sending = asyncio.ensure_future(send())
     await asyncio.wait({sending}, timeout=0.5)
     assert not sending.done()
-    assert near.bytes_out < number * PACKET_LIMIT // 2
+    assert near.bytes_out < number * near.packet_limit // 2
     packets = aiter(far.packets())
     for _ in range(number):
-        assert len(await anext(packets)) == PACKET_LIMIT
+        assert len(await anext(packets)) == near.packet_limit
     await sending
 
 
@@ -205,7 +272,7 @@ async def test_a_send_that_is_cancelled_leaves_the_connection_whole(
 
     async def send() -> None:
         while True:
-            await near.send(bytes(PACKET_LIMIT))
+            await near.send(bytes(near.packet_limit))
 
     sending = asyncio.ensure_future(send())
     await asyncio.wait({sending}, timeout=0.2)
@@ -230,9 +297,25 @@ async def test_the_peer_is_what_the_transport_proved(places: Places) -> None:
     place = places(None)
     await place.listener.start()
     near, far = await meet(place)
-    assert far.peer == (DEVICE if place.proves_peer else None)
+    assert far.peer == (place.device if place.proves_peer else None)
     assert near.peer is None
     await near.close()
+    await place.listener.close()
+
+
+async def test_a_relayed_connection_has_a_name_of_its_own_and_no_other_has(
+    places: Places,
+) -> None:
+    place = places(None)
+    await place.listener.start()
+    names = []
+    for _ in range(2):
+        near, far = await meet(place)
+        assert near.binding == far.binding
+        assert bool(near.binding) == place.relayed
+        names.append(near.binding)
+        await near.close()
+    assert (names[0] != names[1]) == place.relayed
     await place.listener.close()
 
 
@@ -240,7 +323,7 @@ async def test_two_links_are_two_connections(places: Places) -> None:
     place = places(None)
     await place.listener.start()
     near1, far1 = await meet(place)
-    near2, far2 = await meet(place)
+    near2, far2 = await meet(place, place.other_device)
     await near1.send(b"1")
     await near2.send(b"2")
     assert await read(far2, 1) == [b"2"]
@@ -261,8 +344,8 @@ async def test_who_is_not_admitted_is_rejected(places: Places) -> None:
     place = places(admit)
     await place.listener.start()
     with pytest.raises(Rejected, match="admit"):
-        await place.link().connect()
-    assert asked == [DEVICE if place.proves_peer else None]
+        await place.link(place.device).connect()
+    assert asked == [place.device if place.proves_peer else None]
     await place.listener.close()
     await settle(before)
 
@@ -270,11 +353,11 @@ async def test_who_is_not_admitted_is_rejected(places: Places) -> None:
 async def test_nobody_listens_before_the_start_nor_after_the_close(places: Places) -> None:
     place = places(None)
     with pytest.raises(Unreachable):
-        await place.link().connect()
+        await place.link(place.device).connect()
     await place.listener.start()
     await place.listener.close()
     with pytest.raises(Unreachable):
-        await place.link().connect()
+        await place.link(place.device).connect()
 
 
 async def test_closing_the_listener_ends_its_connections(places: Places) -> None:

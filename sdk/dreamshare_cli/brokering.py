@@ -1,0 +1,107 @@
+"""What `dreamshare broker config` does: files of a flavour, and a certificate for the broker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+from dreamshare.clock import SystemClock
+from dreamshare.errors import ConfigError
+from dreamshare_cli.brokers.aws import aws
+from dreamshare_cli.brokers.emqx import emqx
+from dreamshare_cli.brokers.hivemq import hivemq
+from dreamshare_cli.brokers.mosquitto import mosquitto, mosquitto_2_1
+from dreamshare_cli.brokers.plan import BrokerPlan
+from dreamshare_cli.federation import FederationFolder, make_folder
+from dreamshare_cli.output import Output
+from dreamshare_crypto.authority import Authority
+from dreamshare_crypto.entropy import Entropy, SystemEntropy
+from dreamshare_crypto.identity import Identity
+from dreamshare_crypto.tls import LOOPBACK, make_key, public_key_of
+
+FLAVOURS: Mapping[str, Callable[[BrokerPlan], Mapping[str, str]]] = MappingProxyType(
+    {
+        "mosquitto": mosquitto,
+        "mosquitto-2.1": mosquitto_2_1,
+        "emqx": emqx,
+        "aws": aws,
+        "hivemq": hivemq,
+    }
+)
+"""Name of a flavour -> its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """What the command line says."""
+
+    flavour: str
+    federation: Path
+    out: Path
+    hosts: tuple[str, ...]
+    bind: str
+    port: int
+    websocket_port: int
+    data: Path
+    namespace: str
+    as_json: bool
+
+
+def write_config(options: BrokerOptions) -> None:
+    """Write the files; raises ConfigError, ParameterError."""
+    federation = FederationFolder(options.federation)
+    authority = federation.load_authority()
+    if not federation.aggregator.exists():
+        raise ConfigError(f"{federation.aggregator} is missing; enrol the aggregator first")
+    out = options.out.absolute()
+    plan = BrokerPlan(
+        federation=authority.federation.hex(),
+        aggregator=Identity.load(federation.aggregator).id.hex(),
+        folder=PurePosixPath(out),
+        data=PurePosixPath(options.data),
+        bind=options.bind,
+        port=options.port,
+        websocket_port=options.websocket_port,
+        namespace=options.namespace,
+    )
+    make_folder(out)
+    files = dict(FLAVOURS[options.flavour](plan))
+    for name, text in files.items():
+        (out / name).write_text(text, encoding="utf-8")
+    certify_broker(authority, out, options.hosts, SystemEntropy(), SystemClock().now())
+    names = sorted([*files, "broker.key", "broker.pem", "roots.pem"])
+    Output(options.as_json).show(
+        {"flavour": options.flavour, "folder": str(out), "files": names},
+        f"wrote {', '.join(names)} to {out}\n"
+        "the broker's account must be able to read them, and nobody else broker.key",
+    )
+
+
+def certify_broker(
+    authority: Authority, out: Path, hosts: tuple[str, ...], entropy: Entropy, now: float
+) -> None:
+    """Write roots.pem and, unless they are there, broker.key and broker.pem.
+
+    Args:
+        authority: whose root the federation's parties trust.
+        out: an existing folder.
+        hosts: names and addresses of the broker, besides loopback.
+        entropy: source of the key.
+        now: seconds since 1970.
+
+    Raises:
+        ParameterError: a host is no name.
+    """
+    (out / "roots.pem").write_bytes(authority.tls_roots)
+    if (out / "broker.key").exists() and (out / "broker.pem").exists():
+        return
+    key = make_key(entropy)
+    names = tuple(dict.fromkeys((*LOOPBACK, *hosts)))
+    chain = authority.host_leaf(names, public_key_of(key), entropy, now)
+    place = os.open(out / "broker.key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(place, "wb") as file:
+        file.write(key.reveal())
+    (out / "broker.pem").write_bytes(chain)

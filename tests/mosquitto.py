@@ -1,0 +1,159 @@
+"""A Mosquitto of the tests' own, with the configuration that `dreamshare broker config` writes.
+
+Rules:
+- one broker for a module (`mosquitto`), or for a test that stops and kills it (`own_mosquitto`);
+- it listens on free ports of loopback: TLS, websockets over TLS, and one in clear;
+- its certificates are those of a federation whose authority the test holds.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dreamshare_cli.brokering import certify_broker
+from dreamshare_cli.brokers.mosquitto import mosquitto as files_of
+from dreamshare_cli.brokers.plan import BrokerPlan
+from dreamshare_crypto.authority import Authority
+from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.entropy import SeededEntropy
+from dreamshare_crypto.identity import Identity
+from tests.services import free_port, give_to, need, tethered
+
+ACCOUNT = "mosquitto"
+_START_S = 30.0
+_NAMES = count(1)
+
+
+class Broker:
+    """A Mosquitto in a folder of its own, and the federation that it serves."""
+
+    def __init__(self, folder: Path, program: Path) -> None:
+        self._folder = folder
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self._entropy = SeededEntropy(b"mosquitto")
+        self.now = time.time()
+        self.authority = Authority.create(b"federation-mqtt1", self._entropy, self.now)
+        self.aggregator = self.authority.issue(
+            Role.AGGREGATOR, "aggregator", self._entropy, self.now
+        )
+        self.plan = BrokerPlan(
+            federation=self.authority.federation.hex(),
+            aggregator=self.aggregator.id.hex(),
+            folder=PurePosixPath(folder),
+            data=PurePosixPath(folder),
+            bind="127.0.0.1",
+            port=free_port(),
+            websocket_port=free_port(),
+            plain_port=free_port(),
+        )
+        certify_broker(self.authority, folder, (), self._entropy, self.now)
+        for name, text in files_of(self.plan).items():
+            (folder / name).write_text(text)
+        for path in (folder, *folder.iterdir()):
+            give_to(ACCOUNT, path)
+
+    @property
+    def federation(self) -> str:
+        """Hex id of the federation."""
+        return self.plan.federation
+
+    @property
+    def url(self) -> str:
+        """MQTT over TLS."""
+        return f"mqtts://127.0.0.1:{self.plan.port}"
+
+    @property
+    def websocket_url(self) -> str:
+        """MQTT over websockets over TLS."""
+        return f"wss://127.0.0.1:{self.plan.websocket_port}/mqtt"
+
+    @property
+    def plain_url(self) -> str:
+        """MQTT in clear."""
+        return f"mqtt://127.0.0.1:{self.plan.plain_port}"
+
+    @property
+    def log(self) -> str:
+        """What it has said so far."""
+        return (self._folder / "log").read_text(errors="replace")
+
+    def device(self) -> Identity:
+        """Return the identity of a new device."""
+        name = f"device {next(_NAMES)}"
+        return self.authority.issue(Role.DEVICE, name, self._entropy, self.now)
+
+    def start(self) -> None:
+        """Start, and return when every listener takes connections."""
+        command = tethered([self._program, "-c", self._folder / "mosquitto.conf"], ACCOUNT)
+        with open(self._folder / "log", "ab") as log:
+            self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log)
+        deadline = time.monotonic() + _START_S
+        for port in (self.plan.port, self.plan.websocket_port, self.plan.plain_port):
+            while not _takes_connections(port):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"Mosquitto did not start:\n{self.log}")
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it in order; sessions are written down."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait()
+            self._process = None
+
+
+def _takes_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def mosquitto() -> Iterator[Broker]:
+    """Return a broker for the whole module; use parties of your own."""
+    with _broker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_mosquitto() -> Iterator[Broker]:
+    """Return a broker that the test may stop and kill."""
+    with _broker() as broker:
+        yield broker
+
+
+@contextmanager
+def _broker() -> Iterator[Broker]:
+    (program,) = need("Mosquitto", "mosquitto")
+    # beside the tests' own folders, which another account cannot enter
+    folder = Path(tempfile.mkdtemp(prefix="dreamshare-mosquitto-"))
+    try:
+        broker = Broker(folder, program)
+        try:
+            broker.start()
+            yield broker
+        finally:
+            broker.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
