@@ -27,6 +27,21 @@ class AggregatorConfig:
         "The aggregator's identity, as `dreamshare enrol aggregator` wrote it.",
         default=Path("aggregator.key"),
     )
+    enrol: tuple[str, ...] = setting(
+        "Where devices without a certificate enrol: grpcs://host:port (TLS, no certificate of the "
+        "caller's). Empty: nowhere; requests and answers then travel as files.",
+        default=(),
+    )
+    enrolment: Path = setting(
+        "Folder of requests that wait, of the authority's answers and of the newest revocation "
+        "list; `dreamshare enrol pending`, `export` and `import` work on it.",
+        default=Path("enrolment"),
+    )
+    enrol_links: tuple[str, ...] = setting(
+        "What enrolled devices are told to connect to, e.g. 'grpcs://aggregator.example:7443'. "
+        "Empty: the addresses of listen; for those on every interface, the host that was called.",
+        default=(),
+    )
     store: str = setting(
         "Database of tasks, reports, checkpoints and results: sqlite:///FILE, or "
         "postgresql://USER@HOST/NAME (docs/operations.md). Every commit is on the disk before "
@@ -78,6 +93,7 @@ class AggregatorConfig:
         return dataclasses.replace(
             self,
             identity=folder / self.identity,
+            enrolment=folder / self.enrolment,
             store=store,
             capture=None if self.capture is None else folder / self.capture,
         )

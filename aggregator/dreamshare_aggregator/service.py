@@ -214,6 +214,12 @@ class Aggregator:
         if self._serving is not None:
             await asyncio.shield(self._serving)
 
+    def renew(self, identity: Identity) -> None:
+        """Go on with a newer certificate or revocation list; revoked parties are sent away."""
+        self._identity = identity
+        if self._driver is not None:
+            self._driver.renew(identity)
+
     # ---- tasks -----------------------------------------------------------------------------------
 
     async def submit(

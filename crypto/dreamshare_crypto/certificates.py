@@ -28,6 +28,9 @@ VERSION = 1
 MOST_REVOKED = 65_536
 """Most serials of a revocation list that is read."""
 
+MOST_REVOCATION_BYTES = 108 + 8 * MOST_REVOKED
+"""Bytes of the longest list that is read."""
+
 _UNSIGNED = bytes(SIGNATURE_BYTES)
 
 
@@ -255,10 +258,14 @@ class RevocationList:
                 f"revocation list {self.number} is stale; fetch a newer one from the authority"
             )
 
+    def revokes(self, certificate: Certificate) -> bool:
+        """Return whether the list names `certificate`; whoever must not go on calls `check`."""
+        at = bisect_left(self.serials, certificate.serial)
+        return at < len(self.serials) and self.serials[at] == certificate.serial
+
     def check(self, certificate: Certificate) -> None:
         """Raise AuthenticationError when the list revokes `certificate`."""
-        at = bisect_left(self.serials, certificate.serial)
-        if at < len(self.serials) and self.serials[at] == certificate.serial:
+        if self.revokes(certificate):
             raise AuthenticationError(f"the certificate of {certificate.id.hex()} is revoked")
 
     def _statement(self) -> bytes:

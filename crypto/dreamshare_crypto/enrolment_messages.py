@@ -19,7 +19,7 @@ from dreamshare_crypto.certificates import (
     CERTIFICATE_BYTES,
     ID_BYTES,
     KEY_BYTES,
-    MOST_REVOKED,
+    MOST_REVOCATION_BYTES,
     Certificate,
     RevocationList,
     fingerprint,
@@ -35,7 +35,6 @@ MAC_BYTES = 32
 _ENROL, _ENROLLED = "sa2/v1/enrol", "sa2/v1/enrolled"
 _MOST_TLS = 65_536
 _MOST_AGGREGATORS = 256
-_MOST_REVOCATION_BYTES = 108 + 8 * MOST_REVOKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +73,10 @@ class EnrolRequest:
             _check_mac(token_key, _ENROL, self._fields(), self.mac)
         elif self.mac != bytes(MAC_BYTES):
             raise AuthenticationError("a renewal carries a mac")
+        self.check_possession()
+
+    def check_possession(self) -> None:
+        """Check that the sender holds `ik`: all that a relay can check; AuthenticationError."""
         verify_signature(self.ik, _ENROL, self._fields() + self.mac, self.signature)
 
     def encode(self) -> bytes:
@@ -173,7 +176,7 @@ class EnrolReply:
             tls_chain=reader.var(_MOST_TLS),
             aggregators=reader.list(_read_certificate, _MOST_AGGREGATORS),
             tls_roots=reader.var(_MOST_TLS),
-            revocations=RevocationList.decode(reader.var(_MOST_REVOCATION_BYTES)),
+            revocations=RevocationList.decode(reader.var(MOST_REVOCATION_BYTES)),
             mac=reader.raw(MAC_BYTES),
             signature=reader.raw(SIGNATURE_BYTES),
         )

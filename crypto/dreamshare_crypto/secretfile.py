@@ -106,7 +106,11 @@ def write_private(path: Path, fields: Mapping[str, Json]) -> None:
     Raises:
         ParameterError: the file cannot be written; the text says why.
     """
-    data = (json.dumps(fields, indent=1) + "\n").encode()
+    replace_private(path, (json.dumps(fields, indent=1) + "\n").encode())
+
+
+def replace_private(path: Path, data: bytes) -> None:
+    """Replace `path` by these bytes, mode 0600, durable on return; ParameterError."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         try:

@@ -43,6 +43,11 @@ class AgentConfig:
     identity: Path = setting(
         "The device's identity, as `dreamshare enrol device` wrote it.", default=Path("device.key")
     )
+    enrol: tuple[str, ...] = setting(
+        "Where the certificate is renewed, at two thirds of its life: grpcs://host:port. Empty: by "
+        "hand, with `dreamshare enrol renew`.",
+        default=(),
+    )
     store: Path = setting(
         "Folder for the journal and the learner's weights; one agent each.", default=Path("state")
     )
@@ -91,6 +96,10 @@ class AgentConfig:
     def links(self) -> tuple[str, ...]:
         """Every address, in the order in which they are tried."""
         return (self.link,) if isinstance(self.link, str) else self.link
+
+    def computing(self, algorithms: tuple[str, ...]) -> AgentConfig:
+        """Return the same settings, willing to compute these algorithms; none: as they are."""
+        return dataclasses.replace(self, algorithms=algorithms or self.algorithms)
 
     def beside(self, folder: Path) -> AgentConfig:
         """Return the same settings with relative paths taken from `folder`."""

@@ -10,8 +10,11 @@ code never travels, and nothing that the aggregator sends can name one. It is ca
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
@@ -43,16 +46,18 @@ Factory = Callable[[Mapping[str, Scalar]], Equipment]
 
 
 def load_equipment(name: str, settings: Mapping[str, Scalar]) -> Equipment:
-    """Import 'package.module:function', call it with `settings`, return what it made.
+    """Call 'package.module:function' or 'file.py:function' with `settings`; return what it made.
 
     Raises:
         ConfigError: the name leads nowhere, or what it names does not make an Equipment.
     """
-    module_name, _, attribute = name.partition(":")
+    module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
-        raise ConfigError(f"learner factory {name!r} must read 'package.module:function'")
+        raise ConfigError(
+            f"learner factory {name!r} must read 'package.module:function' or 'file.py:function'"
+        )
     try:
-        module = importlib.import_module(module_name)
+        module = _module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"learner factory {name!r}: there is no module {error.name!r}; is it installed?"
@@ -67,3 +72,16 @@ def load_equipment(name: str, settings: Mapping[str, Scalar]) -> Equipment:
             "it must return a dreamshare_edge.Equipment"
         )
     return made
+
+
+def _module(name: str) -> ModuleType:
+    """Import a module by name, or a file by path."""
+    if not name.endswith(".py"):
+        return importlib.import_module(name)
+    path = Path(name)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"learner factory: there is no file {name}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -20,6 +20,58 @@ def config() -> None:
 
 
 @app.command()
+def join(
+    token: Annotated[
+        str,
+        typer.Argument(help="What the operator gave you, a secret; '-' reads it from the input."),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", help="The device's folder; default: the first free of ./device, ..."),
+    ] = None,
+    learner: Annotated[
+        str | None,
+        typer.Option(
+            help="What computes: package.module:function or file.py:function, which returns a "
+            "dreamshare_edge.Equipment. Without it: a sample on made-up examples."
+        ),
+    ] = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(help="What the device is willing to compute; may be given several times."),
+    ] = None,
+    label: Annotated[str, typer.Option(help="What the operator sees beside the device.")] = "",
+    enrol_only: Annotated[
+        bool, typer.Option("--enrol-only", help="End when the device is enrolled.")
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when the first task is over.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what happens as JSON objects, one a line.")
+    ] = False,
+) -> None:
+    """Enrol this device with a token and take part in rounds until stopped.
+
+    Cut off at any point, the same line goes on where it was. Once enrolled, `dreamshare agent run`
+    does the second half.
+    """
+    import sys
+
+    from dreamshare_cli.output import say
+    from dreamshare_edge.joining import JoinOptions, joined
+    from dreamshare_edge.service import RunOptions, run_agent
+
+    text = sys.stdin.readline() if token == "-" else token  # noqa: S105 - a dash is no secret
+    options = JoinOptions(
+        folder, learner, algorithms=tuple(algorithm or ()), label=label, as_json=as_json
+    )
+    with joined(text, options, say) as settings:
+        code = 0
+        if not enrol_only:
+            code = run_agent(settings, RunOptions(None, as_json, once), say)
+    raise typer.Exit(code)
+
+
+@app.command()
 def run(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="The device's settings file (TOML).")

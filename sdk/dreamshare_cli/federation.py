@@ -5,6 +5,7 @@
       authority.key      signs certificates; in production it is kept far from the aggregator
       aggregator.key     identity of the aggregator
       operator.key       identity that may start and cancel tasks
+      enrolment/         requests that wait, decisions, the newest revocation list
       devices/NAME/      device.key and agent.toml of each device that was enrolled here
 
 Rules:
@@ -16,13 +17,16 @@ Rules:
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare.settings import load_settings, setting, settings_text
+from dreamshare.transport.address import grpcs, host_and_port
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.authority_records import Issued
 from dreamshare_crypto.certificates import Role
@@ -31,6 +35,7 @@ from dreamshare_crypto.identity import Identity
 
 DEFAULT_FOLDER = Path("federation")
 DEFAULT_LINK = "grpcs://127.0.0.1:7443"
+DEFAULT_ENROL = "grpcs://127.0.0.1:7444"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class FederationConfig:
     """federation.toml."""
 
     link: str = setting("Where the aggregator listens: grpcs://host:port.", default=DEFAULT_LINK)
+    enrol: str = setting("Where devices enrol: grpcs://host:port.", default=DEFAULT_ENROL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,11 @@ class FederationFolder:
     def aggregator(self) -> Path:
         """The aggregator's identity."""
         return self.folder / "aggregator.key"
+
+    @property
+    def enrolment(self) -> Path:
+        """The folder of waiting requests, decisions and the revocation list."""
+        return self.folder / "enrolment"
 
     @property
     def operator(self) -> Path:
@@ -95,7 +106,7 @@ class FederationFolder:
         authority = Authority.create(entropy.draw(16), entropy, now)
         aggregator = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, (host,))
         operator = authority.issue(Role.OPERATOR, "operator", entropy, now)
-        self.set_link(link)
+        self.set_links(link, enrol_beside(link))
         aggregator.save(self.aggregator)
         operator.save(self.operator)
         authority.save(self.authority)
@@ -104,9 +115,14 @@ class FederationFolder:
         """Return the link that devices and operators use; raises ConfigError."""
         return load_settings(FederationConfig, self.settings).link
 
-    def set_link(self, link: str) -> None:
-        """Write the link that devices and operators use from now on."""
-        self.settings.write_text(settings_text(FederationConfig(link)), encoding="utf-8")
+    def enrol(self) -> str:
+        """Return where devices enrol; raises ConfigError."""
+        return load_settings(FederationConfig, self.settings).enrol
+
+    def set_links(self, link: str, enrol: str) -> None:
+        """Write where devices and operators connect and where devices enrol, from now on."""
+        text = settings_text(FederationConfig(link, enrol))
+        self.settings.write_text(text, encoding="utf-8")
 
     def load_authority(self) -> Authority:
         """Return the authority; raises ConfigError where there is none, ParameterError."""
@@ -116,6 +132,20 @@ class FederationFolder:
                 "`dreamshare enrol authority`"
             )
         return Authority.load(self.authority)
+
+    @contextmanager
+    def locked(self) -> Iterator[Authority]:
+        """Yield the authority while no other process changes it; whoever changes it saves it.
+
+        Raises:
+            ConfigError: there is no federation.
+            ParameterError: its file is damaged, or others may read it.
+        """
+        self.load_authority()  # says what is wrong before there is a lock file
+        with (self.folder / "authority.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            authority = self.load_authority()
+            yield authority
 
     def issue(
         self,
@@ -131,12 +161,12 @@ class FederationFolder:
             ConfigError: there is no federation, or the file exists.
             ParameterError: the name is taken.
         """
-        authority = self.load_authority()
-        if path.exists():
-            raise ConfigError(f"{path} exists; an identity is never overwritten")
-        now = (clock or SystemClock()).now()
-        identity = authority.issue(role, name, entropy or SystemEntropy(), now)
-        authority.save(self.authority)
+        with self.locked() as authority:
+            if path.exists():
+                raise ConfigError(f"{path} exists; an identity is never overwritten")
+            now = (clock or SystemClock()).now()
+            identity = authority.issue(role, name, entropy or SystemEntropy(), now)
+            authority.save(self.authority)
         make_folder(path.parent)
         identity.save(path)
         return identity
@@ -150,17 +180,12 @@ class FederationFolder:
         return self.load_authority().issued
 
 
-def host_and_port(link: str) -> tuple[str, int]:
-    """Return host and port of grpcs://host:port; raises ConfigError on anything else."""
-    try:
-        parts = urlsplit(link)
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ConfigError(f"{link!r} is not an address: {error}") from None
-    rest = parts.path or parts.query or parts.fragment or parts.username
-    if parts.scheme != "grpcs" or not host or port is None or rest:
-        raise ConfigError(f"{link!r} is not an address like grpcs://127.0.0.1:7443")
-    return host, port
+def enrol_beside(link: str) -> str:
+    """Return where devices enrol when the aggregator listens on `link`: any free port of its host.
+
+    The default link has a default beside it, so that what was printed once can be called again.
+    """
+    return DEFAULT_ENROL if link == DEFAULT_LINK else grpcs(host_and_port(link)[0], 0)
 
 
 def make_folder(folder: Path) -> None:

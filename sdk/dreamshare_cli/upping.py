@@ -2,7 +2,7 @@
 
 Events with `--json`, one object a line on standard output:
     {"event": "standby", "holder": "host, process 12"}      another aggregator is active
-    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "store": "…", "loop": "uvloop"}
+    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "join": "…", "store": "…", …}
     {"event": "report", "number": 1, "name": "round", "status": {…}, "metrics": {…}}
     {"event": "stopped"}
 """
@@ -14,26 +14,31 @@ import dataclasses
 import logging
 import signal
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamshare.clock import SystemClock
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.settings import default_text
+from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port, target
 from dreamshare.transport.grpc import GrpcListener
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.config import AggregatorConfig, load_config
 from dreamshare_aggregator.database import StoreSettings
+from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
+from dreamshare_aggregator.enrolment.revocations import newest
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
 from dreamshare_aggregator.turns import TurnSettings
+from dreamshare_cli.development import Development, callable_here
 from dreamshare_cli.exits import Exit
-from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder, host_and_port
+from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder
+from dreamshare_cli.greeting import Greeting
 from dreamshare_cli.loops import Loop, choose_loop
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
 from dreamshare_crypto.identity import Identity
-
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - listened on, never called
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,17 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
     else:
         folder = FederationFolder(options.federation)
         if not folder.exists():
-            folder.create(_callable(options.listen or DEFAULT_LINK))
+            folder.create(callable_here(options.listen or DEFAULT_LINK))
             output.show(
                 {"event": "created", "federation": str(folder.folder)},
                 f"made a development federation in {folder.folder}",
             )
-        config = AggregatorConfig(listen=(folder.link(),), identity=folder.aggregator)
+        config = AggregatorConfig(
+            listen=(folder.link(),),
+            identity=folder.aggregator,
+            enrol=(folder.enrol(),),
+            enrolment=folder.enrolment,
+        )
         config = dataclasses.replace(config, store=f"sqlite:///{folder.folder / 'rounds.db'}")
     if options.listen is not None:
         config = dataclasses.replace(config, listen=(options.listen,))
@@ -94,9 +104,11 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
 
 
 async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, output: Output) -> Exit:
-    identity = Identity.load(config.identity)
+    clock = SystemClock()
+    known = Identity.load(config.identity)
+    identity = newest(known, config.enrolment / "revocations", clock.now())
     tls = TlsFiles.of(identity)
-    listeners = [GrpcListener(_address(url), tls) for url in config.listen]
+    listeners = [GrpcListener(target(url), tls) for url in config.listen]
     store = open_store(config.store, StoreSettings(config.lease_s, config.patience_s))
     aggregator = Aggregator(
         listeners,
@@ -113,7 +125,9 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
     running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         running.add_signal_handler(number, stop.set)
-    async with aggregator:
+    development = Development(options.federation, clock) if options.config is None else None
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(aggregator)
         stopping = asyncio.create_task(stop.wait())
         serving = asyncio.create_task(aggregator.wait())
         active = asyncio.create_task(aggregator.until_active())
@@ -124,12 +138,28 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
         await asyncio.wait({stopping, serving, active}, return_when=asyncio.FIRST_COMPLETED)
         if active.done():
             links = [
-                _link(host_and_port(url)[0], listener.port)
+                grpcs(host_and_port(url)[0], listener.port)
                 for url, listener in zip(config.listen, listeners, strict=True)
             ]
-            if options.config is None:
-                FederationFolder(options.federation).set_link(_callable(links[0]))
-            _greet(options, config, store.name, links, loop, output)
+            desk = EnrolmentDesk(
+                DeskSettings(config.enrol, config.enrolment, office=development),
+                identity,
+                config.enrol_links or [_told(link) for link in links],
+                clock,
+                aggregator.renew,
+            )
+            await stack.enter_async_context(desk)
+            join = None if development is None else development.open(links[0], desk.endpoints)
+            Greeting(
+                links,
+                desk.endpoints,
+                join,
+                options.federation,
+                store.name,
+                loop.name,
+                loop.why,
+                config.capture,
+            ).show(output)
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         active.cancel()
@@ -140,27 +170,6 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
     return Exit.OK
 
 
-def _greet(
-    options: UpOptions,
-    config: AggregatorConfig,
-    store: str,
-    links: list[str],
-    loop: Loop,
-    output: Output,
-) -> None:
-    on = loop.name if not loop.why else f"{loop.name} ({loop.why})"
-    lines = [f"listening on {', '.join(links)}; Ctrl-C stops it", f"event loop: {on}"]
-    if options.config is None:
-        lines += [
-            f"a device joins:  dreamshare enrol device NAME --federation {options.federation}",
-            f"a task starts:   dreamshare run submit ALGORITHM --federation {options.federation}",
-        ]
-    if config.capture is not None:
-        lines.append(f"everything that is received is written to {config.capture}")
-    event = {"event": "listening", "links": links, "store": store, "loop": loop.name}
-    output.show(event, "\n".join(lines))
-
-
 def _show(output: Output, report: TaskReport) -> None:
     fields = report_fields(report)
     fields["name"] = fields.pop("event")
@@ -168,17 +177,7 @@ def _show(output: Output, report: TaskReport) -> None:
     output.show({"event": "report", **fields}, f"{task} {report_line(report)}")
 
 
-def _link(host: str, port: int) -> str:
-    return f"grpcs://[{host}]:{port}" if ":" in host else f"grpcs://{host}:{port}"
-
-
-def _callable(link: str) -> str:
-    """Return a link that devices of this machine can call."""
+def _told(link: str) -> str:
+    """Return a link as devices are told it: without a host where it listens everywhere."""
     host, port = host_and_port(link)
-    return _link("127.0.0.1", port) if host in _EVERYWHERE else link
-
-
-def _address(link: str) -> str:
-    """Return host:port as a listener wants it; raises ConfigError."""
-    host, port = host_and_port(link)
-    return _link(host, port).removeprefix("grpcs://")
+    return grpcs("", port) if host in EVERYWHERE else link

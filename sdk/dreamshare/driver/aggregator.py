@@ -143,6 +143,18 @@ class AggregatorDriver:
             await party.hang_up()
         self._closed.set()
 
+    def renew(self, identity: Identity) -> None:
+        """Go on with a newer certificate or revocation list of the same party; after `start`.
+
+        Revoked parties are sent away at once, and the next offer of every task carries the list.
+        """
+        self._identity = identity
+        for run in self._tasks.values():
+            run.coordinator.renew(identity)
+        for party in self._parties.values():
+            if party.connected and identity.revocations.revokes(party.peering.certificate):
+                self._started().start(party.send_away("the certificate is revoked"))
+
     # ---- tasks -----------------------------------------------------------------------------------
 
     def add(self, coordinator: Coordinator, journal: Journal) -> TaskRun:

@@ -73,6 +73,11 @@ class Party:
         if self._connection is not None:
             await say_goodbye(self._connection, None, "the aggregator stops")
 
+    async def send_away(self, text: str) -> None:
+        """Close the connection, if one is open, for a reason that another attempt does not mend."""
+        if self._connection is not None:
+            await say_goodbye(self._connection, AbortCode.UNAUTHENTICATED, text)
+
     def post(self, address: Address, message: Message | Encoded) -> None:
         """Queue a message; it is missed where the party is away or does not take it."""
         if not self.connected and self.grace is None:

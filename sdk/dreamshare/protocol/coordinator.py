@@ -123,6 +123,10 @@ class Coordinator:
         """The devices that the next round is open to; empty outside an epoch."""
         return () if self._server is None else _ids(self._server.members)
 
+    def renew(self, identity: Identity) -> None:
+        """Offer with a newer certificate or revocation list, from the next epoch on (5.6, 5.7)."""
+        self._epochs.renew(identity)
+
     def handle(self, event: CoordinatorInput, now: float) -> tuple[CoordinatorEffect, ...]:
         """Take one input and return what to do about it, in order.
 
@@ -350,8 +354,7 @@ class Coordinator:
         order, phase = self._order, self.phase
         if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
             return
-        self.phase = Ready(phase.server)
-        self._order = None
+        self.phase, self._order = Ready(phase.server), None
         roster, fields = len(self._epochs.roster), order.asked.fields
         done = order.done(summed, roster, self._terms.spent(fields, roster, len(summed.survivors)))
         if done is None:
@@ -367,8 +370,7 @@ class Coordinator:
         self._order = order = order.after_giving_up(answered, wished)
         again = order.given_up <= self._terms.retries
         self.phase = Ready(phase.server)
-        spent = self._terms.spent(order.asked.fields, len(self._epochs.roster), 0)
-        plan = phase.plan
+        spent, plan = self._terms.spent(order.asked.fields, len(self._epochs.roster), 0), phase.plan
         yield Report(outcomes.SumAbandoned(reason, again, plan.step, plan.cycle, spent))
         if not again:
             yield from self._fail(order.why_failed(reason), now)
@@ -377,10 +379,9 @@ class Coordinator:
         phase = self.phase
         yield Report(outcomes.EpochEnded(reason))
         self.phase = replace(phase, server=None) if isinstance(phase, Telling) else Gathering()
-        if isinstance(phase, SettingUp) and not phase.disturbed:
-            hopeless = self._epochs.failed(reason)
-            if hopeless:
-                yield from self._fail(hopeless, now)
+        mine = isinstance(phase, SettingUp) and not phase.disturbed
+        if mine and (hopeless := self._epochs.failed(reason)):
+            yield from self._fail(hopeless, now)
 
     # ---- the end ---------------------------------------------------------------------------------
 

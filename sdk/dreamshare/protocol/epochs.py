@@ -48,6 +48,10 @@ class Epochs:
         self._rounds = 0
         self._failures = 0
 
+    def renew(self, identity: Identity) -> None:
+        """Offer with this identity's certificate and revocation list from the next epoch on."""
+        self._identity = identity
+
     def begin(self, candidates: Sequence[PartyId], sums: int, now: float) -> SecaggServer:
         """Return the machine of a new epoch for a task that still needs `sums` sums."""
         self._number = max(self._number + 1, int(now * 1000))

@@ -94,3 +94,18 @@ CHUNK_OVERHEAD = 64
 
 WINDOW = 8 * MIB
 """Unacknowledged bytes after which a sender begins no further frame, unless the peer says less."""
+
+ENROL_UP_LIMIT = 8 * KIB
+"""What a party without a certificate may say: a request has 400 bytes and a PKCS#10."""
+
+ENROL_DOWN_LIMIT = 2 * MIB
+"""What it may be told: certificates of 256 aggregators and 65,536 revoked serials."""
+
+LINKS_LIMIT = 16
+"""Addresses that a welcome names."""
+
+PARCEL_LIMIT = 64 * MIB
+"""A file between aggregator and authority."""
+
+PARCEL_ITEMS_LIMIT = 10_000
+"""Requests, or decisions, in such a file."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from dreamshare.transport.address import host_and_port
 from dreamshare_cli.command import execute
 from dreamshare_cli.exits import Exit
-from dreamshare_cli.federation import FederationFolder, host_and_port
+from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.identity import Identity
 
@@ -163,5 +164,5 @@ def test_links_are_parsed_strictly(tmp_path: Path) -> None:
     federation = FederationFolder(tmp_path)
     federation.create()
     assert federation.link() == "grpcs://127.0.0.1:7443"
-    federation.set_link("grpcs://127.0.0.1:1234")
+    federation.set_links("grpcs://127.0.0.1:1234", "grpcs://127.0.0.1:1235")
     assert federation.link() == "grpcs://127.0.0.1:1234"

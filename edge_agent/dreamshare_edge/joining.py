@@ -1,0 +1,242 @@
+"""From a token to a device that can take part: keys, request, certificate, settings.
+
+    DIR/
+      agent.toml       settings, written once; the owner's to edit
+      device.key       the identity, when the authority has answered
+      joining.key      keys and request, while it has not
+
+Rules:
+- keys are made here and never leave; what is sent proves itself (docs/protocol.md 5.4);
+- a join that was cut off is run again and goes on where it was: the same keys, the same request,
+  and the authority's same answer;
+- one process uses a folder; where no folder was named, the first free one of device, device-2, ...
+  is taken, so that one copied line serves several shells;
+- files with keys are 0600; the token is never written down, nor shown again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from dreamshare.clock import Clock, SystemClock
+from dreamshare.driver.enrolling import ask, knock
+from dreamshare.errors import ConfigError, Rejected
+from dreamshare.settings import Scalar, settings_text
+from dreamshare.transport.address import called_from
+from dreamshare.transport.doors import door_to
+from dreamshare_crypto.enrolment import EnrolRequest, Pending, Token, accept, request
+from dreamshare_crypto.entropy import Entropy, SystemEntropy
+from dreamshare_crypto.errors import AuthenticationError, MalformedError
+from dreamshare_crypto.identity import Identity
+from dreamshare_edge import sample
+from dreamshare_edge.config import AgentConfig, LearnerConfig
+
+Print = Callable[[str], None]
+"""Takes one line."""
+
+_FOLDER = "device"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """What the command line says.
+
+    Attributes:
+        folder: the device's own; None takes the first free one here.
+        learner: factory of learner and data; None takes the sample learner.
+        settings: for the factory.
+        algorithms: what the device is willing to compute; empty takes the defaults.
+        label: what the operator sees beside the device's id.
+        as_json: print what happens as JSON objects, one a line.
+    """
+
+    folder: Path | None = None
+    learner: str | None = None
+    settings: Mapping[str, Scalar] = field(default_factory=dict)
+    algorithms: tuple[str, ...] = ()
+    label: str = ""
+    as_json: bool = False
+
+    @property
+    def factory(self) -> str | None:
+        """The learner as settings name it: a file's path does not depend on where one stands."""
+        if self.learner is None or ".py:" not in self.learner:
+            return self.learner
+        path, _, function = self.learner.rpartition(":")
+        return f"{Path(path).absolute()}:{function}"
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Prints what happens, for people or for programs."""
+
+    show: Print
+    as_json: bool
+
+    def tell(self, event: str, words: str, fields: Mapping[str, str]) -> None:
+        """Print one thing that happened."""
+        self.show(json.dumps({"event": event, **fields}) if self.as_json else words)
+
+
+@contextlib.contextmanager
+def joined(
+    text: str,
+    options: JoinOptions,
+    show: Print,
+    clock: Clock | None = None,
+    entropy: Entropy | None = None,
+) -> Iterator[Path]:
+    """Enrol with a token, or find that it was done; yield the settings file of the device.
+
+    The folder belongs to this process until the end of the block.
+
+    Raises:
+        ConfigError: the token is none, or expired; a folder or a setting does not fit.
+        Rejected: the authority does not certify this device, or somebody is in between.
+        ParameterError: a file cannot be read or written.
+    """
+    try:
+        token = Token.from_text(text)
+    except MalformedError as error:
+        raise ConfigError(str(error)) from None
+    clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+    with _claimed(options.folder) as folder:
+        teller = Teller(show, options.as_json)
+        if (folder / "device.key").exists():
+            _check_same(folder, token, options)
+        else:
+            asyncio.run(_enrol(token, folder, options, teller, clock, entropy))
+        yield folder / "agent.toml"
+
+
+async def _enrol(
+    token: Token, folder: Path, options: JoinOptions, teller: Teller, clock: Clock, entropy: Entropy
+) -> None:
+    pending = _pending(token, folder, clock, entropy)
+    fingerprint = EnrolRequest.decode(pending.message).fingerprint()
+    teller.tell(
+        "enrolling",
+        f"this device's fingerprint is {fingerprint}\n(what is kept of it is in {folder})",
+        {"fingerprint": fingerprint, "folder": str(folder)},
+    )
+    found = await knock([door_to(url) for url in token.endpoints], token.tls_hash)
+    rng = random.Random(entropy.draw(16))  # jitter of waits; decides nothing else
+    reply = await ask(
+        found.door,
+        found.welcome.tls_root,
+        pending.message,
+        clock,
+        rng,
+        lambda words: teller.tell("waiting", words, {"reason": words}),
+    )
+    try:
+        identity = accept(pending, reply, clock.now())
+    except (AuthenticationError, MalformedError) as error:
+        raise Rejected(f"the answer of {found.door} does not hold: {error}") from None
+    links = [called_from(link, str(found.door)) for link in found.welcome.links]
+    if not links:
+        raise ConfigError(f"{found.door} names no address to connect to; ask its operator")
+    _write_settings(folder, links[0], token, identity, options)
+    identity.save(folder / "device.key")
+    (folder / "joining.key").unlink(missing_ok=True)
+    ends = datetime.fromtimestamp(identity.certificate.not_after, UTC).date().isoformat()
+    teller.tell(
+        "enrolled",
+        f"device {identity.id.hex()} is enrolled until {ends}",
+        {"device": identity.id.hex(), "folder": str(folder)},
+    )
+    if options.learner is None:
+        teller.tell(
+            "sample",
+            "no --learner was named: the device computes with made-up examples "
+            f"({sample.FACTORY}); name yours in {folder / 'agent.toml'}",
+            {"learner": sample.FACTORY},
+        )
+
+
+def _pending(token: Token, folder: Path, clock: Clock, entropy: Entropy) -> Pending:
+    """Return keys and request for this token: those of an earlier run, or new ones."""
+    path = folder / "joining.key"
+    if path.exists():
+        pending = Pending.load(path)
+        if EnrolRequest.decode(pending.message).token_id == token.token_id:
+            return pending  # perhaps answered already: then the answer outlives the token
+    if clock.now() > token.expiry:
+        when = datetime.fromtimestamp(token.expiry, UTC).isoformat(sep=" ", timespec="minutes")
+        raise ConfigError(f"the token expired at {when}; ask the operator for a new one")
+    pending = request(token, entropy)
+    pending.save(path)
+    return pending
+
+
+def _check_same(folder: Path, token: Token, options: JoinOptions) -> None:
+    """Find that the device is enrolled here already, and as what was asked for."""
+    identity = Identity.load(folder / "device.key")
+    if identity.federation != token.federation:
+        raise ConfigError(
+            f"{folder} holds a device of another federation; name another folder with --dir"
+        )
+    if options.factory is not None:
+        text = (folder / "agent.toml").read_text(encoding="utf-8")
+        if json.dumps(options.factory) not in text:
+            raise ConfigError(
+                f"the device in {folder} is enrolled and has another learner; edit agent.toml there"
+            )
+
+
+def _write_settings(
+    folder: Path, link: str, token: Token, identity: Identity, options: JoinOptions
+) -> None:
+    path = folder / "agent.toml"
+    if path.exists():
+        return
+    learner = LearnerConfig(options.factory or sample.FACTORY, dict(options.settings))
+    algorithms = options.algorithms
+    if options.learner is None:
+        seed = int.from_bytes(identity.id[:4])
+        learner = LearnerConfig(sample.FACTORY, {"seed": seed, **options.settings})
+        algorithms = algorithms or sample.ALGORITHMS
+    config = AgentConfig(
+        link=link, enrol=token.endpoints, label=options.label, learner=learner
+    ).computing(algorithms)
+    path.write_text(settings_text(config), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path | None) -> Iterator[Path]:
+    """Yield a folder that no other process uses, and keep it."""
+    for place in [folder] if folder is not None else _free_names():
+        try:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigError(f"cannot use the folder {place}: {error.strerror}") from None
+        try:
+            if _lock(handle):
+                yield place
+                return
+        finally:
+            os.close(handle)
+    raise ConfigError(f"another process uses {folder}; give every device a folder of its own")
+
+
+def _free_names() -> Iterator[Path]:
+    return (Path(_FOLDER if number == 1 else f"{_FOLDER}-{number}") for number in count(1))
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""What `dreamshare up` says when everything listens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dreamshare_cli.development import JOIN_WORDS
+from dreamshare_cli.output import Output
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What there is to say.
+
+    Attributes:
+        links: where devices and operators connect.
+        enrol: where devices enrol.
+        join: the line that a device joins a development federation with; None elsewhere.
+        federation: folder of the development federation.
+        store: the database, without secrets.
+        loop: name of the event loop.
+        why: why it is not the quicker one; "" where it is.
+        capture: where everything that is received is written to, or None.
+    """
+
+    links: Sequence[str]
+    enrol: Sequence[str]
+    join: str | None
+    federation: Path
+    store: str
+    loop: str
+    why: str
+    capture: Path | None
+
+    def show(self, output: Output) -> None:
+        """Print it."""
+        on = f"{self.loop} ({self.why})" if self.why else self.loop
+        lines = [f"listening on {', '.join(self.links)}; Ctrl-C stops it", f"event loop: {on}"]
+        if self.enrol:
+            lines.append(f"taking enrolments on {', '.join(self.enrol)}")
+        if self.capture is not None:
+            lines.append(f"everything that is received is written to {self.capture}")
+        if self.join is not None:
+            lines += [
+                f"a task starts:   dreamshare run submit ALGORITHM --federation {self.federation}",
+                f"a device joins with this line, a secret ({JOIN_WORDS}):",
+                "",
+                f"  {self.join}",
+                "",
+            ]
+        fields = {
+            "event": "listening",
+            "links": list(self.links),
+            "enrol": list(self.enrol),
+            "join": self.join,
+            "store": self.store,
+            "loop": self.loop,
+        }
+        output.show(fields, "\n".join(lines))
