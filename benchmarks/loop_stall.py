@@ -19,16 +19,16 @@ import argparse
 import asyncio
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from benchmarks.rig import LoopMonitor, Stalls, permit
 
 from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, Tell
 from dreamshare.clock import SystemClock
@@ -41,7 +41,6 @@ from dreamshare.protocol.events import Compute, KeepEvidence, Learn
 from dreamshare.protocol.messages import CheckIn, Cohort, Deadlines, Submit
 from dreamshare.protocol.outcomes import RoundDone, TaskOver
 from dreamshare.protocol.participant import Participant
-from dreamshare.protocol.plan import RoundPlan
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.tls import TlsFiles
 from dreamshare.updates import Array, Field, Update
@@ -55,47 +54,7 @@ from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_edge import FileStore
 
 NAME = "stall/1"
-TICK_S = 0.005
 CLAIM_MS = 50.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stalls:
-    """How late a loop's ticks came.
-
-    Attributes:
-        p50_ms, p99_ms, max_ms: milliseconds.
-        ticks: how many were looked at.
-        peak_mb: largest resident memory of the process so far, 10^6 bytes.
-    """
-
-    p50_ms: float
-    p99_ms: float
-    max_ms: float
-    ticks: int
-    peak_mb: float
-
-
-class LoopMonitor:
-    """Asks the running loop for a tick every 5 ms and notes how late each one is."""
-
-    def __init__(self) -> None:
-        self._late: list[float] = []
-        self._running = asyncio.ensure_future(self._tick())
-
-    async def _tick(self) -> None:
-        while True:
-            due = time.perf_counter() + TICK_S
-            await asyncio.sleep(TICK_S)
-            self._late.append(time.perf_counter() - due)
-
-    def stop(self) -> Stalls:
-        """Stop and return what was seen."""
-        self._running.cancel()
-        late = 1e3 * np.array(self._late or [0.0])
-        p50, p99 = np.percentile(late, (50, 99))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-        return Stalls(float(p50), float(p99), float(late.max()), len(late), peak)
 
 
 class OneSum:
@@ -148,7 +107,7 @@ class Handset:
 
     def seat(self, task: TaskId) -> Seat | None:
         participant = Participant(
-            self._identity, task, Floor(), SystemEntropy(), _permit, self._memory
+            self._identity, task, Floor(), SystemEntropy(), permit, self._memory
         )
         return Seat(participant, self._store.journal(task))
 
@@ -163,10 +122,6 @@ class Handset:
 
     async def learn(self, task: TaskId, order: Learn) -> None:
         raise ConfigError("there is nothing to learn here")
-
-
-def _permit(plan: RoundPlan) -> None:
-    """Allow every plan."""
 
 
 async def serve_device(folder: Path, number: int, port: int, coordinates: int) -> Stalls:
