@@ -67,6 +67,7 @@ _LISTENER_OPTIONS = (
     # A link pings every 30 s; a listener that allowed fewer would answer GOAWAY too_many_pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a coin toss
+    ("grpc.tsi.max_frame_size", 8 * 1024),  # half of TLS's buffer for every agent
     ("grpc.max_concurrent_streams", 16),  # of one TCP connection: a link, and questions of health
     ("grpc.server_handshake_timeout_ms", 10_000),
 )
