@@ -58,6 +58,13 @@ class Backend:
     shared: bool
     _url: str = field(repr=False)
 
+    @property
+    def artefacts(self) -> Path | None:
+        """Where large values go unless the settings say otherwise; None: in the database."""
+        if self.path is None:
+            return None
+        return self.path.with_name(f"{self.path.name}.artefacts")
+
     def engine(self, lease_s: float, read_only: bool = False) -> AsyncEngine:
         """Return an engine; nothing is connected yet.
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport, TaskResult, TaskStatus
+from dreamshare_aggregator.history import EndedRound
 from dreamshare_aggregator.progress import Progress
 from dreamshare_aggregator.store import Store
 
@@ -73,8 +74,9 @@ class Board:
         change: Callable[[Progress], tuple[Progress | None, str]],
         metrics: Mapping[str, float] | None = None,
         state: bytes | None = None,
+        done: EndedRound | None = None,
     ) -> None:
-        """Note a step of a task, durably, with its new state where it has one.
+        """Note a step of a task, durably, with its new state and the round it ended, if any.
 
         Args:
             change: gives the next progress and the event's name; None where there is nothing to
@@ -83,7 +85,7 @@ class Board:
         async with entry.lock:
             progress, event = change(entry.progress)
             if progress is not None and not entry.ended:
-                report = await self._store.advance(progress.status, event, metrics, state)
+                report = await self._store.advance(progress.status, event, metrics, state, done)
                 self._tell(entry, progress, report)
 
     async def end(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dreamshare.errors import ConfigError
 from dreamshare.settings import load_settings, setting
+from dreamshare_aggregator.retention import Retention
 
 _SQLITE = "sqlite:///"
 
@@ -69,6 +70,12 @@ class AggregatorConfig:
         "of some rounds each.",
         default=4,
     )
+    artefacts: Path | None = setting(
+        "Folder of large checkpoints, results and sums. Absent: beside an SQLite file; in the "
+        "database where it is PostgreSQL. A second aggregator must see the same folder.",
+        default=None,
+        example="rounds.db.artefacts",
+    )
     capture: Path | None = setting(
         "For debugging: write everything that is received to this new file. Absent: nothing.",
         default=None,
@@ -77,6 +84,10 @@ class AggregatorConfig:
     uvloop: bool = setting(
         "Run on uvloop where it is installed: less processor time with many devices.",
         default=True,
+    )
+
+    retention: Retention = setting(
+        "How long what finished tasks leave behind is kept, in days.", default=Retention()
     )
 
     def __post_init__(self) -> None:
@@ -95,6 +106,7 @@ class AggregatorConfig:
             identity=folder / self.identity,
             enrolment=folder / self.enrolment,
             store=store,
+            artefacts=None if self.artefacts is None else folder / self.artefacts,
             capture=None if self.capture is None else folder / self.capture,
         )
 

@@ -228,15 +228,19 @@ class Database:
 
     # ---- transactions ----------------------------------------------------------------------------
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], settled: Callable[[T], None] | None = None) -> T:
         """Do `work` in one transaction: all of it is durable on return, or nothing was done.
+
+        Args:
+            work: the statements.
+            settled: called with the result after the commit, before anybody else writes.
 
         Raises:
             LeaseLost: another aggregator is active.
             OSError: the database cannot be written, for example because the disk is full, or was
                 away for longer than the settings' patience.
         """
-        return await self._finish(self._write(work))
+        return await self._finish(self._write(work, settled))
 
     async def read(self, work: Work[T]) -> T:
         """Do `work`, which changes nothing; raises OSError as `write` does."""
@@ -248,12 +252,15 @@ class Database:
         running.add_done_callback(self._running.discard)
         return await asyncio.shield(running)
 
-    async def _write(self, work: Work[T]) -> T:
+    async def _write(self, work: Work[T], settled: Callable[[T], None] | None) -> T:
         async with self._turn:
             attempts = _Attempts[T](self._written + 1)
             await self._patiently(partial(self._write_once, work, attempts))
             self._written = attempts.number
-            return attempts.results[-1]
+            result = attempts.results[-1]
+            if settled is not None:
+                settled(result)
+            return result
 
     async def _write_once(self, work: Work[T], attempts: _Attempts[T]) -> None:
         if self._lost is not None:

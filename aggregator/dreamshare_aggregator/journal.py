@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare.errors import LocalProtocolError
 from dreamshare.ids import TaskId
+from dreamshare_aggregator.artefacts import Artefacts, Kept
 from dreamshare_aggregator.schema import JOURNAL, SLOTS
 from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secret import Secret
@@ -31,6 +32,11 @@ class Transactions(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that the store was opened on."""
+        ...
+
+    @property
+    def artefacts(self) -> Artefacts:
+        """Where large records are."""
         ...
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -86,23 +92,35 @@ class StoreJournal:
     async def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
 
-        async def work(connection: AsyncConnection) -> None:
-            last = await connection.scalar(select(func.max(JOURNAL.c.number)).where(self._mine))
-            rows = [
-                {"task": self._task, "number": number, "kind": int(r.kind), "body": r.body}
-                for number, r in enumerate(waiting, (last or 0) + 1)
-            ]
-            await connection.execute(insert(JOURNAL), rows)
+        async with self._store.artefacts.kept([record.body for record in waiting]) as places:
 
-        await self._store.transact(work)
+            async def work(connection: AsyncConnection) -> None:
+                last = await connection.scalar(select(func.max(JOURNAL.c.number)).where(self._mine))
+                rows = [
+                    {
+                        "task": self._task,
+                        "number": number,
+                        "kind": int(record.kind),
+                        "body": place.inline,
+                        "artefact": place.artefact,
+                    }
+                    for number, (record, place) in enumerate(
+                        zip(waiting, places, strict=True), (last or 0) + 1
+                    )
+                ]
+                await connection.execute(insert(JOURNAL), rows)
+
+            await self._store.transact(work)
 
     async def _read(self) -> Sequence[Record]:
-        async def work(connection: AsyncConnection) -> list[Record]:
-            query = select(JOURNAL.c.kind, JOURNAL.c.body).where(self._mine)
+        async def work(connection: AsyncConnection) -> list[tuple[RecordKind, Kept]]:
+            query = select(JOURNAL.c.kind, JOURNAL.c.body, JOURNAL.c.artefact).where(self._mine)
             rows = await connection.execute(query.order_by(JOURNAL.c.number))
-            return [Record(RecordKind(kind), bytes(body)) for kind, body in rows]
+            return [(RecordKind(kind), Kept(bytes(body), name)) for kind, body, name in rows]
 
-        return [*await self._store.look(work), *self._waiting]
+        found = await self._store.look(work)
+        read = [Record(kind, await self._store.artefacts.read(place)) for kind, place in found]
+        return [*read, *self._waiting]
 
     async def _keep(self, slot: str, secret: Secret | None) -> None:
         mine = (SLOTS.c.task == self._task) & (SLOTS.c.name == slot)

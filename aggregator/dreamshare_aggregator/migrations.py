@@ -93,7 +93,6 @@ def _to_2(connection: Connection) -> None:
         Column("task", LargeBinary(16), ForeignKey("tasks.task"), primary_key=True),
         Column("number", Integer, primary_key=True, autoincrement=False),
         Column("moment", Float, nullable=False),
-        Column("round", Integer),
         Column("step", Text, nullable=False),
         Column("cycle", Integer, nullable=False),
         Column("outcome", Text, nullable=False),

@@ -104,7 +104,6 @@ HISTORY = Table(
     _task(),
     Column("number", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3, ... per task
     Column("moment", Float, nullable=False),
-    Column("round", Integer),  # of its epoch; NULL where none was begun
     Column("step", Text, nullable=False),
     Column("cycle", Integer, nullable=False),
     Column("outcome", Text, nullable=False),

@@ -55,7 +55,9 @@ from dreamshare_aggregator.capture import Capture
 from dreamshare_aggregator.control import Control
 from dreamshare_aggregator.front import Front
 from dreamshare_aggregator.handle import Task
+from dreamshare_aggregator.history import RoundEntry
 from dreamshare_aggregator.lease import Held
+from dreamshare_aggregator.retention import Retention, keep_tidy
 from dreamshare_aggregator.schedule import Schedule
 from dreamshare_aggregator.store import Store
 from dreamshare_aggregator.tasks import LiveTask, prepare
@@ -81,6 +83,7 @@ class Surroundings:
         clock: what time it is.
         entropy: of task ids, nonces and session keys.
         threads: how many compute, 1 or more; the machine's processors by default.
+        retention: how long what finished tasks leave behind is kept.
         may_stand_by: wait where another aggregator is active, instead of refusing to open.
         trace: is told what happens in every task, as facts without payloads, on the event loop.
         turns: how many tasks run at once, and for how long while others wait.
@@ -92,6 +95,7 @@ class Surroundings:
     entropy: Entropy = field(default_factory=SystemEntropy)
     threads: int = field(default_factory=_processors)
     may_stand_by: bool = False
+    retention: Retention = Retention()
     trace: Trace = untraced
     turns: TurnSettings = TurnSettings()
 
@@ -264,6 +268,10 @@ class Aggregator:
         """Return every task's status, oldest first."""
         return self._board.statuses()
 
+    async def history(self, task: TaskId, after: int = 0, most: int = 500) -> Sequence[RoundEntry]:
+        """Return at most `most` ended rounds of a task with a number above `after`, in order."""
+        return await self._store.history(task, after, most)
+
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return the devices that came since the start."""
         return () if self._driver is None else self._driver.devices()
@@ -326,11 +334,13 @@ class Aggregator:
         await self._serve(driver)
 
     async def _serve(self, driver: AggregatorDriver) -> None:
+        around = self._around
         running = asyncio.create_task(driver.run())  # first: tasks need a driver that runs
         others = [
             asyncio.create_task(self._schedule.work(driver.add)),
             asyncio.create_task(self._count(driver)),
             asyncio.create_task(self._store.keep_lease()),
+            asyncio.create_task(keep_tidy(self._store, around.retention, around.clock)),
         ]
         try:
             await asyncio.wait({running, *others}, return_when=asyncio.FIRST_COMPLETED)

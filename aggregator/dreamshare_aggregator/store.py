@@ -8,26 +8,32 @@ Rules:
 - one transaction per step of a task: status, numbered report and checkpoint change together, so a
   service that is killed between two steps resumes at the last whole one;
 - a commit is on the disk when it returns (SQLite: WAL, synchronous=FULL, docs/protocol.md 9.8);
-- one aggregator of a federation is active and writes; others stand by (`database`, `lease`).
+- one aggregator of a federation is active and writes; others stand by (`database`, `lease`);
+- large values are files (`artefacts`); the row that names one is written after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import Submit, TaskReport, TaskResult, TaskStatus
+from dreamshare_aggregator.artefacts import Artefacts, Kept
 from dreamshare_aggregator.backends import Away, backend_of
 from dreamshare_aggregator.database import Database, StoreSettings
+from dreamshare_aggregator.history import EndedRound, RoundEntry, add_round, read_history
 from dreamshare_aggregator.journal import StoreJournal
 from dreamshare_aggregator.lease import Held
+from dreamshare_aggregator.retention import Retention, Tidied, drop_old
 from dreamshare_aggregator.rows import (
     StoredTask,
     metrics_text,
@@ -54,21 +60,31 @@ def open_store(url: str, settings: StoreSettings | None = None) -> Store:
     Raises:
         ConfigError: another kind of database, or an extra that is not installed.
     """
-    return Store(Database(backend_of(url), settings or StoreSettings()))
+    settings = settings or StoreSettings()
+    backend = backend_of(url)
+    folder = settings.artefacts or backend.artefacts
+    return Store(Database(backend, settings), Artefacts(folder), settings.clock)
 
 
 class Store:
     """The database of one federation's aggregators."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, artefacts: Artefacts, clock: Clock) -> None:
         """Use `open_store`."""
+        self._artefacts = artefacts
         self._database = database
+        self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def name(self) -> str:
         """The database for logs and people; never a password."""
         return self._database.backend.name
+
+    @property
+    def artefacts(self) -> Artefacts:
+        """Where large values are."""
+        return self._artefacts
 
     @property
     def outage(self) -> str | None:
@@ -105,7 +121,10 @@ class Store:
         """
         self._loop = asyncio.get_running_loop()
         try:
-            return await self._database.take()
+            held = await self._database.take()
+            if held is None:
+                await self._take_up_files()
+            return held
         except Away as error:
             await self.close()
             raise ConfigError(str(error)) from None
@@ -115,7 +134,14 @@ class Store:
 
     async def stand_by(self, told: Callable[[Held], None]) -> bool:
         """Wait until this aggregator is the active one; see `Database.stand_by`."""
-        return await self._database.stand_by(told)
+        active = await self._database.stand_by(told)
+        if active:
+            await self._take_up_files()
+        return active
+
+    async def _take_up_files(self) -> None:
+        named = await self.look(named_artefacts)
+        await asyncio.to_thread(self._artefacts.open, self._database.token, named)
 
     async def keep_lease(self) -> None:
         """Stay active, until `close`; raises LeaseLost (an OSError) where another one is."""
@@ -143,7 +169,14 @@ class Store:
             OSError: the database cannot be written, for example because the disk is full, was away
                 for too long, or another aggregator is active now (LeaseLost).
         """
-        return await self._database.write(work)
+
+        async def whole(connection: AsyncConnection) -> tuple[T, frozenset[str]]:
+            result = await work(connection)
+            in_use = self._artefacts.in_use
+            return result, await named_artefacts(connection) if in_use else frozenset()
+
+        done, _ = await self._database.write(whole, lambda ends: self._artefacts.keep_only(ends[1]))
+        return done
 
     async def look(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Do `work`, which changes nothing; raises OSError as `transact`."""
@@ -172,16 +205,23 @@ class Store:
         event: str,
         metrics: Mapping[str, float] | None = None,
         state: bytes | None = None,
+        done: EndedRound | None = None,
     ) -> TaskReport:
-        """Store a step of a task: its status, the next numbered report and, if given, its state."""
+        """Store a step of a task: its status, the next numbered report and, if given, its state.
 
-        async def work(connection: AsyncConnection) -> TaskReport:
-            if state is not None:
-                await _set_state(connection, status.task, state)
-            await _set_status(connection, status)
-            return await _report(connection, status, event, metrics or {})
+        `done` is the round that this step ended, for the history.
+        """
+        async with self._artefacts.kept([] if state is None else [state]) as places:
 
-        return await self.transact(work)
+            async def work(connection: AsyncConnection) -> TaskReport:
+                for place in places:
+                    await _set_state(connection, status.task, place)
+                await _set_status(connection, status)
+                if done is not None:
+                    await add_round(connection, status.task, done, self._clock.now())
+                return await _report(connection, status, event, metrics or {})
+
+            return await self.transact(work)
 
     async def finish(
         self,
@@ -191,18 +231,19 @@ class Store:
         archive: bytes | None = None,
     ) -> TaskReport:
         """Store a task's end and its result, if any; its journal and checkpoint are dropped."""
+        async with self._artefacts.kept([] if archive is None else [archive]) as places:
 
-        async def work(connection: AsyncConnection) -> TaskReport:
-            for table in (CHECKPOINTS, JOURNAL, SLOTS):
-                await connection.execute(delete(table).where(table.c.task == status.task))
-            if archive is not None:
-                text = metrics_text(metrics or {})
-                row = insert(RESULTS).values(task=status.task, archive=archive, metrics=text)
-                await connection.execute(row)
-            await _set_status(connection, status)
-            return await _report(connection, status, event, metrics or {})
+            async def work(connection: AsyncConnection) -> TaskReport:
+                for table in (CHECKPOINTS, JOURNAL, SLOTS):
+                    await connection.execute(delete(table).where(table.c.task == status.task))
+                for place in places:
+                    values = {"task": status.task, "metrics": metrics_text(metrics or {})}
+                    where = {"archive": place.inline, "artefact": place.artefact}
+                    await connection.execute(insert(RESULTS).values(**values, **where))
+                await _set_status(connection, status, self._clock.now())
+                return await _report(connection, status, event, metrics or {})
 
-        return await self.transact(work)
+            return await self.transact(work)
 
     async def tasks(self) -> Sequence[StoredTask]:
         """Return every task, oldest first."""
@@ -235,32 +276,47 @@ class Store:
     async def checkpoint(self, task: TaskId) -> bytes | None:
         """Return the last stored state of a task, or None."""
 
-        async def work(connection: AsyncConnection) -> bytes | None:
-            query = select(CHECKPOINTS.c.state).where(CHECKPOINTS.c.task == task)
-            state = await connection.scalar(query)
-            return None if state is None else bytes(state)
+        async def work(connection: AsyncConnection) -> Kept | None:
+            query = select(CHECKPOINTS.c.state, CHECKPOINTS.c.artefact)
+            row = (await connection.execute(query.where(CHECKPOINTS.c.task == task))).first()
+            return None if row is None else Kept(bytes(row.state), row.artefact)
 
-        return await self.look(work)
+        place = await self.look(work)
+        return None if place is None else await self._artefacts.read(place)
 
     async def result(self, status: TaskStatus) -> TaskResult | None:
         """Return the stored result of the task that `status` describes, or None."""
 
-        async def work(connection: AsyncConnection) -> TaskResult | None:
-            query = select(RESULTS.c.archive, RESULTS.c.metrics)
+        async def work(connection: AsyncConnection) -> tuple[Kept, str] | None:
+            query = select(RESULTS.c.archive, RESULTS.c.artefact, RESULTS.c.metrics)
             row = (await connection.execute(query.where(RESULTS.c.task == status.task))).first()
-            return None if row is None else TaskResult(status, bytes(row[0]), read_metrics(row[1]))
+            return None if row is None else (Kept(bytes(row.archive), row.artefact), row.metrics)
 
-        return await self.look(work)
+        found = await self.look(work)
+        if found is None:
+            return None
+        place, metrics = found
+        return TaskResult(status, await self._artefacts.read(place), read_metrics(metrics))
+
+    async def history(self, task: TaskId, after: int = 0, most: int = 500) -> Sequence[RoundEntry]:
+        """Return at most `most` rounds of a task with a number above `after`, in order."""
+        return await self.look(partial(read_history, task=task, after=after, most=most))
+
+    async def tidy(self, retention: Retention) -> Tidied:
+        """Drop what finished tasks need no longer; see `retention`."""
+        return await self.transact(partial(drop_old, retention=retention, now=self._clock.now()))
 
     def journal(self, task: TaskId) -> StoreJournal:
         """Return the journal of a task (the seam of `dreamshare.protocol.journal`)."""
         return StoreJournal(self, task)
 
 
-async def _set_state(connection: AsyncConnection, task: TaskId, state: bytes) -> None:
+async def _set_state(connection: AsyncConnection, task: TaskId, state: Kept) -> None:
     """Replace a task's checkpoint; what it makes superfluous goes."""
     await connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.task == task))
-    await connection.execute(insert(CHECKPOINTS).values(task=task, state=state))
+    await connection.execute(
+        insert(CHECKPOINTS).values(task=task, state=state.inline, artefact=state.artefact)
+    )
     # A task goes on with a new epoch: records of rounds that are merged serve nobody. Offers stay,
     # so that the next epoch's number is above theirs whatever the clock says, and so do faults.
     kinds = (RecordKind.OWNER, RecordKind.SERVER_EPOCH, RecordKind.SERVER_FAULTY)
@@ -269,12 +325,21 @@ async def _set_state(connection: AsyncConnection, task: TaskId, state: bytes) ->
     await connection.execute(delete(JOURNAL).where(merged))
 
 
-async def _set_status(connection: AsyncConnection, status: TaskStatus) -> None:
+async def _set_status(
+    connection: AsyncConnection, status: TaskStatus, ended: float | None = None
+) -> None:
     await connection.execute(
         update(TASKS)
         .where(TASKS.c.task == status.task)
-        .values(phase=status.phase.value, status=status_text(status))
+        .values(phase=status.phase.value, status=status_text(status), ended=ended)
     )
+
+
+async def named_artefacts(connection: AsyncConnection) -> frozenset[str]:
+    """Return the name of every file that a row names."""
+    tables = (CHECKPOINTS, RESULTS, JOURNAL)
+    named = [select(t.c.artefact).where(t.c.artefact.is_not(None)) for t in tables]
+    return frozenset((await connection.scalars(union_all(*named))).all())
 
 
 async def _report(

@@ -41,6 +41,7 @@ from dreamshare.protocol.outcomes import (
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.costs import Costs
+from dreamshare_aggregator.history import round_of
 from dreamshare_aggregator.store import Store
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
@@ -106,6 +107,7 @@ class LiveTask:
         self._cancelled = asyncio.Event()
         self._held = False
         self._failure = ""
+        self._counted = 0  # bytes of the rounds that are in the history
         self._costs = Costs(_delta(entry))
 
     def cancel(self) -> None:
@@ -211,11 +213,15 @@ class LiveTask:
         except ConfigError as error:  # the algorithm cannot go on from this
             self._give_up(run, str(error))
         left = loop.sums_left
+        done = round_of(outcome, self._entry.status.roster, run.traffic - self._counted)
+        if done is not None:
+            self._counted = run.traffic
         await self._board.step(
             self._entry,
             lambda progress: progress.after(outcome, left),
             self._metrics(outcome),
             state,
+            done,
         )
         if state is not None:
             await self._order(run, loop)

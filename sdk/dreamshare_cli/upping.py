@@ -109,7 +109,8 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
     identity = newest(known, config.enrolment / "revocations", clock.now())
     tls = TlsFiles.of(identity)
     listeners = [GrpcListener(target(url), tls) for url in config.listen]
-    store = open_store(config.store, StoreSettings(config.lease_s, config.patience_s))
+    settings = StoreSettings(config.lease_s, config.patience_s, config.artefacts)
+    store = open_store(config.store, settings)
     aggregator = Aggregator(
         listeners,
         store,
@@ -117,6 +118,7 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
         Surroundings(
             capture=config.capture,
             may_stand_by=config.standby,
+            retention=config.retention,
             turns=TurnSettings(config.tasks_at_once),
         ),
         lambda report: _show(output, report),

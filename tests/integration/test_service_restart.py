@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase
+from dreamshare_aggregator.history import RoundOutcome
 from tests.integration.stage import Stage, follow, sums
 from tests.integration.toy import toy_config
 
@@ -35,7 +36,7 @@ async def test_an_aggregator_that_was_stopped_goes_on_from_its_last_stored_sum(
     assert before.phase is TaskPhase.RUNNING
     assert before.aggregations < 14
 
-    await stage.aggregator()
+    second = await stage.aggregator()
     client = await stage.client()
     reports = await follow(client, task.id)
     after = reports[-1].status
@@ -49,6 +50,11 @@ async def test_an_aggregator_that_was_stopped_goes_on_from_its_last_stored_sum(
     cycles = [r.status.cycle for r in reports if r.event == "round"]
     assert cycles == sorted(cycles)
     assert (await client.result(task.id)).metrics["accuracy"] > 0.8
+    history = await second.history(task.id)
+    closed = [entry.done for entry in history if entry.done.outcome is RoundOutcome.SUM]
+    assert [(done.survivors, done.roster) for done in closed] == [(4, 4)] * 14
+    assert all(done.sent > 0 for done in closed)
+    assert [entry.number for entry in history] == list(range(1, len(history) + 1))
 
 
 async def test_a_device_that_dies_is_dropped_and_the_run_goes_on(stage: Stage) -> None:

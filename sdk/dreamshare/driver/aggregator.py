@@ -274,6 +274,7 @@ class AggregatorDriver:
             case Sa2() | Declined() | TellDone():
                 run = self._tasks.get(TaskId(opened.header.task))
                 if run is not None:
+                    run.traffic += len(opened.body)
                     run.give(
                         events.HeardFrom(party.id, message),
                         lambda: party.peering.acknowledge(place),

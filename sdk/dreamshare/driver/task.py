@@ -79,6 +79,7 @@ class TaskRun:
         self._timer = Timer(clock, lambda: self.give(events.Ticked()))
         self._open = True
         self.dropped = 0
+        self.traffic = 0  # bytes of the task's messages, both ways
 
     @property
     def task(self) -> TaskId:
@@ -182,6 +183,7 @@ class TaskRun:
             self.task, NO_SESSION if session is None else session, self._coordinator.round or 0
         )
         ready = await encoded(self._engine, message)
+        self.traffic += len(ready.body) * len(devices)
         for device in devices:
             self._post(device, address, ready)
         fact = sending(self.task, devices, message, self._coordinator.round, self._clock.now())
