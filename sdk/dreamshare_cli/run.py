@@ -61,6 +61,29 @@ def submit(
             "message less each way, for a smaller guaranteed crowd. 0: agreed mode."
         ),
     ] = 0.0,
+    target: Annotated[
+        int, typer.Option(help="Devices wanted in a round; 0: as many as there are.", min=0)
+    ] = 0,
+    spare: Annotated[
+        float, typer.Option(help="Part of --target that is invited on top of it, e.g. 0.3.")
+    ] = 0.0,
+    quorum: Annotated[
+        float,
+        typer.Option(
+            help="Part of a round's devices that is enough: the others have half as long again. 0: "
+            "wait for all until the deadline."
+        ),
+    ] = 0.0,
+    stratum: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How many devices with a public attribute a roster has, e.g. region=eu:5-10; "
+            "may be given several times."
+        ),
+    ] = None,
+    priority: Annotated[
+        int, typer.Option(help="0 to 9; tasks of a higher one go first.", min=0, max=9)
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Public seed of the algorithm's draws.", min=0)] = 0,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     clip: Annotated[
@@ -75,6 +98,12 @@ def submit(
     setup_s: Annotated[float, typer.Option(help="Seconds for the set-up of an epoch.")] = 60.0,
     collect_s: Annotated[float, typer.Option(help="Seconds to compute and answer.")] = 120.0,
     reveal_s: Annotated[float, typer.Option(help="Seconds to open a sum.")] = 30.0,
+    adapt_s: Annotated[
+        float,
+        typer.Option(
+            help="Let the last two follow how long devices take, down to this; 0: they are fixed."
+        ),
+    ] = 0.0,
     follow: Annotated[bool, typer.Option("--watch", help="Follow the task to its end.")] = False,
     federation: Federation = _FOLDER,
     link: Link = None,
@@ -95,18 +124,22 @@ def submit(
         with_client,
     )
     from dreamshare_cli.output import Output
-    from dreamshare_cli.submitting import read_order, suite_named, wanted_privacy
+    from dreamshare_cli.submitting import read_order, stratum_of, suite_named, wanted_privacy
 
-    cohort = Cohort(least, most, survivors, suite_named(suite), bounded)
+    strata = tuple(map(stratum_of, stratum or ()))
+    cohort = Cohort(
+        least, most, survivors, suite_named(suite), bounded, target, spare, quorum, strata
+    )
     guarantee = guarantee_of(cohort)
     order = read_order(
         algorithm,
         config,
         cohort,
-        Deadlines(setup_s, collect_s, reveal_s),
+        Deadlines(setup_s, collect_s, reveal_s, adapt_s),
         seed,
         name,
         wanted_privacy(clip, noise_multiplier, epsilon, delta, noise_bits),
+        priority,
     )
 
     async def work(client: Client) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from dreamshare.algorithms.catalog import config_from, config_json_of
 from dreamshare.algorithms.trees import Tree
 from dreamshare.errors import ConfigError
 from dreamshare.privacy.wanted import Privacy
-from dreamshare.protocol.messages import Cohort, Deadlines, Submit
+from dreamshare.protocol.messages import Cohort, Deadlines, Stratum, Submit
 from dreamshare_crypto.suite import Suite
+
+_STRATUM = re.compile(r"([^=:]+)=([^:]*)(?::(\d*)-(\d*))?")
 
 
 def read_order(
@@ -22,6 +25,7 @@ def read_order(
     seed: int,
     name: str,
     privacy: Privacy | None = None,
+    priority: int = 0,
 ) -> Submit:
     """Return the order; fields that the file leaves out take the algorithm's defaults.
 
@@ -34,7 +38,7 @@ def read_order(
     except ConfigError as error:
         raise ConfigError(f"{algorithm if path is None else path}: {error}") from None
     registered, canonical = config_json_of(config)
-    return Submit(registered, canonical, cohort, deadlines, seed, name, privacy)
+    return Submit(registered, canonical, cohort, deadlines, seed, name, privacy, priority)
 
 
 def wanted_privacy(
@@ -50,6 +54,21 @@ def wanted_privacy(
     if not clip:
         raise ConfigError("noise needs a clip: give --clip, the l2 norm of a device's answer")
     return Privacy(clip, multiplier, epsilon, delta, bits)
+
+
+def stratum_of(text: str) -> Stratum:
+    """Return the stratum that 'region=eu:5-10' names; both bounds may be left out.
+
+    Raises:
+        ConfigError: it reads otherwise.
+    """
+    found = _STRATUM.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"stratum {text!r} must read 'name=value:least-most', e.g. region=eu:5-10"
+        )
+    attribute, value, least, most = found.groups()
+    return Stratum(attribute, value, int(least or 0), int(most or 0))
 
 
 def suite_named(name: str) -> Suite:

@@ -172,7 +172,8 @@ class AggregatorDriver:
         self._started().start(self._serve(run))
         for party in self._parties.values():
             if party.offer is not None:
-                run.give(events.Joined(party.id, party.offer.algorithms))
+                offer = party.offer
+                run.give(events.Joined(party.id, offer.algorithms, attributes=offer.attributes))
         return run
 
     def devices(self) -> tuple[DeviceStatus, ...]:
@@ -289,7 +290,7 @@ class AggregatorDriver:
         party.peering.acknowledge(place)
 
     def _checked_in(self, party: Party, offer: CheckIn) -> None:
-        joined = events.Joined(party.id, offer.algorithms, party.fresh)
+        joined = events.Joined(party.id, offer.algorithms, party.fresh, offer.attributes)
         party.offer = offer
         party.fresh = False
         for run in self._tasks.values():

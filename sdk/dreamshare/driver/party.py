@@ -105,6 +105,7 @@ class Party:
             algorithms=() if self.offer is None else self.offer.algorithms,
             bytes_up=self._bytes_up + (0 if connection is None else connection.bytes_in),
             bytes_down=self._bytes_down + (0 if connection is None else connection.bytes_out),
+            attributes={} if self.offer is None else self.offer.attributes,
         )
 
     def _count(self, connection: Connection) -> None:

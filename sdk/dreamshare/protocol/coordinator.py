@@ -26,6 +26,7 @@ from dreamshare.protocol.attendance import Attendance
 from dreamshare.protocol.epochs import Epochs
 from dreamshare.protocol.events import CoordinatorEffect, CoordinatorInput, Report, SendTo
 from dreamshare.protocol.orders import OpenSum, OpenTell, Order
+from dreamshare.protocol.pacing import Pacing
 from dreamshare.protocol.phases import (
     COORDINATOR_LEGAL,
     CoordinatorPhase,
@@ -38,6 +39,7 @@ from dreamshare.protocol.phases import (
     check_legal,
 )
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.selection import gather
 from dreamshare.protocol.tells import Tells
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
@@ -47,9 +49,6 @@ from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.server import SecaggServer
 
 Effects = Iterator[CoordinatorEffect]
-
-_REFUSES_TASK = (RefusalCode.O1, RefusalCode.O3, RefusalCode.S5, RefusalCode.S6)
-"""Refusals outside a round that another epoch of the same task would meet again."""
 
 
 class Coordinator:
@@ -90,6 +89,8 @@ class Coordinator:
         self.task = task
         self.phase: CoordinatorPhase = Gathering()
         self._terms = terms
+        self._entropy = entropy
+        self._pacing = Pacing(terms.cohort.quorum)
         self._epochs = Epochs(identity, task, terms, entropy, last_epoch, threads)
         self._devices = Attendance(terms.algorithm, faulty)
         self._tells = Tells(tells)
@@ -105,6 +106,8 @@ class Coordinator:
                 moments.append(until)
             case Telling(until=until):
                 moments.append(until)
+            case Summing():
+                moments.append(self._pacing.until)
         return min((m for m in moments if m is not None), default=None)
 
     @property
@@ -146,8 +149,8 @@ class Coordinator:
 
     def _react(self, event: CoordinatorInput, now: float) -> Effects:
         match event:
-            case events.Joined(device, algorithms, fresh):
-                if self._devices.joined(device, algorithms, fresh):
+            case events.Joined(device, algorithms, fresh, attributes):
+                if self._devices.joined(device, algorithms, fresh, attributes):
                     self._disturb()
                     self._tells.came(device)
                     yield from self._forward(sa2.Returned(device), now)
@@ -158,11 +161,13 @@ class Coordinator:
                     yield Report(outcomes.DeviceDropped(device))
                 yield from self._without(sa2.Left(device), now)
             case events.HeardFrom(device, messages.Sa2(stage, body)):
+                if stage is sa2.Stage.MASKED_INPUT and isinstance(self.phase, Summing):
+                    self._pacing.answered(device, now)
                 yield from self._forward(sa2.Arrived(device, stage, body), now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield from self._declined(outcomes.DeviceDeclined(device, code, round_), now)
             case events.HeardFrom(device, messages.TellDone(number)):
-                until = self._tell_until(now)
+                until = now + self._terms.deadlines.collect_s
                 self.phase, sends = self._tells.hear(self.phase, device, number, until)
                 yield from sends
             case events.Asked():
@@ -183,6 +188,8 @@ class Coordinator:
                     yield from self._last_words(sa2.Cancelled(), now)
                 yield from self._close(outcome, now)
             case sa2.Ticked():
+                for slow in self._pacing.overdue(now) if isinstance(self.phase, Summing) else ():
+                    yield from self._forward(sa2.Passed(slow), now)
                 yield from self._forward(event, now)
 
     # ---- what comes next -------------------------------------------------------------------------
@@ -202,23 +209,18 @@ class Coordinator:
                 return
 
     def _gather(self, phase: Gathering, now: float) -> Effects:
-        cohort = self._terms.cohort
-        willing = self._devices.willing()[: cohort.most]
-        if self._order is None or len(willing) < cohort.least:
-            if phase.until is not None:
-                self.phase = Gathering()
-            return
-        if len(willing) < cohort.most and (phase.until is None or now < phase.until):
-            if phase.until is None:
-                self.phase = Gathering(now + self._terms.grace_s)
-            return
-        if isinstance(self._order, OpenTell):
-            yield from self._tell(None, willing, now)
-            return
-        server = self._epochs.begin(willing, self._order.asked.sums, now)
-        self.phase = SettingUp(server)
-        self._devices.offered()
-        yield from self._translate(server.start(now), now)
+        order, terms = self._order, self._terms
+        here = () if order is None else self._devices.candidates()
+        chosen = gather(phase, here, terms.cohort, terms.grace_s, now, self._entropy)
+        if isinstance(chosen, Gathering):
+            self.phase = chosen
+        elif isinstance(order, OpenTell):
+            yield from self._tell(None, chosen, now)
+        elif order is not None:
+            server = self._epochs.begin(chosen, order.asked.sums, now)
+            self.phase = SettingUp(server)
+            self._devices.offered(chosen)
+            yield from self._translate(server.start(now), now)
 
     def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
         """An epoch stands and an order is open."""
@@ -237,7 +239,8 @@ class Coordinator:
             return
         plan = order.plan(self._tells.last_hash)
         encoding = self._terms.encoding(order.asked.fields)
-        times = self._terms.deadlines
+        fewest = self._terms.fewest(len(self._epochs.roster), len(here))
+        times = self._pacing.opened(here, fewest, self._terms.deadlines, now)
         opened = sa2.Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
         self.phase = Summing(server, plan, self._epochs.next_round(server))
         self._tells.round_begins()
@@ -248,11 +251,10 @@ class Coordinator:
 
     def _tell(self, server: SecaggServer | None, devices: Iterable[PartyId], now: float) -> Effects:
         """Have each of these devices learn what it lacks, and wait."""
-        self.phase, sends = self._tells.begin(server, devices, self._tell_until(now))
+        self.phase, sends = self._tells.begin(
+            server, devices, now + self._terms.deadlines.collect_s
+        )
         yield from sends
-
-    def _tell_until(self, now: float) -> float:
-        return now + self._terms.deadlines.collect_s
 
     def _stop_telling(self, phase: Telling) -> Effects:
         """Everybody has learnt, or the time is over."""
@@ -281,8 +283,6 @@ class Coordinator:
         if round_ not in (None, self.round) or not self._devices.declined(device, code, round_):
             return
         yield Report(declined)
-        if round_ is None and code in _REFUSES_TASK:
-            self._devices.refused(device)
         if code is RefusalCode.S7 and isinstance(self._order, OpenSum):
             self._order = replace(self._order, answered_before=True)
         yield from self._without(sa2.Passed(device), now)
@@ -336,10 +336,9 @@ class Coordinator:
                     pass  # a device's faulty message; the machine counts it and drops it
 
     def _send(self, effect: sa2.Send) -> SendTo:
-        message: messages.DownMessage = messages.Sa2(effect.stage, effect.body)
         if effect.stage is sa2.Stage.ROUND_START and isinstance(self.phase, Summing):
-            message = messages.RoundOpening(effect.body, self.phase.plan)
-        return SendTo(_ids(effect.to), message)
+            return SendTo(_ids(effect.to), messages.RoundOpening(effect.body, self.phase.plan))
+        return SendTo(_ids(effect.to), messages.Sa2(effect.stage, effect.body))
 
     def _session_ready(self, ready: sa2.SessionReady) -> Effects:
         if isinstance(self.phase, SettingUp):
@@ -354,6 +353,7 @@ class Coordinator:
         order, phase = self._order, self.phase
         if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
             return
+        self._pacing.summed(_ids(summed.survivors), now)
         self.phase, self._order = Ready(phase.server), None
         roster, fields = len(self._epochs.roster), order.asked.fields
         done = order.done(summed, roster, self._terms.spent(fields, roster, len(summed.survivors)))
@@ -366,6 +366,7 @@ class Coordinator:
         order, phase = self._order, self.phase
         if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
             return
+        self._pacing.given_up()
         wished = self._held and reason is sa2.AbortReason.CANCELLED
         self._order = order = order.after_giving_up(answered, wished)
         again = order.given_up <= self._terms.retries

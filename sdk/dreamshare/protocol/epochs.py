@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.selection import places_of
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
@@ -95,7 +96,7 @@ class Epochs:
         Args:
             server: the running epoch, no round open.
             here: how many of the devices that the next round is open to are connected.
-            waiting: how many willing devices came since it was offered and are not among those.
+            waiting: how many willing devices were not offered it and are not among those.
             now: Unix seconds.
         """
         times, cohort = self._terms.deadlines, self._terms.cohort
@@ -105,7 +106,7 @@ class Epochs:
         if here < server.least_active:
             return True
         batch = max(1, -(-len(self.roster) // 10))
-        return min(waiting, cohort.most - here) >= batch and here + waiting >= cohort.least
+        return min(waiting, places_of(cohort) - here) >= batch and here + waiting >= cohort.least
 
 
 def last_epoch(records: Iterable[Record]) -> int:

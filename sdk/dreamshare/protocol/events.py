@@ -11,7 +11,9 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 from dreamshare.ids import PartyId
 from dreamshare.protocol.messages import Declined, DownMessage, Sa2, TellDone, UpMessage
@@ -163,11 +165,13 @@ class Joined:
     Attributes:
         algorithms: what it is willing to compute.
         fresh: its process started anew, so whatever was sent to the last one may be lost.
+        attributes: what its owner made public for the choice of cohorts.
     """
 
     device: PartyId
     algorithms: tuple[str, ...]
     fresh: bool = True
+    attributes: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from dreamshare.protocol.crowds import DELTA_PPM, GAMMA_PPM, claims_of, guarante
 from dreamshare.protocol.events import Asked
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.protocol.outcomes import Spent
+from dreamshare.protocol.selection import fault_of
 from dreamshare.updates import Field
 from dreamshare_crypto.encoding import FieldParams, Params
 from dreamshare_crypto.errors import ParameterError, Refused
@@ -96,6 +97,11 @@ class TaskTerms:
             (
                 0 <= self.cohort.dropouts < 1,
                 f"dropouts {self.cohort.dropouts} must be a part of a roster, 0 to below 1",
+            ),
+            (not fault_of(self.cohort), fault_of(self.cohort)),
+            (
+                0 <= deadlines.adapt_s <= min(deadlines.collect_s, deadlines.reveal_s),
+                f"adapt_s {deadlines.adapt_s} must be 0, or at most the deadlines that it lowers",
             ),
             (self.grace_s >= 0, "grace_s must not be negative"),
             (1 <= self.life_s <= 86_400, "life_s must be in 1..86,400 seconds"),
@@ -189,6 +195,15 @@ class TaskTerms:
             return derive_parameters(roster, self._claims())
         except Refused as error:
             raise ConfigError(f"task terms: {error}") from error
+
+    def fewest(self, roster: int, active: int) -> int:
+        """Return how many answers a round needs at least, open to `active` devices (7.3, 7.5).
+
+        Raises:
+            ConfigError: a roster of this size has no thresholds.
+        """
+        derived = self.derived(roster)
+        return max(derived.u_min, derived.t, active - derived.d if derived.d else 0)
 
     def spent(self, fields: tuple[Field, ...], roster: int, survivors: int) -> Spent | None:
         """Return what a round over these fields cost; None without noise.
