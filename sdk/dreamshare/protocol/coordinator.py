@@ -238,14 +238,12 @@ class Coordinator:
             yield from self._tell(server, filter(self._tells.is_behind, here), now)
             return
         plan = order.plan(self._tells.last_hash)
-        encoding = self._terms.encoding(order.asked.fields)
         fewest = self._terms.fewest(len(self._epochs.roster), len(here))
         times = self._pacing.opened(here, fewest, self._terms.deadlines, now)
-        opened = sa2.Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
         self.phase = Summing(server, plan, self._epochs.next_round(server))
         self._tells.round_begins()
         self._devices.round_begins()
-        yield from self._forward(opened, now)
+        yield from self._forward(self._terms.opening(plan, order.asked.fields, times), now)
 
     # ---- tells -----------------------------------------------------------------------------------
 
@@ -357,10 +355,10 @@ class Coordinator:
         self.phase, self._order = Ready(phase.server), None
         roster, fields = len(self._epochs.roster), order.asked.fields
         done = order.done(summed, roster, self._terms.spent(fields, roster, len(summed.survivors)))
-        if done is None:
-            yield from self._fail("every device answered with weight 0: nothing is shared", now)
-        else:
+        if done is not None:
             yield Report(done)
+            return
+        yield from self._fail("every device answered with weight 0: nothing is shared", now)
 
     def _given_up(self, reason: sa2.AbortReason, answered: bool, now: float) -> Effects:
         order, phase = self._order, self.phase
@@ -398,4 +396,4 @@ class Coordinator:
 
 
 def _ids(devices: Iterable[bytes]) -> tuple[PartyId, ...]:
-    return tuple(PartyId(device) for device in devices)
+    return tuple(map(PartyId, devices))

@@ -19,6 +19,7 @@ from dreamshare.protocol.crowds import DELTA_PPM, GAMMA_PPM, claims_of, guarante
 from dreamshare.protocol.events import Asked
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.protocol.outcomes import Spent
+from dreamshare.protocol.plan import RoundPlan
 from dreamshare.protocol.selection import fault_of
 from dreamshare.updates import Field
 from dreamshare_crypto.encoding import FieldParams, Params
@@ -33,6 +34,7 @@ from dreamshare_crypto.graph import (
     derive_parameters,
 )
 from dreamshare_crypto.noise import sensitivity, with_noise
+from dreamshare_crypto.secagg.events import Opened
 from dreamshare_crypto.secagg.offer import Deadlines as OfferDeadlines
 from dreamshare_crypto.secagg.offer import TemplateStep
 from dreamshare_crypto.secagg.terms import EpochTerms, rounds_for
@@ -160,6 +162,11 @@ class TaskTerms:
             return with_noise(quiet, noise.clip, noise.multiplier, noise.crowd)
         except ParameterError as error:
             raise ConfigError(f"noise of {self.algorithm}: {error}") from error
+
+    def opening(self, plan: RoundPlan, fields: tuple[Field, ...], times: Deadlines) -> Opened:
+        """Return what opens a round for `plan` with these deadlines; ConfigError as above."""
+        encoding = self.encoding(fields)
+        return Opened(plan.payload().hash, encoding, times.collect_s, times.reveal_s)
 
     def _quiet(self, fields: tuple[Field, ...]) -> Params:
         n_max, noise = self.cohort.most, self.noise
