@@ -292,7 +292,8 @@ class Client:
         if peering is None:
             return
         with contextlib.suppress(PeerProtocolError):  # a frame that does not hold is no reply
-            message = peering.open(arrival).message
+            opened = peering.open(arrival)
+            message = None if opened is None else opened.message
             if isinstance(message, Reply) and message.number in self._open:
                 self._open[message.number].replies.put_nowait(message)
         peering.acknowledge(arrival.place)

@@ -24,33 +24,33 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64reamshare_protos/v1/link.proto\x12\x14\x64reamshare_protos.v1\"Q\n\x08Received\x12\r\n\x05\x62irth\x18\x01 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x04\x12\x10\n\x08transfer\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"\xaa\x01\n\x08Standing\x12\x14\n\x0cpacket_limit\x18\x01 \x01(\r\x12\x13\n\x0b\x66rame_limit\x18\x02 \x01(\x04\x12\x0e\n\x06window\x18\x03 \x01(\x04\x12\x13\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0c\x12\r\n\x05\x62irth\x18\x05 \x01(\x04\x12\r\n\x05\x66irst\x18\x06 \x01(\x04\x12\x30\n\x08received\x18\x07 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Received\"c\n\x05Hello\x12\x13\n\x0bmin_version\x18\x01 \x01(\r\x12\x13\n\x0bmax_version\x18\x02 \x01(\r\x12\x30\n\x08standing\x18\x03 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Standing\"O\n\nHelloReply\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x30\n\x08standing\x18\x02 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Standing\"U\n\x05\x43hunk\x12\r\n\x05\x62irth\x18\x01 \x01(\x04\x12\x10\n\x08transfer\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"G\n\x03\x41\x63k\x12\x30\n\x08received\x18\x01 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Received\x12\x0e\n\x06resend\x18\x02 \x01(\x08\"R\n\x05\x43lose\x12\x32\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1f.dreamshare_protos.v1.AbortCodeH\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\tB\x07\n\x05_code\"&\n\x04Ping\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\x08\"\xab\x02\n\x06Packet\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1b.dreamshare_protos.v1.HelloH\x00\x12\x37\n\x0bhello_reply\x18\x02 \x01(\x0b\x32 .dreamshare_protos.v1.HelloReplyH\x00\x12,\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x1b.dreamshare_protos.v1.ChunkH\x00\x12(\n\x03\x61\x63k\x18\x04 \x01(\x0b\x32\x19.dreamshare_protos.v1.AckH\x00\x12,\n\x05\x63lose\x18\x05 \x01(\x0b\x32\x1b.dreamshare_protos.v1.CloseH\x00\x12*\n\x04ping\x18\x06 \x01(\x0b\x32\x1a.dreamshare_protos.v1.PingH\x00\x42\x08\n\x06packet*\xd2\x01\n\tAbortCode\x12\x1a\n\x16\x41\x42ORT_CODE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41\x42ORT_CODE_MALFORMED\x10\x01\x12\x1e\n\x1a\x41\x42ORT_CODE_UNAUTHENTICATED\x10\x02\x12\x19\n\x15\x41\x42ORT_CODE_UNEXPECTED\x10\x03\x12\"\n\x1e\x41\x42ORT_CODE_UNSUPPORTED_VERSION\x10\x04\x12\x18\n\x14\x41\x42ORT_CODE_TOO_LARGE\x10\x05\x12\x16\n\x12\x41\x42ORT_CODE_REFUSED\x10\x06\x32X\n\x0bLinkService\x12I\n\x07\x43onnect\x12\x1c.dreamshare_protos.v1.Packet\x1a\x1c.dreamshare_protos.v1.Packet(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64reamshare_protos/v1/link.proto\x12\x14\x64reamshare_protos.v1\"Q\n\x08Received\x12\r\n\x05\x62irth\x18\x01 \x01(\x04\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x04\x12\x10\n\x08transfer\x18\x03 \x01(\x04\x12\x0e\n\x06offset\x18\x04 \x01(\x04\"\xaa\x01\n\x08Standing\x12\x14\n\x0cpacket_limit\x18\x01 \x01(\r\x12\x13\n\x0b\x66rame_limit\x18\x02 \x01(\x04\x12\x0e\n\x06window\x18\x03 \x01(\x04\x12\x13\n\x0b\x63\x65rtificate\x18\x04 \x01(\x0c\x12\r\n\x05\x62irth\x18\x05 \x01(\x04\x12\r\n\x05\x66irst\x18\x06 \x01(\x04\x12\x30\n\x08received\x18\x07 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Received\"r\n\x05Hello\x12\x13\n\x0bmin_version\x18\x01 \x01(\r\x12\x13\n\x0bmax_version\x18\x02 \x01(\r\x12\x30\n\x08standing\x18\x03 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Standing\x12\r\n\x05proof\x18\x04 \x01(\x0c\"^\n\nHelloReply\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x30\n\x08standing\x18\x02 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Standing\x12\r\n\x05proof\x18\x03 \x01(\x0c\"U\n\x05\x43hunk\x12\r\n\x05\x62irth\x18\x01 \x01(\x04\x12\x10\n\x08transfer\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"G\n\x03\x41\x63k\x12\x30\n\x08received\x18\x01 \x01(\x0b\x32\x1e.dreamshare_protos.v1.Received\x12\x0e\n\x06resend\x18\x02 \x01(\x08\"R\n\x05\x43lose\x12\x32\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1f.dreamshare_protos.v1.AbortCodeH\x00\x88\x01\x01\x12\x0c\n\x04text\x18\x02 \x01(\tB\x07\n\x05_code\"&\n\x04Ping\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06\x61nswer\x18\x02 \x01(\x08\"\xab\x02\n\x06Packet\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1b.dreamshare_protos.v1.HelloH\x00\x12\x37\n\x0bhello_reply\x18\x02 \x01(\x0b\x32 .dreamshare_protos.v1.HelloReplyH\x00\x12,\n\x05\x63hunk\x18\x03 \x01(\x0b\x32\x1b.dreamshare_protos.v1.ChunkH\x00\x12(\n\x03\x61\x63k\x18\x04 \x01(\x0b\x32\x19.dreamshare_protos.v1.AckH\x00\x12,\n\x05\x63lose\x18\x05 \x01(\x0b\x32\x1b.dreamshare_protos.v1.CloseH\x00\x12*\n\x04ping\x18\x06 \x01(\x0b\x32\x1a.dreamshare_protos.v1.PingH\x00\x42\x08\n\x06packet*\xd2\x01\n\tAbortCode\x12\x1a\n\x16\x41\x42ORT_CODE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41\x42ORT_CODE_MALFORMED\x10\x01\x12\x1e\n\x1a\x41\x42ORT_CODE_UNAUTHENTICATED\x10\x02\x12\x19\n\x15\x41\x42ORT_CODE_UNEXPECTED\x10\x03\x12\"\n\x1e\x41\x42ORT_CODE_UNSUPPORTED_VERSION\x10\x04\x12\x18\n\x14\x41\x42ORT_CODE_TOO_LARGE\x10\x05\x12\x16\n\x12\x41\x42ORT_CODE_REFUSED\x10\x06\x32X\n\x0bLinkService\x12I\n\x07\x43onnect\x12\x1c.dreamshare_protos.v1.Packet\x1a\x1c.dreamshare_protos.v1.Packet(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'dreamshare_protos.v1.link_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ABORTCODE']._serialized_start=1082
-  _globals['_ABORTCODE']._serialized_end=1292
+  _globals['_ABORTCODE']._serialized_start=1112
+  _globals['_ABORTCODE']._serialized_end=1322
   _globals['_RECEIVED']._serialized_start=57
   _globals['_RECEIVED']._serialized_end=138
   _globals['_STANDING']._serialized_start=141
   _globals['_STANDING']._serialized_end=311
   _globals['_HELLO']._serialized_start=313
-  _globals['_HELLO']._serialized_end=412
-  _globals['_HELLOREPLY']._serialized_start=414
-  _globals['_HELLOREPLY']._serialized_end=493
-  _globals['_CHUNK']._serialized_start=495
-  _globals['_CHUNK']._serialized_end=580
-  _globals['_ACK']._serialized_start=582
-  _globals['_ACK']._serialized_end=653
-  _globals['_CLOSE']._serialized_start=655
-  _globals['_CLOSE']._serialized_end=737
-  _globals['_PING']._serialized_start=739
-  _globals['_PING']._serialized_end=777
-  _globals['_PACKET']._serialized_start=780
-  _globals['_PACKET']._serialized_end=1079
-  _globals['_LINKSERVICE']._serialized_start=1294
-  _globals['_LINKSERVICE']._serialized_end=1382
+  _globals['_HELLO']._serialized_end=427
+  _globals['_HELLOREPLY']._serialized_start=429
+  _globals['_HELLOREPLY']._serialized_end=523
+  _globals['_CHUNK']._serialized_start=525
+  _globals['_CHUNK']._serialized_end=610
+  _globals['_ACK']._serialized_start=612
+  _globals['_ACK']._serialized_end=683
+  _globals['_CLOSE']._serialized_start=685
+  _globals['_CLOSE']._serialized_end=767
+  _globals['_PING']._serialized_start=769
+  _globals['_PING']._serialized_end=807
+  _globals['_PACKET']._serialized_start=810
+  _globals['_PACKET']._serialized_end=1109
+  _globals['_LINKSERVICE']._serialized_start=1324
+  _globals['_LINKSERVICE']._serialized_end=1412
 # @@protoc_insertion_point(module_scope)

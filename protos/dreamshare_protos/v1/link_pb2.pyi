@@ -54,22 +54,26 @@ class Standing(_message.Message):
     def __init__(self, packet_limit: _Optional[int] = ..., frame_limit: _Optional[int] = ..., window: _Optional[int] = ..., certificate: _Optional[bytes] = ..., birth: _Optional[int] = ..., first: _Optional[int] = ..., received: _Optional[_Union[Received, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("min_version", "max_version", "standing")
+    __slots__ = ("min_version", "max_version", "standing", "proof")
     MIN_VERSION_FIELD_NUMBER: _ClassVar[int]
     MAX_VERSION_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     min_version: int
     max_version: int
     standing: Standing
-    def __init__(self, min_version: _Optional[int] = ..., max_version: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
+    proof: bytes
+    def __init__(self, min_version: _Optional[int] = ..., max_version: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class HelloReply(_message.Message):
-    __slots__ = ("version", "standing")
+    __slots__ = ("version", "standing", "proof")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STANDING_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     version: int
     standing: Standing
-    def __init__(self, version: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ...) -> None: ...
+    proof: bytes
+    def __init__(self, version: _Optional[int] = ..., standing: _Optional[_Union[Standing, _Mapping]] = ..., proof: _Optional[bytes] = ...) -> None: ...
 
 class Chunk(_message.Message):
     __slots__ = ("birth", "transfer", "offset", "total", "data")

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 
 from dreamshare.clock import Clock
+from dreamshare.driver.broadcasts import Broadcasts
 from dreamshare.driver.front import FrontDesk, Observer
 from dreamshare.driver.jobs import Jobs
 from dreamshare.driver.offloading import Encoded, Opener, encoded
@@ -49,6 +50,7 @@ from dreamshare.protocol.messages import (
 from dreamshare.transport.base import Connection, Listener
 from dreamshare.wire.transfer import Arrival, Place
 from dreamshare_crypto.certificates import Certificate, Role
+from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 
 _LOG = logging.getLogger(__name__)
@@ -92,6 +94,7 @@ class AggregatorDriver:
         self._observer = observer
         self._grace_s = grace_s
         self._engine = engine or InlineEngine()
+        self._broadcasts = Broadcasts(identity, SystemEntropy(), self._engine)
         self._trace = trace
         self._birth = 0
         self._parties: dict[PartyId, Party] = {}
@@ -185,11 +188,15 @@ class AggregatorDriver:
             await run.serve()
         finally:
             self._tasks.pop(run.task, None)
+            self._broadcasts.forget(run.task)
 
-    def _post(self, device: PartyId, address: Address, message: Encoded) -> None:
-        party = self._parties.get(device)
-        if party is not None:
-            party.post(address, message)
+    async def _post(self, devices: tuple[PartyId, ...], address: Address, message: Encoded) -> None:
+        parties = [self._parties[device] for device in devices if device in self._parties]
+        shared = None
+        if sum(party.peering.relayed for party in parties) > 1:
+            shared = await self._broadcasts.seal(address, message, self._next_birth())
+        for party in parties:
+            party.post(address, message, shared)
 
     # ---- connections -----------------------------------------------------------------------------
 
@@ -260,6 +267,8 @@ class AggregatorDriver:
         try:
             opened = party.peering.open(arrival)
         except PeerProtocolError:
+            opened = None
+        if opened is None:
             return partial(self._drop, party, place)
         return partial(self._arrived, party, place, opened)
 

@@ -3,7 +3,8 @@
 Rules:
 - the caller greets first; each connection goes on where the last one broke off;
 - an aggregator's certificate is checked before anything it sends is looked at;
-- Unreachable is waited out with back-off; Rejected, and a Close that says why, end the caller.
+- Unreachable is waited out with back-off; Rejected, and a Close that says why, end the caller;
+- over a relay a Close is nobody's word: it ends the connection and not the caller.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dreamshare.clock import Clock
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import converse, say_goodbye
+from dreamshare.driver.vouching import check_vouched, vouch
 from dreamshare.driver.waiting import greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Rejected, Unreachable
 from dreamshare.protocol.border import crypto_border
@@ -107,13 +109,18 @@ class Caller:
         connection = await self._link.connect()
         packets = connection.packets()
         try:
-            await connection.send(encode_packet(Hello(self._standing(connection.packet_limit))))
+            peering = self._peering
+            if peering is not None and peering.carry(connection.binding):
+                peering.forget(peering.birth + 1)
+            hello = Hello(self._standing(connection.packet_limit))
+            vouched = vouch(self._identity, hello, connection.binding)
+            await connection.send(encode_packet(vouched))
             peering = await self._greeted(connection, packets)
             self._connection = connection
             on_connected()
             close = await converse(connection, packets, peering, self._clock, deliver)
             if close is not None:
-                _raise_where_final(close)
+                _raise_where_final(close, connection)
         finally:
             self._connection = None
             await connection.close()
@@ -128,14 +135,14 @@ class Caller:
         """Wait for the aggregator's greeting and return what is kept about it."""
         reply = await greeting(packets, self._clock)
         if isinstance(reply, Close):
-            _raise_where_final(reply)
+            _raise_where_final(reply, connection)
             raise Unreachable(f"{self._link} closed the connection: {reply.text}")
         try:
             if not isinstance(reply, HelloReply):
                 text = f"{self._link} did not answer the greeting"
                 raise PeerProtocolError(text, AbortCode.UNEXPECTED)
             accept(reply)
-            peering = self._peering_with(reply.standing)
+            peering = self._peering_with(reply, connection.binding)
             if reply.standing.received.birth > peering.birth:
                 peering.forget(reply.standing.received.birth + 1)
                 raise Unreachable("this end's clock went back; it comes again with a later birth")
@@ -143,17 +150,19 @@ class Caller:
             peering.begin(reply.standing, connection.packet_limit)
         except PeerProtocolError as error:
             await say_goodbye(connection, error.code, str(error))
-            if error.code in _FINAL:
+            if error.code in _FINAL and not connection.binding:
                 raise Rejected(f"{self._link}: {error}") from error
             raise
         return peering
 
-    def _peering_with(self, standing: Standing) -> Peering:
+    def _peering_with(self, reply: HelloReply, binding: bytes) -> Peering:
         with crypto_border():
-            certificate = Certificate.decode(standing.certificate)
+            certificate = Certificate.decode(reply.standing.certificate)
         accept_certificate(self._identity, certificate, (Role.AGGREGATOR,), self._clock.now())
+        check_vouched(certificate, reply, binding)
         if self._peering is None:
             self._peering = Peering(self._identity, certificate, self._birth)
+            self._peering.carry(binding)
         elif self._peering.peer == certificate.id:
             self._peering.renew(certificate)
         else:
@@ -162,6 +171,6 @@ class Caller:
         return self._peering
 
 
-def _raise_where_final(close: Close) -> None:
-    if close.code is not None and close.code in _FINAL:
+def _raise_where_final(close: Close, connection: Connection) -> None:
+    if close.code is not None and close.code in _FINAL and not connection.binding:
         raise Rejected(f"the aggregator closed the link ({close.code.name.lower()}): {close.text}")

@@ -202,6 +202,9 @@ class DeviceDriver:
         place = arrival.place
         try:
             opened = await self._open(peering, arrival)
+            if opened is None:
+                peering.acknowledge(place)
+                return
             task, message = TaskId(opened.header.task), opened.message
             seat = await self._seat_for(task, message)
             if seat is not None and isinstance(message, DownMessage):
@@ -210,7 +213,7 @@ class DeviceDriver:
             self._dropped += 1
         peering.acknowledge(place)
 
-    async def _open(self, peering: Peering, arrival: Arrival) -> Opened:
+    async def _open(self, peering: Peering, arrival: Arrival) -> Opened | None:
         if arrival.size < BULK:
             return peering.open(arrival)
         return await self._engine.run(lambda: peering.open(arrival))
@@ -278,4 +281,7 @@ class DeviceDriver:
         seat = self._seats.get(task)
         session = None if seat is None else seat.participant.session
         address = Address(task, NO_SESSION if session is None else SessionId(session))
-        peering.send(address, ready)
+        sealed = None
+        if len(ready.body) >= BULK:
+            sealed = await self._engine.run(lambda: peering.seal(address, ready))
+        peering.send(address, ready, sealed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 
+from dreamshare.driver.broadcasts import Shared
 from dreamshare.driver.offloading import Encoded
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import say_goodbye
@@ -78,13 +79,21 @@ class Party:
         if self._connection is not None:
             await say_goodbye(self._connection, AbortCode.UNAUTHENTICATED, text)
 
-    def post(self, address: Address, message: Message | Encoded) -> None:
-        """Queue a message; it is missed where the party is away or does not take it."""
+    def post(
+        self, address: Address, message: Message | Encoded, shared: Shared | None = None
+    ) -> None:
+        """Queue a message; it is missed where the party is away or does not take it.
+
+        Over a relay, `shared` is the same message sealed for all its receivers.
+        """
         if not self.connected and self.grace is None:
             self.fresh = True
             return
         try:
-            self.peering.send(address, message)
+            if shared is not None and self.peering.relayed:
+                self.peering.share(address, shared.group, shared.parts)
+            else:
+                self.peering.send(address, message)
         except FrameTooLarge:
             self.dropped += 1
 

@@ -2,7 +2,9 @@
 
 Rules:
 - a message is signed when it is queued and keeps its bytes through every reconnect;
-- what arrives is decoded in one place and order: frame, envelope, message, role;
+- what arrives is decoded in one place and order: frame, envelope, seal, message, role;
+- over a connection that somebody relays every body is sealed, and nothing that was queued in clear
+  is ever sent there;
 - queues are forgotten with a new birth only, so that the peer sees that something may be missing.
 """
 
@@ -14,13 +16,15 @@ from typing import NamedTuple
 
 from dreamshare.driver.offloading import Encoded, encode
 from dreamshare.ids import PartyId
-from dreamshare.protocol.envelope import Address, Signer, Verifier, check_role
+from dreamshare.protocol.envelope import Address, Signer, Verifier, check_role, stage_of
 from dreamshare.protocol.messages import Message
+from dreamshare.protocol.sealing import GROUP_KEY_STAGE, Group, seal_frame
 from dreamshare.wire.codec import decode_frame, decode_message, frame_parts
 from dreamshare.wire.link import Ack, Chunk, Packet, Ping, Standing
 from dreamshare.wire.transfer import Arrival, Inbox, Outbox, Place
 from dreamshare_crypto.certificates import Certificate
-from dreamshare_crypto.envelope import Header
+from dreamshare_crypto.entropy import Entropy, SystemEntropy
+from dreamshare_crypto.envelope import Frame, Header
 from dreamshare_crypto.identity import Identity
 
 MOST_REPLIES = 1024
@@ -42,13 +46,23 @@ class Peering:
         identity: the party's own.
         certificate: the peer's, accepted.
         birth: of this end, grows with every start of the process; microseconds serve well.
+        entropy: source of what sealing draws; the system's by default.
     """
 
-    def __init__(self, identity: Identity, certificate: Certificate, birth: int) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        certificate: Certificate,
+        birth: int,
+        entropy: Entropy | None = None,
+    ) -> None:
         self.peer = PartyId(certificate.id)
         self._identity = identity
         self._verifier = Verifier(identity, certificate)
         self._signer = Signer(identity, self.peer, birth)
+        self._entropy = entropy or SystemEntropy()
+        self._relayed = False
+        self._given: set[int] = set()  # group keys that the peer was handed
         self._outbox = Outbox(birth)
         self._inbox = Inbox()
         self._replies: deque[Packet] = deque()  # acknowledgements and pings go before chunks
@@ -69,6 +83,11 @@ class Peering:
     def peer_birth(self) -> int:
         """The birth under which the peer sends, 0 before it was met."""
         return self._inbox.received.birth
+
+    @property
+    def relayed(self) -> bool:
+        """Whether bodies are sealed."""
+        return self._relayed
 
     @property
     def backlog(self) -> int:
@@ -100,6 +119,15 @@ class Peering:
         self._outbox.connected(peer, packet_limit)
         self._wake.set()
 
+    def carry(self, binding: bytes) -> bool:
+        """A connection of this binding begins; True where `forget` has to come first.
+
+        What was queued in clear is not for a relay to see.
+        """
+        leaks = bool(binding) and not self._relayed and self._outbox.backlog > 0
+        self._relayed = bool(binding)
+        return leaks
+
     def pause(self) -> None:
         """The connection is gone."""
         self._outbox.disconnected()
@@ -108,6 +136,7 @@ class Peering:
         """Drop everything queued; the peer sees a new birth and knows that it missed something."""
         self._outbox = Outbox(birth)
         self._signer = Signer(self._identity, self.peer, birth)
+        self._given = set()
         self._inbox.let_go()
 
     def renew(self, certificate: Certificate) -> None:
@@ -116,29 +145,71 @@ class Peering:
 
     # ---- messages --------------------------------------------------------------------------------
 
-    def send(self, address: Address, message: Message | Encoded) -> None:
+    def seal(self, address: Address, message: Encoded) -> Frame | None:
+        """Return the sealed frame that `send` would make, None where it is sent in clear.
+
+        Sealing a large one is not for an event loop; a thread may do it, one at a time.
+        """
+        if not self._relayed:
+            return None
+        header = self._signer.draft(address, stage_of(message.message))
+        return seal_frame(self._identity, self.certificate, header, message.body, self._entropy)
+
+    def send(
+        self, address: Address, message: Message | Encoded, sealed: Frame | None = None
+    ) -> None:
         """Sign a message and queue it; encoding and hashing a large one is not for an event loop.
+
+        Args:
+            address: what it is about.
+            message: what to send.
+            sealed: what `seal` returned for it; made anew where something else was sent meanwhile.
 
         Raises:
             FrameTooLarge: the peer does not take it.
         """
         ready = message if isinstance(message, Encoded) else encode(message)
-        frame = self._signer.sign(address, ready.message, ready.body, ready.digest)
-        self._outbox.put(*frame_parts(frame))
-        self._wake.set()
+        if sealed is None or not self._signer.is_next(Header.decode(sealed.header)):
+            sealed = self.seal(address, ready)
+        if sealed is None:
+            frame = self._signer.sign(address, ready.message, ready.body, ready.digest)
+        else:
+            frame = sealed
+            self._signer.used(Header.decode(frame.header))
+        self._queue(*frame_parts(frame))
 
-    def open(self, arrival: Arrival) -> Opened:
-        """Return what a complete frame says, once it is proven.
+    def share(self, address: Address, group: Group, parts: tuple[bytes, bytes]) -> None:
+        """Queue a broadcast, and before the first of its group the group's key.
 
         Raises:
-            PeerProtocolError: malformed, not the peer's, not for this party, a repeat, or nothing
-                that the peer's role may say.
+            FrameTooLarge: the peer does not take it.
+        """
+        if group.key_id not in self._given:
+            header = self._signer.draft(address, GROUP_KEY_STAGE)
+            self._signer.used(header)
+            self._queue(*frame_parts(group.key_frame(self.certificate, header)))
+            self._given.add(group.key_id)
+        self._queue(*parts)
+
+    def _queue(self, *parts: bytes) -> None:
+        self._outbox.put(*parts)
+        self._wake.set()
+
+    def open(self, arrival: Arrival) -> Opened | None:
+        """Return what a complete frame says, once it is proven; None: it was for this object.
+
+        Raises:
+            PeerProtocolError: malformed, not the peer's, not for this party, a repeat, sealed to
+                somebody else, or nothing that the peer's role may say.
         """
         frame = decode_frame(arrival.frame)
-        header = self._verifier.verify(frame)
-        message = decode_message(frame.body)
+        header = self._verifier.verify(frame, relayed=self._relayed)
+        body = self._verifier.unseal(header, frame.body)
+        if body is None:
+            return None
+        message = decode_message(body)
         check_role(self.certificate.role, message)
-        return Opened(header, message, frame.body)
+        return Opened(header, message, body)
 
     def acknowledge(self, place: Place) -> None:
         """The frame has been handled: nothing of it is lost if this process dies now."""

@@ -2,7 +2,8 @@
 
 Rules:
 - whoever does not greet within `GREETING_S` is sent away, before anything is kept about it;
-- the certificate's holder is checked against what the transport proved, where it proves anything;
+- the certificate's holder is checked against what the transport proved, where it proves anything,
+  and over a relay by the greeting's signature;
 - the aggregator answers with where it stands, and both go on where they broke off.
 """
 
@@ -15,6 +16,7 @@ from dreamshare.clock import Clock
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import say_goodbye
+from dreamshare.driver.vouching import check_vouched, vouch
 from dreamshare.driver.waiting import greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Unreachable
 from dreamshare.protocol.border import crypto_border
@@ -34,6 +36,7 @@ _WELCOME = (Role.DEVICE, Role.OPERATOR, Role.VIEWER)
 class Greeting:
     """A Hello whose certificate holds."""
 
+    identity: Identity
     connection: Connection
     hello: Hello
     certificate: Certificate
@@ -59,6 +62,9 @@ class Greeting:
             if standing.birth != peering.peer_birth or standing.received.birth > peering.birth:
                 party.fresh = True
                 peering.forget(max(birth, standing.received.birth + 1))
+            if peering.carry(self.connection.binding):
+                party.fresh = True
+                peering.forget(max(birth, peering.birth + 1))
             peering.meet(standing)
             await self._reply(peering)
             peering.begin(standing, self.connection.packet_limit)
@@ -68,7 +74,9 @@ class Greeting:
 
     async def _reply(self, peering: Peering) -> None:
         standing = peering.standing(self.connection.packet_limit)
-        await self.connection.send(encode_packet(HelloReply(standing, self.version)))
+        reply = HelloReply(standing, self.version)
+        vouched = vouch(self.identity, reply, self.connection.binding)
+        await self.connection.send(encode_packet(vouched))
 
 
 async def receive(
@@ -92,7 +100,8 @@ async def receive(
         if connection.peer not in (None, certificate.id.hex()):
             text = f"the transport proved {connection.peer}, not the holder of the certificate"
             raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+        check_vouched(certificate, hello, connection.binding)
     except PeerProtocolError as error:
         await say_goodbye(connection, error.code, str(error))
         raise
-    return Greeting(connection, hello, certificate, version)
+    return Greeting(identity, connection, hello, certificate, version)

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from dreamshare.clock import Clock
@@ -32,8 +32,8 @@ from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire.codec import decode_message
 from dreamshare_crypto.secagg.events import Record, RecordKind
 
-Post = Callable[[PartyId, Address, Encoded], None]
-"""Queue an encoded message for a party."""
+Post = Callable[[tuple[PartyId, ...], Address, Encoded], Awaitable[None]]
+"""Queue an encoded message for parties."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +184,7 @@ class TaskRun:
         )
         ready = await encoded(self._engine, message)
         self.traffic += len(ready.body) * len(devices)
-        for device in devices:
-            self._post(device, address, ready)
+        await self._post(devices, address, ready)
         fact = sending(self.task, devices, message, self._coordinator.round, self._clock.now())
         if fact is not None:
             self._trace(fact)

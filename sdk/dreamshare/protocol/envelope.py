@@ -5,8 +5,8 @@ Rules:
 - a certificate is checked once per connection, a signature per frame; federation and receiver are
   compared before the signature, a frame that does not grow is refused as a replay (14.1, 14.5);
 - who may say what follows from the role in the certificate (5.1), checked after decoding;
-- bodies are opaque here; they are sealed by transports that are not end to end, which are not in
-  this release.
+- bodies are opaque here. Where somebody relays a connection they are sealed, and a body in clear is
+  refused (17.32); where nobody does, both are taken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from dreamshare.errors import AbortCode, PeerProtocolError
-from dreamshare.ids import NO_SESSION, PartyId, SessionId, TaskId
+from dreamshare.ids import EVERYBODY, NO_SESSION, PartyId, SessionId, TaskId
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.messages import (
     CheckIn,
@@ -35,8 +35,9 @@ from dreamshare.protocol.messages import (
     TellOrder,
     Watch,
 )
+from dreamshare.protocol.sealing import GROUP_KEY_STAGE, Keyring
 from dreamshare_crypto.certificates import Certificate, Role
-from dreamshare_crypto.envelope import Frame, Header, sign_frame, verify_frame
+from dreamshare_crypto.envelope import Flag, Frame, Header, sign_frame, verify_frame
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Stage
 
@@ -73,19 +74,31 @@ class Signer:
         self, address: Address, message: Message, body: bytes, digest: bytes | None = None
     ) -> Frame:
         """Return the signed frame of `body`, the encoded `message`; SHA-256 of it, where known."""
-        self._sequence += 1
-        header = Header(
+        header = self.draft(address, stage_of(message))
+        self.used(header)
+        return sign_frame(self._identity.signing, header, body, digest)
+
+    def draft(self, address: Address, stage: int) -> Header:
+        """Return the header that the next frame would have; whoever sends it calls `used`."""
+        return Header(
             federation=self._identity.federation,
             task=address.task,
             session=address.session,
             round=address.round,
-            stage=stage_of(message),
+            stage=stage,
             sender=self._identity.id,
             receiver=self._receiver,
             birth=self._birth,
-            sequence=self._sequence,
+            sequence=self._sequence + 1,
         )
-        return sign_frame(self._identity.signing, header, body, digest)
+
+    def is_next(self, header: Header) -> bool:
+        """Say whether a draft is still that of the next frame."""
+        return (header.birth, header.sequence) == (self._birth, self._sequence + 1)
+
+    def used(self, header: Header) -> None:
+        """The frame of this draft is on its way."""
+        self._sequence = header.sequence
 
 
 class Verifier:
@@ -99,6 +112,7 @@ class Verifier:
     def __init__(self, identity: Identity, certificate: Certificate) -> None:
         self._identity = identity
         self._certificate = certificate
+        self._keyring = Keyring(identity)
         self._last = (0, 0)
 
     @property
@@ -117,27 +131,54 @@ class Verifier:
             raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
         self._certificate = certificate
 
-    def verify(self, frame: Frame) -> Header:
+    def verify(self, frame: Frame, *, relayed: bool = False) -> Header:
         """Return the header of a frame that this peer sent to this party, and not before.
 
+        Args:
+            frame: as it came.
+            relayed: somebody carries the connection who must not read it: sealed or refused.
+
         Raises:
-            PeerProtocolError: MALFORMED; UNAUTHENTICATED; UNEXPECTED for a repeat.
+            PeerProtocolError: MALFORMED; UNAUTHENTICATED; UNEXPECTED for a repeat or a body in
+                clear.
         """
         with crypto_border():
             header = Header.decode(frame.header)
-        own = (self._identity.federation, self._identity.id)
-        if (header.federation, header.receiver) != own:
+        broadcast = bool(header.flags & Flag.BROADCAST)
+        receiver = EVERYBODY if broadcast else self._identity.id
+        if (header.federation, header.receiver) != (self._identity.federation, receiver):
             text = "a frame for another federation or receiver"
             raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+        if broadcast and self._certificate.role is not Role.AGGREGATOR:
+            text = "a broadcast of somebody who is no aggregator"
+            raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
+        took = self._keyring.growing(header) if broadcast else None
         with crypto_border():
             verify_frame(frame, self._certificate)
-        if header.flags:
-            text = "a sealed or broadcast frame, on a link that carries plain ones"
+        if not header.flags & Flag.SEALED and (relayed or broadcast):
+            text = "a body in clear, on a link that somebody relays"
             raise PeerProtocolError(text, AbortCode.UNEXPECTED)
+        if took is not None:
+            took()
+            return header
         if (header.birth, header.sequence) <= self._last:
             raise PeerProtocolError("a frame that came before", AbortCode.UNEXPECTED)
         self._last = (header.birth, header.sequence)
         return header
+
+    def unseal(self, header: Header, body: bytes) -> bytes | None:
+        """Return what the body of a verified frame says; None for a group key, which is kept.
+
+        Raises:
+            PeerProtocolError: it does not open, or is no key of an aggregator's.
+        """
+        said = self._keyring.open(header, body) if header.flags else body
+        if header.stage != GROUP_KEY_STAGE:
+            return said
+        if self._certificate.role is not Role.AGGREGATOR or header.flags != Flag.SEALED:
+            raise PeerProtocolError("a group key that is not an aggregator's", AbortCode.UNEXPECTED)
+        self._keyring.keep(header, said)
+        return None
 
 
 def accept_certificate(

@@ -35,6 +35,7 @@ class MemoryNetwork:
         down: fate of packets from the listener to a link.
         packet_limit: largest packet in bytes.
         depth: packets under way in one direction before `send` waits, >= 1.
+        relayed: say that somebody between the ends reads along: bodies are sealed (17.32).
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class MemoryNetwork:
         down: Fate = prompt,
         packet_limit: int = PACKET_LIMIT,
         depth: int = 16,
+        relayed: bool = False,
     ) -> None:
         if depth < 1:
             raise ConfigError(f"depth {depth} must be at least 1 packet")
@@ -53,6 +55,8 @@ class MemoryNetwork:
         self._up = up
         self._down = down
         self._depth = depth
+        self._relayed = relayed
+        self._opened = 0
         self._listener: MemoryListener | None = None
         self._alive: dict[str, list[MemoryConnection]] = {}
 
@@ -89,8 +93,10 @@ class MemoryNetwork:
             raise Rejected(f"the aggregator does not admit {name}")
         up = _Pipe(self._clock, lambda packet: self._up(name, packet), self._depth)
         down = _Pipe(self._clock, lambda packet: self._down(name, packet), self._depth)
-        near = MemoryConnection(None, self.packet_limit, outgoing=up, incoming=down)
-        far = MemoryConnection(name, self.packet_limit, outgoing=down, incoming=up)
+        self._opened += 1
+        binding = self._opened.to_bytes(32, "little") if self._relayed else b""
+        near = MemoryConnection(None, self.packet_limit, binding, outgoing=up, incoming=down)
+        far = MemoryConnection(name, self.packet_limit, binding, outgoing=down, incoming=up)
         alive = [each for each in self._alive.get(name, []) if each.is_open]
         self._alive[name] = [*alive, near]
         listener.arrived(far)
@@ -152,9 +158,16 @@ class MemoryConnection:
     """One end of a pair of pipes."""
 
     def __init__(
-        self, peer: str | None, packet_limit: int, *, outgoing: _Pipe, incoming: _Pipe
+        self,
+        peer: str | None,
+        packet_limit: int,
+        binding: bytes,
+        *,
+        outgoing: _Pipe,
+        incoming: _Pipe,
     ) -> None:
         self._peer = peer
+        self._binding = binding
         self._packet_limit = packet_limit
         self._outgoing = outgoing
         self._incoming = incoming
@@ -167,7 +180,7 @@ class MemoryConnection:
 
     @property
     def binding(self) -> bytes:
-        return b""
+        return self._binding
 
     @property
     def packet_limit(self) -> int:

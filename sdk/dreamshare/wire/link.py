@@ -70,19 +70,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First packet of the side that opened the connection."""
+    """First packet of the side that opened the connection; `proof` is a signature, or empty."""
 
     standing: Standing
     min_version: int = VERSION_LEAST
     max_version: int = VERSION_MOST
+    proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class HelloReply:
-    """Answer to Hello: the version that both ends speak from here on."""
+    """Answer to Hello: the version that both ends speak from here on; `proof` as in Hello."""
 
     standing: Standing
     version: int
+    proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +192,18 @@ def decode_packet(data: bytes) -> Packet:
 
 def _to_wire(packet: Packet) -> pb.Packet:
     match packet:
-        case Hello(standing, least, most):
+        case Hello(standing, least, most, proof):
             hello = pb.Hello(
-                min_version=least, max_version=most, standing=_standing_to_wire(standing)
+                min_version=least,
+                max_version=most,
+                standing=_standing_to_wire(standing),
+                proof=proof,
             )
             return pb.Packet(hello=hello)
-        case HelloReply(standing, version):
-            reply = pb.HelloReply(version=version, standing=_standing_to_wire(standing))
+        case HelloReply(standing, version, proof):
+            reply = pb.HelloReply(
+                version=version, standing=_standing_to_wire(standing), proof=proof
+            )
             return pb.Packet(hello_reply=reply)
         case Chunk(birth, transfer, offset, total, data):
             chunk = pb.Chunk(birth=birth, transfer=transfer, offset=offset, total=total, data=data)
@@ -214,10 +221,17 @@ def _from_wire(wire: pb.Packet) -> Packet:
     match wire.WhichOneof("packet"):
         case "hello":
             return Hello(
-                _standing_from_wire(wire.hello), wire.hello.min_version, wire.hello.max_version
+                _standing_from_wire(wire.hello),
+                wire.hello.min_version,
+                wire.hello.max_version,
+                _proof_from_wire(wire.hello),
             )
         case "hello_reply":
-            return HelloReply(_standing_from_wire(wire.hello_reply), wire.hello_reply.version)
+            return HelloReply(
+                _standing_from_wire(wire.hello_reply),
+                wire.hello_reply.version,
+                _proof_from_wire(wire.hello_reply),
+            )
         case "chunk":
             return _chunk_from_wire(wire.chunk)
         case "ack":
@@ -260,6 +274,12 @@ def _standing_from_wire(greeting: pb.Hello | pb.HelloReply) -> Standing:
         frame_limit=wire.frame_limit,
         window=wire.window,
     )
+
+
+def _proof_from_wire(greeting: pb.Hello | pb.HelloReply) -> bytes:
+    if not greeting.proof:
+        return b""
+    return exactly(greeting.proof, limits.SIGNATURE_BYTES, "proof")
 
 
 def _received_to_wire(received: Received) -> pb.Received:

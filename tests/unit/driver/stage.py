@@ -143,12 +143,13 @@ class Stage:
         up: Fate = prompt,
         down: Fate = prompt,
         engine: Engine | None = None,
+        relayed: bool = False,
     ) -> None:
         self.clock = ManualClock(NOW)
         self.selector = JumpingSelector(self.clock)
         self.federation = Federation()
         self.identity = self.federation.issue(Role.AGGREGATOR, "aggregator")
-        self.network = MemoryNetwork(self.clock, up=up, down=down)
+        self.network = MemoryNetwork(self.clock, up=up, down=down, relayed=relayed)
         self.office = Office()
         self.seen: list[tuple[bytes, bytes, bytes]] = []
         self.facts: list[Fact] = []
