@@ -3,7 +3,7 @@
     DIR/
       agent.toml       settings, written once; the owner's to edit
       device.key       the identity, when the authority has answered
-      joining.key      keys and request, while it has not
+      device.key.pending     keys and request, while it has not
 
 Rules:
 - keys are made here and never leave; what is sent proves itself (docs/protocol.md 5.4);
@@ -21,7 +21,6 @@ import contextlib
 import fcntl
 import json
 import os
-import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,16 +28,17 @@ from itertools import count
 from pathlib import Path
 
 from dreamshare.clock import Clock, SystemClock
-from dreamshare.driver.enrolling import ask, knock
-from dreamshare.errors import ConfigError, Rejected
+from dreamshare.driver.enrolling import knock
+from dreamshare.errors import ConfigError
 from dreamshare.settings import Scalar, settings_text
 from dreamshare.transport.address import called_from
 from dreamshare.transport.doors import door_to
-from dreamshare_crypto.enrolment import EnrolRequest, Pending, Token, accept, request
+from dreamshare_crypto.enrolment_token import Token
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
-from dreamshare_crypto.errors import AuthenticationError, MalformedError
+from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import sample
+from dreamshare_edge.certifying import Applicant, fingerprint_of
 from dreamshare_edge.config import AgentConfig, LearnerConfig
 
 Print = Callable[[str], None]
@@ -109,46 +109,38 @@ def joined(
         token = Token.from_text(text)
     except MalformedError as error:
         raise ConfigError(str(error)) from None
-    clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
     with _claimed(options.folder) as folder:
-        teller = Teller(show, options.as_json)
-        if (folder / "device.key").exists():
+        applicant = Applicant(
+            folder / "device.key", clock or SystemClock(), entropy or SystemEntropy()
+        )
+        if applicant.path.exists():
             _check_same(folder, token, options)
         else:
-            asyncio.run(_enrol(token, folder, options, teller, clock, entropy))
+            asyncio.run(_enrol(token, applicant, options, Teller(show, options.as_json)))
         yield folder / "agent.toml"
 
 
-async def _enrol(
-    token: Token, folder: Path, options: JoinOptions, teller: Teller, clock: Clock, entropy: Entropy
-) -> None:
-    pending = _pending(token, folder, clock, entropy)
-    fingerprint = EnrolRequest.decode(pending.message).fingerprint()
+async def _enrol(token: Token, applicant: Applicant, options: JoinOptions, teller: Teller) -> None:
+    folder = applicant.path.parent
+    pending = applicant.with_token(token)
+    fingerprint = fingerprint_of(pending)
     teller.tell(
         "enrolling",
         f"this device's fingerprint is {fingerprint}\n(what is kept of it is in {folder})",
         {"fingerprint": fingerprint, "folder": str(folder)},
     )
     found = await knock([door_to(url) for url in token.endpoints], token.tls_hash)
-    rng = random.Random(entropy.draw(16))  # jitter of waits; decides nothing else
-    reply = await ask(
+    identity = await applicant.certified(
+        pending,
         found.door,
         found.welcome.tls_root,
-        pending.message,
-        clock,
-        rng,
         lambda words: teller.tell("waiting", words, {"reason": words}),
     )
-    try:
-        identity = accept(pending, reply, clock.now())
-    except (AuthenticationError, MalformedError) as error:
-        raise Rejected(f"the answer of {found.door} does not hold: {error}") from None
     links = [called_from(link, str(found.door)) for link in found.welcome.links]
     if not links:
         raise ConfigError(f"{found.door} names no address to connect to; ask its operator")
     _write_settings(folder, links[0], token, identity, options)
-    identity.save(folder / "device.key")
-    (folder / "joining.key").unlink(missing_ok=True)
+    applicant.save(identity)
     ends = datetime.fromtimestamp(identity.certificate.not_after, UTC).date().isoformat()
     teller.tell(
         "enrolled",
@@ -162,21 +154,6 @@ async def _enrol(
             f"({sample.FACTORY}); name yours in {folder / 'agent.toml'}",
             {"learner": sample.FACTORY},
         )
-
-
-def _pending(token: Token, folder: Path, clock: Clock, entropy: Entropy) -> Pending:
-    """Return keys and request for this token: those of an earlier run, or new ones."""
-    path = folder / "joining.key"
-    if path.exists():
-        pending = Pending.load(path)
-        if EnrolRequest.decode(pending.message).token_id == token.token_id:
-            return pending  # perhaps answered already: then the answer outlives the token
-    if clock.now() > token.expiry:
-        when = datetime.fromtimestamp(token.expiry, UTC).isoformat(sep=" ", timespec="minutes")
-        raise ConfigError(f"the token expired at {when}; ask the operator for a new one")
-    pending = request(token, entropy)
-    pending.save(path)
-    return pending
 
 
 def _check_same(folder: Path, token: Token, options: JoinOptions) -> None:

@@ -112,7 +112,7 @@ async def test_a_join_that_is_killed_goes_on(tmp_path: Path) -> None:
         assert [one.certificate.id.hex() for one in joined] == [device]
         for private in ("device.key", "lock"):
             assert (tmp_path / "one" / private).stat().st_mode & 0o077 == 0
-        assert not (tmp_path / "one" / "joining.key").exists()
+        assert not (tmp_path / "one" / "device.key.pending").exists()
 
 
 async def test_the_first_free_folder_is_taken(
