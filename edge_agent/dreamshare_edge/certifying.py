@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +80,7 @@ class Applicant:
         return Pending.load(self.pending_path) if self.pending_path.exists() else None
 
     async def certified(
-        self, pending: Pending, door: Door, roots_pem: bytes, tell: Tell
+        self, pending: Pending, doors: Sequence[Door], roots_pem: bytes, tell: Tell
     ) -> Identity:
         """Ask until the authority has answered; return the identity, not saved yet.
 
@@ -88,7 +88,7 @@ class Applicant:
             Rejected: the authority does not certify this, or the answer does not hold.
         """
         rng = random.Random(self.entropy.draw(16))  # jitter of waits; decides nothing else
-        reply = await ask(door, roots_pem, pending.message, self.clock, rng, tell)
+        reply = await ask(doors, roots_pem, pending.message, self.clock, rng, tell)
         return self.accepted(pending, reply)
 
     def accepted(self, pending: Pending, reply: bytes) -> Identity:

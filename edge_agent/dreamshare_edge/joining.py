@@ -132,7 +132,7 @@ async def _enrol(token: Token, applicant: Applicant, options: JoinOptions, telle
     found = await knock([door_to(url) for url in token.endpoints], token.tls_hash)
     identity = await applicant.certified(
         pending,
-        found.door,
+        [found.door],
         found.welcome.tls_root,
         lambda words: teller.tell("waiting", words, {"reason": words}),
     )

@@ -1,27 +1,39 @@
-"""`dreamshare enrol`: the authority of a development federation."""
+"""`dreamshare enrol`: the authority, its certificates, and how parties come by them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dreamshare_cli import enrol_party, enrol_requests, enrol_tokens
+from dreamshare_cli.enrol_options import FOLDER, AsJson, Folder
+
+if TYPE_CHECKING:
+    from dreamshare_cli.authority_work import AuthorityWork
+
 app = typer.Typer(
     no_args_is_help=True,
-    help="The development authority: who may take part. Keys are made on this machine.",
+    help="The authority: who may take part. Tokens for parties that make their own keys; device, "
+    "operator and aggregator make them here, for development.",
 )
 
-Folder = Annotated[
-    Path, typer.Option("--federation", "-f", help="The federation's folder.", show_default=True)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects, one a line.")]
-_FOLDER = Path("federation")
+app.command()(enrol_tokens.token)
+app.command()(enrol_tokens.withdraw)
+app.command()(enrol_requests.pending)
+app.command()(enrol_requests.approve)
+app.command()(enrol_requests.refuse)
+app.command()(enrol_requests.export)
+app.command(name="import")(enrol_requests.import_)
+app.command()(enrol_party.request)
+app.command()(enrol_party.accept)
+app.command()(enrol_party.renew)
 
 
 @app.command()
 def authority(
-    folder: Folder = _FOLDER,
+    folder: Folder = FOLDER,
     link: Annotated[
         str, typer.Option(help="Where the aggregator will listen.")
     ] = "grpcs://127.0.0.1:7443",
@@ -45,7 +57,7 @@ def authority(
 @app.command()
 def device(
     name: Annotated[str, typer.Argument(help="What people call the device.")],
-    folder: Folder = _FOLDER,
+    folder: Folder = FOLDER,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; default: <federation>/devices/NAME.")
     ] = None,
@@ -75,7 +87,7 @@ def device(
 def operator(
     name: Annotated[str, typer.Argument(help="What people call the operator.")],
     out: Annotated[Path, typer.Option(help="File to write the identity to.")],
-    folder: Folder = _FOLDER,
+    folder: Folder = FOLDER,
     viewer: Annotated[bool, typer.Option("--viewer", help="May look, not change.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -89,7 +101,7 @@ def operator(
 def aggregator(
     name: Annotated[str, typer.Argument(help="What people call the aggregator.")],
     out: Annotated[Path, typer.Option(help="File to write the identity to.")],
-    folder: Folder = _FOLDER,
+    folder: Folder = FOLDER,
     as_json: AsJson = False,
 ) -> None:
     """Enrol a further aggregator. Devices that are enrolled later accept it."""
@@ -100,35 +112,44 @@ def aggregator(
 
 @app.command()
 def revoke(
-    serial: Annotated[int, typer.Argument(help="Serial of one of the party's certificates.")],
-    folder: Folder = _FOLDER,
+    who: Annotated[str, typer.Argument(help="Serial, name or id of the party.")],
+    folder: Folder = FOLDER,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write too, for `dreamshare enrol import` elsewhere."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a party; the aggregator must be given the new list by starting it again."""
-    from dataclasses import replace
+    """Revoke a party, all its certificates; a running aggregator sends it away at once."""
+    from dreamshare_cli.authority_work import AuthorityWork
 
-    from dreamshare.clock import SystemClock
-    from dreamshare_cli.federation import FederationFolder
-    from dreamshare_cli.output import Output
-    from dreamshare_crypto.identity import Identity
+    _publish(AuthorityWork(folder), who, out, as_json)
 
-    federation = FederationFolder(folder)
-    known = federation.load_authority()
-    revocations = known.revoke(serial, SystemClock().now())
-    known.save(federation.authority)
-    if federation.aggregator.exists():
-        identity = Identity.load(federation.aggregator)
-        replace(identity, revocations=revocations).save(federation.aggregator)
-    Output(as_json).show(
-        {"revoked": list(revocations.serials), "number": revocations.number},
-        f"revocation list {revocations.number}: {len(revocations.serials)} certificate(s); "
-        "start the aggregator again so that it hands the new list out",
-    )
+
+@app.command()
+def revocations(
+    folder: Folder = FOLDER,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File to write too, for `dreamshare enrol import` elsewhere."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sign the next revocation list with nobody new on it: due every 90 days."""
+    from dreamshare_cli.authority_work import AuthorityWork
+
+    _publish(AuthorityWork(folder), None, out, as_json)
 
 
 @app.command(name="list")
-def list_(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
-    """Show every certificate that was given out."""
+def list_(
+    folder: Folder = FOLDER,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show tokens, not certificates.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show every certificate that was given out, or what is remembered of every token."""
     from datetime import UTC, datetime
 
     from dreamshare_cli.federation import FederationFolder
@@ -136,7 +157,21 @@ def list_(folder: Folder = _FOLDER, as_json: AsJson = False) -> None:
 
     known = FederationFolder(folder).load_authority()
     revoked = set(known.revocations.serials)
-    for one in known.issued:
+    for token in known.invitations if tokens else ():
+        ends = datetime.fromtimestamp(token.expiry, UTC).isoformat(sep=" ", timespec="minutes")
+        role, used = token.role.name.lower(), len(token.used_by)
+        Output(as_json).show(
+            {
+                "name": token.name,
+                "role": role,
+                "expires": token.expiry,
+                "uses": token.uses,
+                "used": used,
+                "by_hand": token.by_hand,
+            },
+            f"{role:<10}  {token.name:<20}  used {used} of {token.uses}, until {ends} UTC",
+        )
+    for one in known.issued if not tokens else ():
         held = one.certificate
         until = datetime.fromtimestamp(held.not_after, UTC).date().isoformat()
         state = "revoked" if held.serial in revoked else f"until {until}"
@@ -165,4 +200,19 @@ def _issue(role: int, name: str, out: Path, folder: Path, as_json: bool) -> None
     Output(as_json).show(
         {kind: identity.id.hex(), "name": name, "identity": str(out)},
         f"{kind} {identity.id.hex()} ({name}): {out}",
+    )
+
+
+def _publish(work: AuthorityWork, who: str | None, out: Path | None, as_json: bool) -> None:
+    from dreamshare_cli.authority_work import write_parcel
+    from dreamshare_cli.output import Output
+
+    newest = work.refresh() if who is None else work.revoke(who)
+    if out is not None:
+        write_parcel(out, work.parcel(()))
+    Output(as_json).show(
+        {"revoked": list(newest.serials), "number": newest.number},
+        f"revocation list {newest.number}: {len(newest.serials)} certificate(s); an aggregator on "
+        f"{work.folder.folder} picks it up while it runs"
+        + ("" if out is None else f", others import {out}"),
     )

@@ -23,6 +23,7 @@ from pathlib import Path
 from dreamshare.errors import ConfigError, PeerProtocolError
 from dreamshare.wire.enrol import Decision, Parcel, decode_parcel, encode_parcel
 from dreamshare.wire.limits import ENROL_DOWN_LIMIT
+from dreamshare_crypto.certificates import RevocationList
 from dreamshare_crypto.enrolment_messages import EnrolRequest
 from dreamshare_crypto.errors import CryptoError
 from dreamshare_crypto.secretfile import replace_private
@@ -113,6 +114,24 @@ class RequestQueue:
         parcel = Parcel(federation, decisions=(decision,))
         replace_private(self._decisions / name, encode_parcel(parcel))
         (self._requests / name).unlink(missing_ok=True)
+
+    def take_revocations(self, encoded: bytes) -> int:
+        """Keep a revocation list where it is newer than the one that is kept; return its number.
+
+        Whether the authority signed it is checked by the aggregator that picks it up.
+
+        Raises:
+            ConfigError: it is no revocation list.
+            ParameterError: the disk refuses.
+        """
+        kept = self.revocations.read_bytes() if self.revocations.exists() else b""
+        try:
+            numbers = [RevocationList.decode(one).number for one in (kept, encoded) if one]
+        except CryptoError as error:
+            raise ConfigError(f"a revocation list cannot be read: {error}") from None
+        if encoded and numbers[-1] == max(numbers):
+            replace_private(self.revocations, encoded)
+        return max(numbers, default=0)
 
     def _make_room(self, now: float) -> None:
         """Remove what waited too long, and decisions that nobody fetches any more."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 from dreamshare.clock import Clock
 from dreamshare.errors import PeerProtocolError, Rejected, Unreachable
@@ -79,7 +80,7 @@ async def knock(doors: Sequence[Door], tls_hash: bytes) -> Found:
 
 
 async def ask(
-    door: Door,
+    doors: Sequence[Door],
     roots_pem: bytes,
     request: bytes,
     clock: Clock,
@@ -89,7 +90,7 @@ async def ask(
     """Ask until the authority has answered; return its encoded EnrolReply, to be checked.
 
     Args:
-        door: the way to the relay.
+        doors: ways to the relay, one or more; the next one where nobody answers.
         roots_pem: the federation's TLS roots.
         request: an encoded EnrolRequest.
         clock: times the waits.
@@ -98,10 +99,11 @@ async def ask(
 
     Raises:
         Rejected: the authority does not certify this, or the relay is not the federation's.
+        Unreachable: no door was given.
     """
     backoff = Backoff(_WAITS, rng)
     told = ""
-    while True:
+    for door in cycle(doors):
         try:
             async with door.proven(roots_pem) as exchange:
                 said = _read(door, await exchange.ask(encode_up(Ask(request))))
@@ -115,6 +117,7 @@ async def ask(
             waiting(words)
             told = words
         await clock.sleep_until(clock.now() + min(wait_s, LONGEST_WAIT_S))
+    raise Unreachable("there is no address to enrol at")
 
 
 def _put_off(door: Door, said: Down, rng: random.Random) -> tuple[str, float]:

@@ -75,7 +75,7 @@ def test_who_was_enrolled_is_listed_and_can_be_revoked(
     assert lines(capsys)[0]["revoked"] == [serial]
     assert serial in Identity.load(folder / "aggregator.key").revocations.serials
     assert execute(["enrol", "revoke", "999", "-f", str(folder)]) == Exit.USAGE
-    assert "no certificate has the serial 999" in capsys.readouterr().err
+    assert "no certificate has the serial or name '999'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", [["agent", "config"], ["up", "--print-config"]])
