@@ -10,7 +10,7 @@ SETTINGS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long fuzz check protos services
+.PHONY: help demo test test-long coverage fuzz check protos services
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -23,6 +23,9 @@ test: .venv/.dev ## the whole suite; needs no root; what lacks a service is skip
 
 test-long: .venv/.dev ## the properties with new and many more examples
 	@scripts/test long
+
+coverage: .venv/.dev ## how much of the crypto room the tests reach, by branches; fails below 97 %
+	@scripts/coverage
 
 fuzz: .venv/.fuzz ## look for inputs that break a decoder or a machine (TARGET=name FUZZ_SECONDS=60 each)
 	@$(BIN)/python -m tests.fuzz run $(TARGET) --seconds $(FUZZ_SECONDS)

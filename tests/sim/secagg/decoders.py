@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dreamshare_crypto.secagg.events import RecordKind, Stage
-from dreamshare_crypto.secagg.messages import (
+from dreamshare_crypto.secagg.epoch_messages import (
     Advertise,
-    Agree,
-    AgreeSet,
     Deliver,
-    EpochOffer,
-    MaskedInput,
     PeerKeys,
     Ready,
     Roster,
-    RoundAbort,
-    RoundResult,
-    RoundStart,
     Shares,
-    Survivors,
-    UnmaskResponse,
 )
+from dreamshare_crypto.secagg.events import RecordKind, Stage
+from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.records import (
     AgreeRecord,
     AnswerRecord,
@@ -37,7 +29,14 @@ from dreamshare_crypto.secagg.records import (
     SidRecord,
     VectorRecord,
 )
+from dreamshare_crypto.secagg.round_messages import MaskedInput, RoundAbort, RoundResult, RoundStart
 from dreamshare_crypto.secagg.signed import Signed
+from dreamshare_crypto.secagg.survivor_messages import (
+    Agree,
+    AgreeSet,
+    Survivors,
+    UnmaskResponse,
+)
 
 Message = Signed | PeerKeys | AgreeSet
 Decoders = dict[Stage, Callable[[bytes], Message]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.secagg import reconstruction
 from dreamshare_crypto.secagg.blame import Blame, FaultRecord
 from dreamshare_crypto.secagg.events import (
@@ -322,3 +323,10 @@ def test_a_fault_is_durable_before_it_is_told(
     assert FaultRecord.decode(kept.record.body) == FaultRecord(
         epoch=1, round=0, device=cohort.parties[2].id, reason=FaultReason.NOT_DECODABLE
     )
+
+
+def test_a_fault_of_an_unknown_reason_is_no_record() -> None:
+    raw = FaultRecord(1, 2, bytes(16), FaultReason.MARKED_EDGES).encode()
+    assert FaultRecord.decode(raw).reason is FaultReason.MARKED_EDGES
+    with pytest.raises(MalformedError, match="unknown reason"):
+        FaultRecord.decode(raw[:-1] + b"\x09")

@@ -79,6 +79,19 @@ def chain_of_another_session(journal: Journal) -> None:
     journal.slots["chain"] = Secret(position + bytes(32))
 
 
+def chain_beyond_the_last_round(journal: Journal) -> None:
+    journal.slots["chain"] = Secret(b"\xff\0\0\0" + journal.slots["chain"].reveal()[4:])
+
+
+def foreign_record(journal: Journal) -> None:
+    journal.records.append(Record(RecordKind.SERVER_DONE, b"an aggregator's"))
+
+
+def foreign_record_before_a_round(journal: Journal) -> None:
+    del journal.records[at(journal, RecordKind.COMMIT) :]
+    foreign_record(journal)
+
+
 CONTRADICTIONS = {
     **{f"repeated {k.name}": repeat(k) for k in RecordKind if RecordKind.ROSTER <= k <= 9},
     **{f"missing {k.name}": drop(k) for k in (2, 3, 4, 6, 7, 8) for k in (RecordKind(k),)},
@@ -86,6 +99,9 @@ CONTRADICTIONS = {
     "chain lost": lose_chain,
     "chain of another kind": other_chain,
     "chain of another session": chain_of_another_session,
+    "chain beyond the last round": chain_beyond_the_last_round,
+    "record of an aggregator": foreign_record,
+    "record of an aggregator, no round": foreign_record_before_a_round,
 }
 del CONTRADICTIONS["repeated SEED_ERASED"]  # says the same thing twice
 

@@ -216,6 +216,19 @@ def test_q_of_each_field_counts(cohort: Cohort) -> None:
     refused(cohort, offer(cohort, template=(TemplateStep("test/1", "sum", params),)), "O1")
 
 
+@pytest.mark.parametrize("name", [b"", b"\xff\xfe"], ids=["empty", "no_utf8"])
+def test_step_without_a_name(cohort: Cohort, name: bytes) -> None:
+    """M1, though the aggregator signed it."""
+    raw = offer(cohort).encode()
+    at = raw.index(b"\x06\0\0\0test/1")  # behind the template's length and its count of steps
+    length = int.from_bytes(raw[at - 8 : at - 4], "little") - 6 + len(name)
+    head = raw[: at - 8] + length.to_bytes(4, "little") + raw[at - 4 : at]
+    changed = head + len(name).to_bytes(4, "little") + name + raw[at + 10 :]
+    client = cohort.parties[0].client
+    assert cohort.parties[0].handle(Received(Stage.OFFER, changed), cohort.now) == ()
+    assert client.counts == {RefusalCode.M1: 1}
+
+
 # ---- O2: 30 --------------------------------------------------------------------------------------
 
 

@@ -245,6 +245,12 @@ def test_start_dims_changed(hostile: Hostile) -> None:
     refused(hostile, with_fields(hostile, dims=6), "S5")
 
 
+def test_start_with_a_field_more(hostile: Hostile) -> None:
+    params = hostile.params()
+    more = replace(params, fields=(*params.fields, *params.fields))
+    refused(hostile, hostile.start(params=more), "S5")
+
+
 def test_start_clip_above_floor(hostile: Hostile) -> None:
     refused(hostile, with_fields(hostile, clip=1.5), "S5")
 

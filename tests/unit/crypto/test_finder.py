@@ -256,3 +256,8 @@ def test_refusals(n: int, changes: dict[str, int], code: RefusalCode) -> None:
     with pytest.raises(Refused) as caught:
         derive(n, **changes)
     assert caught.value.code == code
+
+
+def test_no_committee_where_nearly_everybody_vanishes() -> None:
+    with pytest.raises(ParameterError, match="no committee"):
+        find_committee(expected(129, 5, 90))

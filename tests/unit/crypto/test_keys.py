@@ -192,3 +192,12 @@ def test_agreement_round_trip_and_repr() -> None:
     assert key.secret().reveal().hex() not in repr(key)
     with pytest.raises(ParameterError):
         AgreementKey.from_secret(Secret(bytes(33)))
+
+
+@pytest.mark.parametrize("low", [0, 1, 2**255 - 20])
+def test_a_zero_secret_is_refused_by_itself(low: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2.5 asks for both: were the list of weak values short of one, the exchange still fails."""
+    monkeypatch.setattr("dreamshare_crypto.keys.check_public", lambda key: None)
+    key = AgreementKey.generate(SeededEntropy(b"x"))
+    with pytest.raises(MalformedError, match="zero secret"):
+        key.exchange(low.to_bytes(32, "little"))

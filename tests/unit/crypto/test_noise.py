@@ -206,3 +206,12 @@ def test_parameters_with_noise_travel() -> None:
     params = with_noise(quiet((10, 12, 1.0)), 1.0, 1.0, 3)
     assert Params.decode(params.encode()) == params
     assert dataclasses.replace(params, round_nonce=bytes(range(16))) != params
+
+
+@pytest.mark.parametrize("variance", [1e-300, 2.0**-22, 2.0**50])
+def test_a_variance_that_nobody_can_draw_is_a_fault(variance: float) -> None:
+    """Offers come from the aggregator; a device says so before it makes a table (S5)."""
+    params = with_noise(quiet((100, 12, 1.0)), 1.0, 2.0, 3)
+    assert noise_fault(params, derived(20)) == ""
+    strange = dataclasses.replace(params, noise_variance=variance)
+    assert "cannot be drawn" in noise_fault(strange, derived(20))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dreamshare_crypto.errors import MalformedError, ParameterError
-from dreamshare_crypto.transcript import Reader, Writer, decode_bitmap, encode_bitmap
+from dreamshare_crypto.transcript import Reader, Writer, copied, decode_bitmap, encode_bitmap
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False).filter(
     lambda x: x != 0 or math.copysign(1, x) > 0
@@ -143,3 +143,14 @@ def test_bitmaps_with_spare_bits_or_another_length(raw: str) -> None:
 def test_indices_outside_the_roster(index: int) -> None:
     with pytest.raises(ParameterError):
         encode_bitmap([index], 10)
+
+
+def test_large_fields_are_copied_in_pieces() -> None:
+    """Above 1 MiB, so that other threads get their turn; the bytes are the same."""
+    raw = bytes(range(256)) * 9000
+    reader = Reader(Writer().u8(7).var(raw).finish())
+    assert reader.u8() == 7
+    assert reader.var(len(raw)) == raw
+    reader.end()
+    assert copied(memoryview(raw)) == raw
+    assert copied(memoryview(raw)[:100]) == raw[:100]
