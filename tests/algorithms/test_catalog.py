@@ -91,6 +91,14 @@ def test_another_way_to_write_a_config_is_refused():
             catalog.algorithm_from("codream/1", other)
 
 
+def test_whole_numbers_for_real_ones_are_written_as_they_are_read():
+    """Who writes norm=1 in Python means 1.0, and devices take what this makes of it."""
+    config = CodreamConfig(shape=(1, 8, 8), classes=10, norm=1)
+    name, text = catalog.config_json_of(config)
+    assert b'"norm":1.0' in text
+    assert catalog.algorithm_from(name, text).config == config
+
+
 def test_people_may_leave_out_what_has_a_default():
     config = catalog.config_from("codream/1", {"shape": [1, 8, 8], "classes": 10, "norm": 1})
     assert config == CodreamConfig(shape=(1, 8, 8), classes=10, norm=1.0)

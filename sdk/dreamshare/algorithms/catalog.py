@@ -134,11 +134,18 @@ def config_json_of(config: object) -> tuple[str, bytes]:
         ConfigError: the config is not of a registered class.
     """
     entry = _entry_of_config(config)
+    tree = _fields_of(config)
+    tree = _fields_of(from_tree(tree, type(config), defaults=False))  # 1 for a float is 1.0 here
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return entry.name, text.encode()
+
+
+def _fields_of(config: object) -> Tree:
+    """Return a config's fields as a tree, its class left out."""
     tree = to_tree(config)
     if isinstance(tree, dict):
         del tree[CLASS]
-    text = json.dumps(tree, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return entry.name, text.encode()
+    return tree
 
 
 def config_from(name: str, values: Mapping[str, Tree]) -> object:
