@@ -17,20 +17,26 @@ from contextlib import suppress
 from functools import partial
 
 from dreamshare.clock import Clock
-from dreamshare.driver.broadcasts import Broadcasts
+from dreamshare.driver.broadcasts import Broadcasts, Shared
 from dreamshare.driver.front import FrontDesk, Observer
 from dreamshare.driver.jobs import Jobs
 from dreamshare.driver.offloading import Encoded, Opener, encoded
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.reception import receive
-from dreamshare.driver.stream import converse
+from dreamshare.driver.stream import converse, say_goodbye
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.trace import Trace, untraced
 from dreamshare.driver.waiting import at_most, first_of
 from dreamshare.engine import Engine, InlineEngine
-from dreamshare.errors import DreamshareError, LocalProtocolError, PeerProtocolError, TransportError
-from dreamshare.ids import NO_TASK, PartyId, TaskId
+from dreamshare.errors import (
+    AbortCode,
+    DreamshareError,
+    LocalProtocolError,
+    PeerProtocolError,
+    TransportError,
+)
+from dreamshare.ids import NO_TASK, PartyId, TaskId, short
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.envelope import Address, refusal_of_request
@@ -196,7 +202,19 @@ class AggregatorDriver:
         if sum(party.peering.relayed for party in parties) > 1:
             shared = await self._broadcasts.seal(address, message, self._next_birth())
         for party in parties:
-            party.post(address, message, shared)
+            self._put(party, address, message, shared)
+
+    def _put(
+        self,
+        party: Party,
+        address: Address,
+        message: Message | Encoded,
+        shared: Shared | None = None,
+    ) -> None:
+        if not party.post(address, message, shared):
+            _LOG.warning("%s reads too slowly: it misses what waited for it", short(party.id))
+            party.forget_waiting(self._next_birth())
+            self._started().start(party.send_back("too much waits here: read faster"))
 
     # ---- connections -----------------------------------------------------------------------------
 
@@ -216,7 +234,10 @@ class AggregatorDriver:
         packets = connection.packets()
         greeting = await receive(connection, packets, self._identity, self._clock)
         party = self._party(greeting.certificate)
-        await party.attach(connection)
+        older = party.attach(connection)
+        if older is not None:
+            text = "the party came again"
+            self._started().start(say_goodbye(older, self._clock, AbortCode.UNEXPECTED, text))
         clean = False
         try:
             await greeting.answer(party, self._next_birth())
@@ -237,7 +258,7 @@ class AggregatorDriver:
     def _party(self, certificate: Certificate) -> Party:
         party = self._parties.get(PartyId(certificate.id))
         if party is None:
-            party = Party(Peering(self._identity, certificate, self._next_birth()))
+            party = Party(Peering(self._identity, certificate, self._next_birth()), self._clock)
             self._parties[party.id] = party
             start = self._started().start
             self._openers[party.id] = Opener(self._engine, start, partial(self._open, party))
@@ -314,6 +335,7 @@ class AggregatorDriver:
         replies: AsyncIterator[Reply] = self._front.answer(party.id, request)
         try:
             async for reply in replies:
+                await party.peering.until_room()
                 if not party.connected:
                     return
                 party.post(Address(NO_TASK), await encoded(self._engine, reply))
@@ -321,7 +343,7 @@ class AggregatorDriver:
             self._tell(party, NO_TASK, Reply(request.number, ControlError(str(error))))
 
     def _tell(self, party: Party, task: TaskId, message: Message) -> None:
-        party.post(Address(task), message)
+        self._put(party, Address(task), message)
 
 
 async def _all_settled(parties: Sequence[Party]) -> None:

@@ -101,7 +101,7 @@ class Caller:
         """Say goodbye and connect no more; what is not acknowledged is not sent again."""
         self._closing = True
         if self._connection is not None:
-            await say_goodbye(self._connection, None, "")
+            await say_goodbye(self._connection, self._clock, None, "")
 
     async def _one_connection(
         self, on_connected: Callable[[], None], deliver: Callable[[Arrival], None]
@@ -149,7 +149,7 @@ class Caller:
             peering.meet(reply.standing)
             peering.begin(reply.standing, connection.packet_limit)
         except PeerProtocolError as error:
-            await say_goodbye(connection, error.code, str(error))
+            await say_goodbye(connection, self._clock, error.code, str(error))
             if error.code in _FINAL and not connection.binding:
                 raise Rejected(f"{self._link}: {error}") from error
             raise

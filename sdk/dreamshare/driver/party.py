@@ -4,6 +4,8 @@ Rules:
 - a party has one connection; a new one takes the place of an older one;
 - a party that is away longer than the grace time misses messages: its queue is forgotten, and it is
   told so by a new birth when it comes back;
+- what waits for a party is bounded (`wire.transfer.Outbox.crowded`): one that reads too slowly is
+  cut off and missed, as if it had been away;
 - bytes are counted as packets on its connections, in both directions, over all of them.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 
+from dreamshare.clock import Clock
 from dreamshare.driver.broadcasts import Shared
 from dreamshare.driver.offloading import Encoded
 from dreamshare.driver.peering import Peering
@@ -26,8 +29,9 @@ from dreamshare_crypto.certificates import Role
 class Party:
     """One device, operator or viewer."""
 
-    def __init__(self, peering: Peering) -> None:
+    def __init__(self, peering: Peering, clock: Clock) -> None:
         self.peering = peering
+        self.clock = clock
         self.offer: CheckIn | None = None  # of a device that has checked in and not departed
         self.fresh = True  # its process is new, or it missed messages, since it checked in last
         self.grace: asyncio.Task[None] | None = None
@@ -51,15 +55,15 @@ class Party:
         """Whether a connection is open."""
         return self._connection is not None
 
-    async def attach(self, connection: Connection) -> None:
-        """Take a new connection; an older one is closed."""
+    def attach(self, connection: Connection) -> Connection | None:
+        """Take a new connection; return the older one, if there is one, to be sent away."""
         if self.grace is not None:
             self.grace.cancel()
             self.grace = None
         older, self._connection = self._connection, connection
         if older is not None:
             self._count(older)
-            await say_goodbye(older, AbortCode.UNEXPECTED, "the party came again")
+        return older
 
     def detach(self, connection: Connection) -> bool:
         """Note that a connection ended; True when it was the present one, not a former one."""
@@ -70,25 +74,29 @@ class Party:
         return True
 
     async def hang_up(self) -> None:
-        """Close the connection, if one is open."""
-        if self._connection is not None:
-            await say_goodbye(self._connection, None, "the aggregator stops")
+        """Close the connection, if one is open, because this end stops."""
+        await self.send_back("the aggregator stops")
 
     async def send_away(self, text: str) -> None:
         """Close the connection, if one is open, for a reason that another attempt does not mend."""
         if self._connection is not None:
-            await say_goodbye(self._connection, AbortCode.UNAUTHENTICATED, text)
+            await say_goodbye(self._connection, self.clock, AbortCode.UNAUTHENTICATED, text)
 
     def post(
         self, address: Address, message: Message | Encoded, shared: Shared | None = None
-    ) -> None:
+    ) -> bool:
         """Queue a message; it is missed where the party is away or does not take it.
 
         Over a relay, `shared` is the same message sealed for all its receivers.
+
+        Returns:
+            False where so much waits already that it has to be forgotten first.
         """
         if not self.connected and self.grace is None:
             self.fresh = True
-            return
+            return True
+        if self.peering.crowded:
+            return False
         try:
             if shared is not None and self.peering.relayed:
                 self.peering.share(address, shared.group, shared.parts)
@@ -96,6 +104,17 @@ class Party:
                 self.peering.send(address, message)
         except FrameTooLarge:
             self.dropped += 1
+        return True
+
+    def forget_waiting(self, birth: int) -> None:
+        """Forget what waits for a party that reads too slowly: it misses that."""
+        self.fresh = True
+        self.peering.forget(birth)
+
+    async def send_back(self, text: str) -> None:
+        """Close the connection, if one is open, so that the party comes again."""
+        if self._connection is not None:
+            await say_goodbye(self._connection, self.clock, None, text)
 
     def depart(self, birth: int) -> None:
         """The grace time is over: what is queued is forgotten."""

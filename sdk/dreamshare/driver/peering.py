@@ -94,6 +94,11 @@ class Peering:
         """Bytes queued and not acknowledged."""
         return self._outbox.backlog
 
+    @property
+    def crowded(self) -> bool:
+        """Whether so much waits for the peer that nothing should be added."""
+        return self._outbox.crowded
+
     def standing(self, packet_limit: int) -> Standing:
         """Return what this end says in its greeting."""
         return Standing(
@@ -138,6 +143,7 @@ class Peering:
         self._signer = Signer(self._identity, self.peer, birth)
         self._given = set()
         self._inbox.let_go()
+        self._settled.set()  # who waits for room looks again
 
     def renew(self, certificate: Certificate) -> None:
         """The peer shows another certificate of the same id."""
@@ -250,11 +256,23 @@ class Peering:
             self._settled.clear()
             await self._settled.wait()
 
+    async def until_room(self) -> None:
+        """Return when not much waits for the peer, or when all of it was forgotten."""
+        while self._outbox.crowded:
+            self._settled.clear()
+            await self._settled.wait()
+
     async def until_more(self) -> None:
         """Return when `next_packet` may have something again."""
         await self._wake.wait()
         self._wake.clear()
 
     def _reply(self, packet: Packet) -> None:
+        if _is_cumulative(packet) and self._replies and _is_cumulative(self._replies[-1]):
+            self._replies.pop()  # the new one says all that it says
         self._replies.append(packet)
         self._wake.set()
+
+
+def _is_cumulative(packet: Packet) -> bool:
+    return isinstance(packet, Ack) and not packet.resend

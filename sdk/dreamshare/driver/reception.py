@@ -69,7 +69,7 @@ class Greeting:
             await self._reply(peering)
             peering.begin(standing, self.connection.packet_limit)
         except PeerProtocolError as error:
-            await say_goodbye(self.connection, error.code, str(error))
+            await say_goodbye(self.connection, party.clock, error.code, str(error))
             raise
 
     async def _reply(self, peering: Peering) -> None:
@@ -102,6 +102,6 @@ async def receive(
             raise PeerProtocolError(text, AbortCode.UNAUTHENTICATED)
         check_vouched(certificate, hello, connection.binding)
     except PeerProtocolError as error:
-        await say_goodbye(connection, error.code, str(error))
+        await say_goodbye(connection, clock, error.code, str(error))
         raise
     return Greeting(identity, connection, hello, certificate, version)

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from dreamshare.clock import Clock
 from dreamshare.driver.peering import Peering
-from dreamshare.driver.waiting import first_of
+from dreamshare.driver.waiting import at_most, first_of
 from dreamshare.errors import AbortCode, PeerProtocolError, TransportError, Unreachable
 from dreamshare.transport.base import Connection
 from dreamshare.wire.link import (
@@ -32,6 +32,9 @@ from dreamshare.wire.transfer import Arrival
 
 PATIENCE_S = 30.0
 """Seconds without any packet, while an acknowledgement is due, until a connection is given up."""
+
+GOODBYE_S = 2.0
+"""Seconds that a peer has to take a Close; one that stands still is not waited for."""
 
 
 async def converse(
@@ -60,16 +63,18 @@ async def converse(
             _watch(peering, progress),
         )
     except PeerProtocolError as error:
-        await say_goodbye(connection, error.code, str(error))
+        await say_goodbye(connection, clock, error.code, str(error))
         raise
     finally:
         peering.pause()
 
 
-async def say_goodbye(connection: Connection, code: AbortCode | None, text: str) -> None:
-    """Tell the peer why, if it still listens, and close."""
+async def say_goodbye(
+    connection: Connection, clock: Clock, code: AbortCode | None, text: str
+) -> None:
+    """Tell the peer why, if it still listens, and close; a peer that takes nothing is left."""
     with suppress(TransportError):
-        await connection.send(encode_packet(Close(code, text[:500])))
+        await at_most(clock, GOODBYE_S, connection.send(encode_packet(Close(code, text[:500]))))
     await connection.close()
 
 

@@ -109,3 +109,6 @@ PARCEL_LIMIT = 64 * MIB
 
 PARCEL_ITEMS_LIMIT = 10_000
 """Requests, or decisions, in such a file."""
+
+FRAMES_WAITING = 4096
+"""Frames queued for one peer, after which it is taken to read too slowly."""

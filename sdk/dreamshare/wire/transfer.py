@@ -37,6 +37,7 @@ class Outbox:
             raise LocalProtocolError(f"a birth counts from 1, not {birth}")
         self._birth = birth
         self._frames: deque[_Frame] = deque()  # transfers first, first + 1, ...
+        self._backlog = 0  # bytes of all of them
         self._first = 1
         self._cursor = (1, 0)  # transfer and offset of the next chunk
         self._highest = (1, 0)  # where the cursor ever was
@@ -56,7 +57,13 @@ class Outbox:
     @property
     def backlog(self) -> int:
         """Bytes put and not acknowledged; an owner that sees it grow stops putting."""
-        return sum(frame.size for frame in self._frames)
+        return self._backlog
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits behind the first frame than a window, or than FRAMES_WAITING."""
+        behind = self._backlog - (self._frames[0].size if self._frames else 0)
+        return behind > limits.WINDOW or len(self._frames) > limits.FRAMES_WAITING
 
     def put(self, *parts: bytes) -> int:
         """Queue a frame, in one piece or several, and return the number of its transfer.
@@ -71,6 +78,7 @@ class Outbox:
         if not 0 < frame.size <= min(most, limits.FRAME_LIMIT):
             raise FrameTooLarge(f"a frame of {frame.size} bytes; the peer takes 1 to {most}")
         self._frames.append(frame)
+        self._backlog += frame.size
         return self._first + len(self._frames) - 1
 
     def connected(self, peer: Standing, packet_limit: int) -> tuple[int, ...]:
@@ -139,7 +147,7 @@ class Outbox:
             )
         before = self._first
         while self._first <= received.acknowledged:
-            self._frames.popleft()
+            self._backlog -= self._frames.popleft().size
             self._first += 1
         self._cursor = max(self._cursor, (self._first, 0))
         return tuple(range(before, self._first))
