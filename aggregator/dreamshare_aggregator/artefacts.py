@@ -157,7 +157,8 @@ def write_whole(path: Path, value: bytes) -> None:
     """
     if path.exists():  # whole, because it has its name
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # mode 0600
     part = Path(name)
     try:

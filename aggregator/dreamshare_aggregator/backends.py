@@ -140,7 +140,7 @@ def _sqlite(location: str, read_only: bool) -> AsyncEngine:
         connection.isolation_level = None
         cursor = connection.cursor()
         durable = () if read_only else ("journal_mode=WAL", "synchronous=FULL")
-        for pragma in ("busy_timeout=5000", *durable, "foreign_keys=ON"):
+        for pragma in ("busy_timeout=30000", *durable, "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -43,7 +43,14 @@ from dreamshare_aggregator.rows import (
     read_status,
     status_text,
 )
-from dreamshare_aggregator.schema import CHECKPOINTS, JOURNAL, REPORTS, RESULTS, SLOTS, TASKS
+from dreamshare_aggregator.schema import (
+    CHECKPOINTS,
+    JOURNAL,
+    REPORTS,
+    RESULTS,
+    SLOTS,
+    TASKS,
+)
 from dreamshare_crypto.secagg.events import RecordKind
 
 T = TypeVar("T")

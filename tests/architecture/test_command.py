@@ -36,6 +36,7 @@ VERBS = {
     "enrol revoke",
     "enrol token",
     "enrol withdraw",
+    "history",
     "run cancel",
     "run devices",
     "run list",
@@ -44,6 +45,10 @@ VERBS = {
     "run result",
     "run submit",
     "run watch",
+    "store backup",
+    "store check",
+    "store migrate",
+    "store restore",
     "up",
 }
 
