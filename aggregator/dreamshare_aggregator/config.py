@@ -76,6 +76,11 @@ class AggregatorConfig:
         default=None,
         example="rounds.db.artefacts",
     )
+    away_s: float = setting(
+        "Seconds, about, that a device which no task needs hangs up for, 0 to 86,400. It saves "
+        "connections and batteries; a new task waits as long for its devices. 0: they stay.",
+        default=0.0,
+    )
     capture: Path | None = setting(
         "For debugging: write everything that is received to this new file. Absent: nothing.",
         default=None,
@@ -93,6 +98,8 @@ class AggregatorConfig:
     def __post_init__(self) -> None:
         if not self.listen:
             raise ConfigError("listen is empty; name at least one, e.g. 'grpcs://0.0.0.0:7443'")
+        if not 0 <= self.away_s <= 86_400:
+            raise ConfigError(f"away_s is {self.away_s}; it must be 0 to 86,400 seconds")
         if self.tasks_at_once < 1:
             raise ConfigError(f"tasks_at_once is {self.tasks_at_once}; it must be 1 or more")
 

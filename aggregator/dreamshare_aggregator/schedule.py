@@ -126,7 +126,7 @@ class Schedule:
             for entry in self._board.unfinished():
                 if entry.cancelled and entry.status.task not in self._live:
                     await self._board.end(entry, TaskPhase.CANCELLED, "cancelled in the queue")
-            wanting = self._wanting()
+            wanting = self.wanting()
             chosen = self._turns.choose(
                 [(entry.status.task, entry.order.priority) for entry in wanting], self._clock.now()
             )
@@ -141,7 +141,7 @@ class Schedule:
                     await self._start(entry, add, jobs)
             await self._until_change(len(wanting) > len(chosen))
 
-    def _wanting(self) -> tuple[Entry, ...]:
+    def wanting(self) -> tuple[Entry, ...]:
         """Return who would run if there were room, oldest first."""
         unfinished = self._board.unfinished()
         return tuple(e for e in unfinished if not e.cancelled and not e.progress.paused)

@@ -50,7 +50,8 @@ from dreamshare.protocol.messages import (
 )
 from dreamshare.transport.base import Listener
 from dreamshare.transport.tap import TappedListener
-from dreamshare_aggregator.board import Board, Entry
+from dreamshare_aggregator.absence import Absences
+from dreamshare_aggregator.board import ENDED, Board, Entry
 from dreamshare_aggregator.capture import Capture
 from dreamshare_aggregator.control import Control
 from dreamshare_aggregator.front import Front
@@ -87,6 +88,7 @@ class Surroundings:
         may_stand_by: wait where another aggregator is active, instead of refusing to open.
         trace: is told what happens in every task, as facts without payloads, on the event loop.
         turns: how many tasks run at once, and for how long while others wait.
+        away_s: seconds, about, that a device which no task needs stays away; 0: it stays here.
     """
 
     capture: Path | None = None
@@ -98,10 +100,13 @@ class Surroundings:
     retention: Retention = Retention()
     trace: Trace = untraced
     turns: TurnSettings = TurnSettings()
+    away_s: float = 0.0
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
+        if not 0 <= self.away_s <= 86_400:
+            raise ConfigError(f"away_s is {self.away_s}; it must be 0 to 86,400 seconds")
 
 
 class Aggregator:
@@ -126,7 +131,8 @@ class Aggregator:
         self._around = surroundings or Surroundings()
         self._identity = identity
         self._store = store
-        self._board = Board(store, watch)
+        self._watch = watch
+        self._board = Board(store, self._reported)
         self._capture: Capture | None = None
         # One thread more than compute, so that frames are opened while a sum is unmasked.
         self._engine = ThreadEngine(self._around.threads + 1)
@@ -134,7 +140,8 @@ class Aggregator:
         self._driver: AggregatorDriver | None = None
         self._serving: asyncio.Task[None] | None = None
         self._submitting = asyncio.Lock()
-        self._traffic = asyncio.Event()  # a device came or went
+        self._traffic = asyncio.Event()  # a device came or went, or a task needs it no more
+        self._absences = Absences(self._around.away_s, self._around.entropy)
         self._schedule = Schedule(self._board, self._around.clock, self._make, self._around.turns)
         self._control = Control(
             self._board,
@@ -358,7 +365,17 @@ class Aggregator:
         while True:
             await self._traffic.wait()
             self._traffic.clear()
-            await self._schedule.count(driver.devices())
+            devices = driver.devices()
+            await self._schedule.count(devices)
+            wanting = [entry.status for entry in self._schedule.wanting()]
+            for device, for_s in self._absences.next(devices, wanting, self._around.clock.now()):
+                driver.send_home(device, for_s)
+
+    def _reported(self, report: TaskReport) -> None:
+        if report.status.phase in (*ENDED, TaskPhase.PAUSED):
+            self._traffic.set()
+        if self._watch is not None:
+            self._watch(report)
 
     def _make(self, entry: Entry) -> LiveTask:
         around = self._around

@@ -27,7 +27,7 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -38,14 +38,14 @@ from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.device import DeviceDriver
 from dreamshare.driver.work import WorkSettings
 from dreamshare.engine import ThreadEngine
-from dreamshare.errors import ConfigError, LocalProtocolError, PrivacyError
+from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.outcomes import DeviceOutcome
 from dreamshare.transport.base import Link
 from dreamshare.transport.tap import ByteCounter, TappedLink
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.identity import Identity
-from dreamshare_edge.conditions import DeviceConditions, ManualConditions
+from dreamshare_edge.conditions import DeviceConditions, LocalHour, ManualConditions
 from dreamshare_edge.desk import AgentDesk, AgentPermits
 from dreamshare_edge.equipment import Equipment
 from dreamshare_edge.policy import Policy
@@ -56,6 +56,9 @@ from dreamshare_edge.worker import AgentWorker
 _LOG = logging.getLogger(__name__)
 _OUTCOMES_KEPT = 10_000
 
+LOOK_S = 30.0
+"""Seconds after which an agent looks at its conditions again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -63,6 +66,7 @@ class Surroundings:
 
     Attributes:
         label: what the operator sees beside the device's id.
+        attributes: what the owner makes public for the choice of cohorts, e.g. region = "eu".
         seed: of the device's own sampling, >= 0; masks never depend on it.
         report: the device's own report, JSON lines; None writes none.
         lookup: where algorithms come from, for an application that brings its own; None takes the
@@ -74,6 +78,7 @@ class Surroundings:
     """
 
     label: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
     report: Path | None = None
     lookup: Lookup | None = None
@@ -129,9 +134,12 @@ class EdgeAgent:
         self._outcomes: deque[DeviceOutcome] = deque(maxlen=_OUTCOMES_KEPT)
         self._news = asyncio.Event()
         self._over = False
-        permits = AgentPermits(algorithms, policy, around.conditions, store, around.clock)
+        conditions = LocalHour(around.conditions, around.clock)
+        permits = AgentPermits(algorithms, policy, conditions, store, around.clock)
         if not permits.algorithms:
             raise ConfigError(f"the policy allows none of the algorithms {', '.join(algorithms)}")
+        self._permits = permits
+        self._refusing = ""  # why the last check-in offered nothing
         self._worker = AgentWorker(
             Equipment(learner, data),
             CatalogWork(permits.algorithms, around.lookup),
@@ -152,6 +160,7 @@ class EdgeAgent:
             around.entropy,
             _LOG.warning,
             around.threads,
+            around.attributes,
         )
         # Jitter of reconnects: it must differ between devices and decides nothing else.
         jitter = random.Random(around.entropy.draw(16))
@@ -243,19 +252,35 @@ class EdgeAgent:
             await self._running
 
     def conditions_changed(self) -> None:
-        """Look at the conditions again: where they no longer allow it, computing is declined."""
-        try:
-            self._policy.check_conditions(self._around.conditions.read())
-        except PrivacyError as error:
-            self._driver.interrupt(str(error))
+        """Look at the conditions again.
+
+        Where they no longer allow it, computing is declined; the aggregator is told whether this
+        device is ready, so that it is chosen for cohorts or not. The agent looks by itself every
+        `LOOK_S` seconds.
+        """
+        before, self._refusing = self._refusing, self._permits.not_ready()
+        if self._refusing:
+            self._driver.interrupt(self._refusing)
+        if bool(before) != bool(self._refusing):
+            self._driver.check_in()
+
+    async def _watch(self) -> None:
+        clock = self._around.clock
+        while True:
+            await clock.sleep_until(clock.now() + LOOK_S)
+            if bool(self._permits.not_ready()) != bool(self._refusing):
+                self.conditions_changed()
 
     async def _run(self) -> None:
         listening = asyncio.create_task(self._listen())
+        self._refusing = self._permits.not_ready()
+        watching = asyncio.create_task(self._watch())
         try:
             await self._driver.run()
             await listening
         finally:
             listening.cancel()
+            watching.cancel()
             self._over = True
             self._news.set()
 

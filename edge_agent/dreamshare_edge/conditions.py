@@ -1,4 +1,4 @@
-"""What the device's surroundings allow right now: power and network.
+"""What the device's surroundings allow right now: power, network and the hour.
 
 Rules:
 - `DeviceConditions` is the seam: an app answers it from its platform, a test moves it by hand;
@@ -7,8 +7,11 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
+
+from dreamshare.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +21,13 @@ class Conditions:
     Attributes:
         charging: on external power; None where the device cannot tell.
         unmetered: on a network that costs nothing by the byte; None where it cannot tell.
+        minute: minutes since midnight on the device's own clock, 0 to 1439; None where it cannot
+            tell.
     """
 
     charging: bool | None = None
     unmetered: bool | None = None
+    minute: int | None = None
 
 
 class DeviceConditions(Protocol):
@@ -44,3 +50,24 @@ class ManualConditions:
     def change(self, conditions: Conditions) -> None:
         """Set what `read` returns from now on."""
         self._conditions = conditions
+
+
+class LocalHour:
+    """Conditions with the local time of day where their source does not name one.
+
+    Args:
+        conditions: power and network.
+        clock: what time it is; the machine's time zone says what that is here.
+    """
+
+    def __init__(self, conditions: DeviceConditions, clock: Clock) -> None:
+        self._conditions = conditions
+        self._clock = clock
+
+    def read(self) -> Conditions:
+        """See `DeviceConditions`."""
+        found = self._conditions.read()
+        if found.minute is not None:
+            return found
+        here = datetime.fromtimestamp(self._clock.now()).astimezone()
+        return replace(found, minute=60 * here.hour + here.minute)

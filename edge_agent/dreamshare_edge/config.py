@@ -65,6 +65,11 @@ class AgentConfig:
     label: str = setting(
         "What the operator sees beside the device's id. Empty: what the factory says.", default=""
     )
+    attributes: Mapping[str, Scalar] = setting(
+        "What the owner makes public so that cohorts can be chosen by it, e.g. region = 'eu'. The "
+        "operator sees it beside the device's id. Up to 64.",
+        default={},
+    )
     report: Path | None = setting(
         "The device's own report, JSON lines: rounds, bytes, accuracy before and after each "
         "exchange. It stays on the device. Absent: none is written.",
@@ -87,6 +92,8 @@ class AgentConfig:
             raise ConfigError("algorithms is empty; name at least one, e.g. 'codream/1'")
         if not self.links:
             raise ConfigError("link is empty; name at least one, e.g. 'grpcs://host:7443'")
+        if len(self.attributes) > 64 or not all(self.attributes):
+            raise ConfigError("attributes: give up to 64, each with a name")
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
         if self.seed < 0:

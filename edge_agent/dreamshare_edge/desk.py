@@ -4,17 +4,18 @@ Rules:
 - every machine of a device shares one memory, so that no task can repeat another's question
   (docs/protocol.md 13.3);
 - the owner's policy is asked for each plan before anything is committed to;
+- a device that may not compute now checks in with no algorithms: it is chosen for no cohort;
 - what a task leaves behind is its accepted epochs, its answers and what it cost, nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from dreamshare.clock import Clock
 from dreamshare.driver.desk import Seat
-from dreamshare.errors import ConfigError
+from dreamshare.errors import ConfigError, PrivacyError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.messages import CheckIn
@@ -49,6 +50,15 @@ class AgentPermits:
         self._store = store
         self._clock = clock
 
+    def not_ready(self) -> str:
+        """Return why this device computes nothing now, in words; "" when it is ready."""
+        try:
+            self._policy.check_conditions(self._conditions.read())
+            self._policy.check_rounds(self._store.answered_today(self._clock.now()))
+        except PrivacyError as error:
+            return str(error)
+        return ""
+
     def __call__(self, plan: RoundPlan) -> None:
         if plan.algorithm not in self.algorithms:
             offered = ", ".join(self.algorithms) or "nothing"
@@ -69,6 +79,7 @@ class AgentDesk:
         entropy: of every key that a machine draws.
         warn: told, in words, what people should look at.
         threads: how many a machine computes with.
+        attributes: what the owner makes public for the choice of cohorts.
     """
 
     def __init__(
@@ -81,7 +92,9 @@ class AgentDesk:
         entropy: Entropy,
         warn: Callable[[str], None],
         threads: int = 1,
+        attributes: Mapping[str, str] | None = None,
     ) -> None:
+        self._attributes = dict(attributes or {})
         self._identity = identity
         self._floor = policy.floor()
         self._resume_without_anchor = policy.resume_without_anchor
@@ -99,7 +112,8 @@ class AgentDesk:
         return self._memory.ledger.epsilon(now - self._floor.budget_s, self._floor.delta)
 
     def check_in(self) -> CheckIn:
-        return CheckIn(self._permits.algorithms, self._label)
+        algorithms = () if self._permits.not_ready() else self._permits.algorithms
+        return CheckIn(algorithms, self._label, self._attributes)
 
     def stored(self) -> Sequence[Seat]:
         seats = []

@@ -28,6 +28,24 @@ _SUITES = {"aes": Suite.AES, "chacha": Suite.CHACHA}
 _PROFILES = {"complete": Profile.COMPLETE, "regular": Profile.REGULAR}
 _MODES = {"agreed": Mode.AGREED, "bounded": Mode.BOUNDED}
 _ID = re.compile(r"[0-9a-f]{32}")
+_HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
+
+
+def _minutes(hours: str) -> tuple[int, int]:
+    """Return the first minute of the day and the first one after; raises ConfigError."""
+    found = _HOURS.fullmatch(hours)
+    numbers = [] if found is None else [int(each) for each in found.groups()]
+    if not numbers or max(numbers[0::2]) > 23 or max(numbers[1::2]) > 59:
+        raise ConfigError(f"policy: quiet_hours {hours!r} must read 'HH:MM-HH:MM'")
+    first, after = 60 * numbers[0] + numbers[1], 60 * numbers[2] + numbers[3]
+    if first == after:
+        raise ConfigError(f"policy: quiet_hours {hours!r} begin when they end")
+    return first, after
+
+
+def _is_within(minute: int, hours: str) -> bool:
+    first, after = _minutes(hours)
+    return first <= minute < after if first < after else minute >= first or minute < after
 
 
 def _known(names: tuple[str, ...], known: Mapping[str, IntEnum]) -> bool:
@@ -105,8 +123,14 @@ class Policy:
     )
     on_charger: bool = setting("Compute only on external power.", default=False)
     unmetered: bool = setting("Compute only on an unmetered network.", default=False)
+    quiet_hours: tuple[str, ...] = setting(
+        "Hours of the device's own time in which nothing is computed, e.g. '08:00-22:00' or, over "
+        "midnight, '22:00-06:00'.",
+        default=(),
+    )
     unknown_allows: bool = setting(
-        "Whether 'cannot tell' counts as allowed for on_charger and unmetered.", default=False
+        "Whether 'cannot tell' counts as allowed for on_charger, unmetered and quiet_hours.",
+        default=False,
     )
     draws: int = setting(
         "Most answers for one payload, redraws included, 1 to 16 (docs/protocol.md 13.3).",
@@ -163,6 +187,8 @@ class Policy:
         must(epsilon is None or 0 < epsilon < math.inf, "epsilon_per_month", "above 0 and finite")
         must(0 < self.delta < 1, "delta", "above 0 and below 1")
         must(0 <= self.min_noise < math.inf, "min_noise", "0 or more and finite")
+        for hours in self.quiet_hours:
+            _minutes(hours)
         must(self.tasks_at_once >= 1, "tasks_at_once", "1 or more")
         must(0 < self.wait_for_turn_s < math.inf, "wait_for_turn_s", "above 0 and finite")
         must(1 <= self.draws <= 16, "draws", "1 to 16")
@@ -234,9 +260,14 @@ class Policy:
             )
 
     def check_conditions(self, conditions: Conditions) -> None:
-        """Return when power and network are as the owner wants them; raises PrivacyError."""
+        """Return when power, network and hour are as the owner wants; raises PrivacyError."""
         self._require("on_charger", self.on_charger, conditions.charging, "on external power")
         self._require("unmetered", self.unmetered, conditions.unmetered, "on an unmetered network")
+
+        minute = conditions.minute
+        quiet = None if minute is None else any(_is_within(minute, h) for h in self.quiet_hours)
+        loud = None if quiet is None else not quiet
+        self._require("quiet_hours", bool(self.quiet_hours), loud, "outside of them")
 
     def _require(self, clause: str, wanted: bool, found: bool | None, words: str) -> None:
         if not wanted or found or (found is None and self.unknown_allows):

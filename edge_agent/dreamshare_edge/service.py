@@ -136,7 +136,11 @@ class _Life:
         link = SeveralLinks([GrpcLink(address, tls) for address in addresses])
         label = config.label or equipment.label
         around = Surroundings(
-            label=label, seed=config.seed, report=config.report, threads=config.threads
+            label=label,
+            attributes={name: str(value) for name, value in config.attributes.items()},
+            seed=config.seed,
+            report=config.report,
+            threads=config.threads,
         )
         store = FileStore(config.store, config.anchor_folder)
         given = (config.algorithms, store, config.policy, identity, around)

@@ -120,6 +120,7 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
             may_stand_by=config.standby,
             retention=config.retention,
             turns=TurnSettings(config.tasks_at_once),
+            away_s=config.away_s,
         ),
         lambda report: _show(output, report),
     )

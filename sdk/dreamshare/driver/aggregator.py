@@ -47,6 +47,7 @@ from dreamshare.protocol.messages import (
     Declined,
     DeviceStatus,
     Message,
+    NotNeeded,
     Reply,
     Request,
     Sa2,
@@ -184,6 +185,12 @@ class AggregatorDriver:
                 offer = party.offer
                 run.give(events.Joined(party.id, offer.algorithms, attributes=offer.attributes))
         return run
+
+    def send_home(self, device: PartyId, for_s: float) -> None:
+        """Tell a device that no task needs it for so many seconds, > 0."""
+        party = self._parties.get(device)
+        if party is not None and party.connected:
+            self._tell(party, NO_TASK, NotNeeded(for_s))
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return every device that came since the start, by first arrival."""

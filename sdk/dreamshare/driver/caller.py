@@ -3,12 +3,14 @@
 Rules:
 - the caller greets first; each connection goes on where the last one broke off;
 - an aggregator's certificate is checked before anything it sends is looked at;
+- a caller that is not needed hangs up and calls again when it was told to;
 - Unreachable is waited out with back-off; Rejected, and a Close that says why, end the caller;
 - over a relay a Close is nobody's word: it ends the connection and not the caller.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -17,7 +19,7 @@ from dreamshare.clock import Clock
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import converse, say_goodbye
 from dreamshare.driver.vouching import check_vouched, vouch
-from dreamshare.driver.waiting import greeting
+from dreamshare.driver.waiting import first_of, greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Rejected, Unreachable
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.envelope import accept_certificate
@@ -66,6 +68,8 @@ class Caller:
         self._peering: Peering | None = None
         self._connection: Connection | None = None
         self._closing = False
+        self._rest_s = 0.0
+        self._resting: asyncio.Event = asyncio.Event()
 
     @property
     def peering(self) -> Peering | None:
@@ -95,7 +99,14 @@ class Caller:
                 await self._one_connection(on_connected, deliver)
             if not self._closing:
                 wait = self._backoff.next_wait(self._clock.now() - started)
+                wait, self._rest_s = max(wait, self._rest_s), 0.0
+                self._resting.clear()
                 await self._clock.sleep_until(self._clock.now() + wait)
+
+    def rest(self, seconds: float) -> None:
+        """Hang up when everything is acknowledged, and call again in so many seconds, > 0."""
+        self._rest_s = seconds
+        self._resting.set()
 
     async def hang_up(self) -> None:
         """Say goodbye and connect no more; what is not acknowledged is not sent again."""
@@ -118,12 +129,21 @@ class Caller:
             peering = await self._greeted(connection, packets)
             self._connection = connection
             on_connected()
-            close = await converse(connection, packets, peering, self._clock, deliver)
+            close = await first_of(
+                converse(connection, packets, peering, self._clock, deliver),
+                self._until_rest(connection, peering),
+            )
             if close is not None:
                 _raise_where_final(close, connection)
         finally:
             self._connection = None
             await connection.close()
+
+    async def _until_rest(self, connection: Connection, peering: Peering) -> Close | None:
+        await self._resting.wait()
+        await peering.until_settled()
+        await say_goodbye(connection, None, "not needed")
+        return None
 
     def _standing(self, packet_limit: int) -> Standing:
         if self._peering is not None:

@@ -6,6 +6,7 @@ Rules:
 - a frame is acknowledged after its effects; a frame that does not hold is dropped and counted;
 - one computation per task, and as many at once as the owner allows, each in a task of its own; a
   result that nobody waits for is dropped, or carried over (`work`);
+- a device that is not needed, and takes part in no task, hangs up and comes back later;
 - `close` declines what is being computed, gives the link a moment to say so, and stops. What was
   acknowledged is in the journals, so nothing is lost however it ends.
 """
@@ -35,6 +36,7 @@ from dreamshare.protocol.messages import (
     Declined,
     DownMessage,
     Message,
+    NotNeeded,
     RoundOpening,
     Sa2,
     TellOrder,
@@ -50,6 +52,9 @@ from dreamshare_crypto.secagg.events import Stage
 
 LAST_WORDS_S = 2.0
 """Seconds that `close` waits for the aggregator to acknowledge what is queued."""
+
+LONGEST_AWAY_S = 86_400.0
+"""Seconds after which a device comes back, however long it is not needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,11 @@ class DeviceDriver:
         for task in self._seats:
             self._give(task, events.Interrupted(text))
 
+    def check_in(self) -> None:
+        """Tell the aggregator again what this device offers: its owner's conditions changed."""
+        if self._caller.connected and self._caller.peering is not None:
+            self._caller.peering.send(Address(NO_TASK), self._desk.check_in())
+
     async def close(self) -> None:
         """Stop: decline what is being computed, say so, and hang up. Idempotent."""
         self.interrupt("the agent stops")
@@ -168,8 +178,7 @@ class DeviceDriver:
         self._inputs.put_nowait(_Input(task, event))
 
     def _connected(self) -> None:
-        if self._caller.peering is not None:
-            self._caller.peering.send(Address(NO_TASK), self._desk.check_in())
+        self.check_in()
         for task in self._seats:
             self._give(task, events.Connected())
 
@@ -205,6 +214,8 @@ class DeviceDriver:
             if opened is None:
                 peering.acknowledge(place)
                 return
+            if isinstance(opened.message, NotNeeded) and not self._seats:
+                self._caller.rest(min(opened.message.for_s, LONGEST_AWAY_S))
             task, message = TaskId(opened.header.task), opened.message
             seat = await self._seat_for(task, message)
             if seat is not None and isinstance(message, DownMessage):

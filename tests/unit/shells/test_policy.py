@@ -136,3 +136,38 @@ def test_the_policy_is_a_documented_settings_table() -> None:
     text = default_text(Policy)
     assert read_settings(Policy, text, source="policy.toml") == Policy()
     assert "# rounds_per_day = 400" in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "minute", "quiet"),
+    [
+        ("08:00-22:00", 8 * 60, True),
+        ("08:00-22:00", 22 * 60, False),
+        ("08:00-22:00", 7 * 60 + 59, False),
+        ("22:00-06:00", 23 * 60, True),
+        ("22:00-06:00", 0, True),
+        ("22:00-06:00", 6 * 60, False),
+    ],
+)
+def test_quiet_hours(hours: str, minute: int, quiet: bool) -> None:
+    policy = Policy(quiet_hours=("03:00-03:01", hours))
+    if quiet:
+        with pytest.raises(PrivacyError, match="quiet_hours"):
+            policy.check_conditions(Conditions(minute=minute))
+    else:
+        policy.check_conditions(Conditions(minute=minute))
+
+
+def test_an_unknown_hour_is_quiet_unless_unknown_allows() -> None:
+    with pytest.raises(PrivacyError, match="cannot tell whether it is outside of them"):
+        Policy(quiet_hours=("22:00-06:00",)).check_conditions(Conditions())
+    Policy(quiet_hours=("22:00-06:00",), unknown_allows=True).check_conditions(Conditions())
+    Policy().check_conditions(Conditions())
+
+
+@pytest.mark.parametrize("hours", ["8:00-22:00", "24:00-06:00", "08:60-09:00", "night"])
+def test_hours_are_written_in_one_way(hours: str) -> None:
+    with pytest.raises(ConfigError, match="must read 'HH:MM-HH:MM'"):
+        Policy(quiet_hours=(hours,))
+    with pytest.raises(ConfigError, match="begin when they end"):
+        Policy(quiet_hours=("08:00-08:00",))
