@@ -57,7 +57,7 @@ class InvitationTerms:
         hosts: names that the party's TLS leaf may serve under, besides loopback; aggregators only.
         life_s: life of the token, seconds, 1 or more.
         uses: how many parties may enrol with it, 1 to 10,000. More than one is for development:
-            whoever sees such a token can enrol while it lasts (17.31).
+            whoever sees such a token can enrol while it lasts (17.33).
         by_hand: whether a person approves each request.
     """
 
@@ -79,7 +79,7 @@ class Invitation:
 
     Attributes:
         token_id: of the token.
-        token_key: hash of its secret, which binds requests (17.31).
+        token_key: hash of its secret, which binds requests (17.33).
         expiry: last second of the token, seconds since 1970.
         role: role of the certificate that it gives.
         name: name of the party; of several parties, what their names begin with.

@@ -8,7 +8,7 @@
 Rules:
 - whoever relays the two messages can neither change nor answer them;
 - a token serves one party, unless it was made for several; the very same request gets the very same
-  reply, so that a lost reply costs nothing (5.3, 17.31);
+  reply, so that a lost reply costs nothing (5.3, 17.33);
 - private keys never travel; a renewal keeps the party's keys and id, and changes the transport's.
 """
 

@@ -1,4 +1,4 @@
-"""The token that lets a party enrol (docs/protocol.md 5.3, 17.31).
+"""The token that lets a party enrol (docs/protocol.md 5.3, 17.33).
 
 Rules:
 - it is made by the authority and is a secret: shown once, as one word or a QR code, never logged;
@@ -33,7 +33,7 @@ _MOST_ENDPOINT = 255
 
 
 def token_key_of(secret: Secret) -> Secret:
-    """Return the key that binds request and reply: a hash of the token's secret (17.31)."""
+    """Return the key that binds request and reply: a hash of the token's secret (17.33)."""
     return Secret(hash_parts("sa2/v1/token", secret.reveal()), "token key")
 
 

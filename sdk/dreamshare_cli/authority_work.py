@@ -32,7 +32,7 @@ from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secretfile import replace_private
 
 LEAST_DAYS, MOST_DAYS = 30, 90
-"""Life of a certificate, days (docs/protocol.md 17.32)."""
+"""Life of a certificate, days (docs/protocol.md 17.34)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Rules:
 - the authority is beside the aggregator here, so whoever runs this machine could invent devices
   (docs/protocol.md 15.1): good for trying and for tests, and said so where it matters;
-- the token that is printed serves several devices for a day (17.31): a line to copy into as many
+- the token that is printed serves several devices for a day (17.33): a line to copy into as many
   shells as one likes; real devices get a token each, from `dreamshare enrol token`.
 """
 

@@ -1,4 +1,4 @@
-"""The relay: what parties without a certificate say, handed to the authority (5.4, 17.32).
+"""The relay: what parties without a certificate say, handed to the authority (5.4, 17.34).
 
 Rules:
 - it can neither change nor answer what it relays: requests and replies are bound by the token's

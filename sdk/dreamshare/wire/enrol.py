@@ -1,4 +1,4 @@
-"""What a party without a certificate and the relaying aggregator say (docs/protocol.md 17.32).
+"""What a party without a certificate and the relaying aggregator say (docs/protocol.md 17.34).
 
 Rules:
 - one message up is answered by one message down; an Ask is repeated until it is answered;
