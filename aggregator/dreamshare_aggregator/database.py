@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dreamshare.clock import Clock, SystemClock
@@ -220,7 +220,7 @@ class Database:
             try:
                 async with self._engine.begin() as connection:
                     await lease.renew(connection, self._token, 0.0)
-            except (DatabaseError, OSError):
+            except (DBAPIError, OSError):
                 _LOG.info("the lease was not given back; it ends by itself")
         self._grant = None
         await self._engine.dispose()

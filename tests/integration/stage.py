@@ -10,6 +10,7 @@ from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
+from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.handle import Task
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
@@ -24,19 +25,24 @@ class Stage:
 
     Attributes:
         port: of the aggregator, kept when it is started again.
+        store: URL of its database.
+        lease_s, patience_s: see StoreSettings.
     """
 
     def __init__(self, path: Path, stack: AsyncExitStack) -> None:
         self.federation = Loopback.create(path)
         self.path = path
         self.port = 0
+        self.store = f"sqlite:///{path / 'rounds.db'}"
+        self.lease_s = 15.0
+        self.patience_s = 60.0
         self._stack = stack
 
     def new_aggregator(
         self, capture: Path | None = None, turns: TurnSettings | None = None
     ) -> Aggregator:
         """Return an aggregator on the stage's database, to be opened by the caller."""
-        store = open_store(f"sqlite:///{self.path / 'rounds.db'}")
+        store = open_store(self.store, StoreSettings(self.lease_s, self.patience_s))
         self._listener = self.federation.listener(self.port)
         identity = self.federation.aggregator
         around = Surroundings(capture=capture, turns=turns or TurnSettings())

@@ -88,3 +88,21 @@ async def test_a_standby_stops_on_request(tmp_path: Path, postgres: Cluster) -> 
         second = await up(stack, settings(federation, store, free_port()))
         await second.event("standby")
         assert await second.end(signal.SIGTERM) == 0
+
+
+async def test_one_that_was_paused_and_overtaken_ends_when_it_wakes_up(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    """It still believes to be active; what it would write is refused, and it says so."""
+    federation = Loopback.create(tmp_path)
+    store = postgres.create()
+    async with AsyncExitStack() as stack:
+        first = await up(stack, settings(federation, store, 0))
+        await first.event("listening")
+        second = await up(stack, settings(federation, store, free_port()))
+        await second.event("standby")
+        first.process.send_signal(signal.SIGSTOP)
+        await second.event("listening")
+        first.process.send_signal(signal.SIGCONT)
+        assert await first.process.wait() == 1
+        assert await second.end(signal.SIGTERM) == 0
