@@ -142,7 +142,7 @@ class Caller:
     async def _until_rest(self, connection: Connection, peering: Peering) -> Close | None:
         await self._resting.wait()
         await peering.until_settled()
-        await say_goodbye(connection, None, "not needed")
+        await say_goodbye(connection, self._clock, None, "not needed")
         return None
 
     def _standing(self, packet_limit: int) -> Standing:
