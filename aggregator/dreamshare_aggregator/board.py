@@ -9,14 +9,17 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from dreamshare.errors import ConfigError
-from dreamshare.ids import TaskId
+from dreamshare.ids import NO_TASK, TaskId
 from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport, TaskResult, TaskStatus
 from dreamshare_aggregator.history import EndedRound
 from dreamshare_aggregator.progress import Progress
 from dreamshare_aggregator.store import Store
+
+PATIENCE_S = 2.0
+"""Seconds within which the database of an aggregator that serves answers."""
 
 ENDED = (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
 """Phases after which a task has no more reports."""
@@ -135,6 +138,23 @@ class Board:
                 return
             if not found:
                 await news.wait()
+
+    async def page(self, task: TaskId, after: int) -> Sequence[TaskReport]:
+        """Return some reports of a task above `after`, in order; none where there is none yet."""
+        return await self._store.reports(task, after)
+
+    async def checkpoint(self, task: TaskId) -> bytes | None:
+        """Return a task's last stored state; None before there is one, and when it is over."""
+        return await self._store.checkpoint(task)
+
+    async def fault(self) -> str:
+        """Return why the database does not answer, in words; "" when it answers."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._store.reports(NO_TASK, most=1)
+        except (OSError, TimeoutError) as error:
+            return f"the database does not answer: {error}"
+        return ""
 
     async def until_ended(self, task: TaskId) -> TaskStatus:
         """Return a task's status when it is over; raises ConfigError where there is none."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from dreamshare.errors import ConfigError
 from dreamshare.settings import load_settings, setting
 from dreamshare_aggregator.retention import Retention
+from dreamshare_aggregator.web.settings import WebConfig
 
 _SQLITE = "sqlite:///"
 
@@ -94,6 +95,18 @@ class AggregatorConfig:
     retention: Retention = setting(
         "How long what finished tasks leave behind is kept, in days.", default=Retention()
     )
+    log_format: str = setting("Logs: console for people, json for programs.", default="console")
+    log_level: str = setting("Logs: debug, info, warning or error.", default="warning")
+    otlp_endpoint: str | None = setting(
+        "OpenTelemetry collector that gets spans of tasks, rounds and stages, over HTTP; needs the "
+        "extra `otel`. Absent: none.",
+        default=None,
+        example="http://127.0.0.1:4318/v1/traces",
+    )
+    web: WebConfig = setting(
+        "The live page, /metrics, /healthz and /readyz; served where `listen` says.",
+        default=WebConfig(),
+    )
 
     def __post_init__(self) -> None:
         if not self.listen:
@@ -115,6 +128,7 @@ class AggregatorConfig:
             store=store,
             artefacts=None if self.artefacts is None else folder / self.artefacts,
             capture=None if self.capture is None else folder / self.capture,
+            web=self.web.beside(folder),
         )
 
 

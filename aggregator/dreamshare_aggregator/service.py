@@ -279,6 +279,17 @@ class Aggregator:
         """Return at most `most` ended rounds of a task with a number above `after`, in order."""
         return await self._store.history(task, after, most)
 
+    @property
+    def board(self) -> Board:
+        """The tasks, to look at: their statuses, reports, states and results."""
+        return self._board
+
+    async def fault(self) -> str:
+        """Return what keeps it from serving, in words; "" when it serves."""
+        if self._serving is None or self._serving.done():
+            return "the aggregator is not running"
+        return await self._board.fault()
+
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return the devices that came since the start."""
         return () if self._driver is None else self._driver.devices()

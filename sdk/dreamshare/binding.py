@@ -15,11 +15,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dreamshare.algorithms.base import Algorithm, Ask, Carries, Crowd, Done, RefusesNoise, Tell
+from dreamshare.algorithms.base import (
+    Algorithm,
+    Ask,
+    Carries,
+    Crowd,
+    Done,
+    Draws,
+    RefusesNoise,
+    Tell,
+)
 from dreamshare.algorithms.catalog import algorithm_from, entry_of
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.learning.base import Data, Learner
+from dreamshare.payloads.gallery import Gallery
 from dreamshare.privacy.planning import settle
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.crowds import least_honest
@@ -146,6 +156,11 @@ class TaskLoop:
     def sums_left(self) -> int:
         """Masked sums that the whole run still needs, as far as the algorithm knows."""
         return 0 if isinstance(self._wanted, Done) else self._wanted.sums
+
+    @property
+    def gallery(self) -> Gallery | None:
+        """What the state shows, where the algorithm draws it."""
+        return self._algorithm.gallery(self._state) if isinstance(self._algorithm, Draws) else None
 
     def order(self) -> Order:
         """Return what is wanted now; the same until a report has changed it."""

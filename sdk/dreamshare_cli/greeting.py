@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare_cli.development import JOIN_WORDS
 from dreamshare_cli.output import Output
+from dreamshare_cli.watching import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Greeting:
         loop: name of the event loop.
         why: why it is not the quicker one; "" where it is.
         capture: where everything that is received is written to, or None.
+        page: the live page.
     """
 
     links: Sequence[str]
@@ -33,6 +36,7 @@ class Greeting:
     loop: str
     why: str
     capture: Path | None
+    page: Shown
 
     def show(self, output: Output) -> None:
         """Print it."""
@@ -40,6 +44,7 @@ class Greeting:
         lines = [f"listening on {', '.join(self.links)}; Ctrl-C stops it", f"event loop: {on}"]
         if self.enrol:
             lines.append(f"taking enrolments on {', '.join(self.enrol)}")
+        lines += self.page.lines(on_terminal=sys.stdout.isatty())
         if self.capture is not None:
             lines.append(f"everything that is received is written to {self.capture}")
         if self.join is not None:
@@ -57,5 +62,6 @@ class Greeting:
             "join": self.join,
             "store": self.store,
             "loop": self.loop,
+            "page": self.page.fields(),
         }
         output.show(fields, "\n".join(lines))

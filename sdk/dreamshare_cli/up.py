@@ -29,6 +29,10 @@ def up(
             "--uvloop/--no-uvloop", help="Run on uvloop where it is installed.", show_default="on"
         ),
     ] = None,
+    web: Annotated[
+        str | None,
+        typer.Option(help="http://host:port of the live page; port 0 takes a free one, '' none."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as JSON objects, one a line.")
     ] = False,
@@ -39,11 +43,13 @@ def up(
     """Run the aggregator until stopped (Ctrl-C or SIGTERM: everything is flushed, exit code 0).
 
     With nothing else given it makes a development federation in ./federation (an authority, an
-    aggregator, an operator) and says how devices join.
+    aggregator, an operator), says how devices join, and shows what it does on a live page of this
+    machine.
     """
     from dreamshare_cli.upping import UpOptions, print_default, run_up
 
     if print_config:
         print_default()
         return
-    raise typer.Exit(run_up(UpOptions(config, federation, listen, store, capture, uvloop, as_json)))
+    options = UpOptions(config, federation, listen, store, capture, uvloop, web, as_json)
+    raise typer.Exit(run_up(options))

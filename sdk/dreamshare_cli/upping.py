@@ -2,7 +2,7 @@
 
 Events with `--json`, one object a line on standard output:
     {"event": "standby", "holder": "host, process 12"}      another aggregator is active
-    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "join": "…", "store": "…", …}
+    {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "join": "…", "page": {…}, …}
     {"event": "report", "number": 1, "name": "round", "status": {…}, "metrics": {…}}
     {"event": "stopped"}
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -30,6 +29,8 @@ from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
 from dreamshare_aggregator.enrolment.revocations import newest
 from dreamshare_aggregator.service import Aggregator, Surroundings
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.telemetry.logs import configure_logs
+from dreamshare_aggregator.telemetry.sight import Sight
 from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_cli.development import Development, callable_here
 from dreamshare_cli.exits import Exit
@@ -38,6 +39,7 @@ from dreamshare_cli.greeting import Greeting
 from dreamshare_cli.loops import Loop, choose_loop
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
+from dreamshare_cli.watching import development_page, page_of, sight_of
 from dreamshare_crypto.identity import Identity
 
 
@@ -51,6 +53,7 @@ class UpOptions:
     store: str | None
     capture: Path | None
     uvloop: bool | None
+    web: str | None
     as_json: bool
 
 
@@ -65,9 +68,9 @@ def run_up(options: UpOptions) -> Exit:
     Raises:
         ConfigError: settings, identity, address or database are unusable.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     output = Output(options.as_json)
     config = _settle(options, output)
+    configure_logs(config.log_format, config.log_level)
     loop = choose_loop(uvloop_wanted=config.uvloop)
     with asyncio.Runner(loop_factory=loop.factory) as runner:
         return runner.run(_serve(config, options, loop, output))
@@ -90,6 +93,7 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
             identity=folder.aggregator,
             enrol=(folder.enrol(),),
             enrolment=folder.enrolment,
+            web=development_page(folder),
         )
         config = dataclasses.replace(config, store=f"sqlite:///{folder.folder / 'rounds.db'}")
     if options.listen is not None:
@@ -100,10 +104,20 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
         config = dataclasses.replace(config, capture=options.capture)
     if options.uvloop is not None:
         config = dataclasses.replace(config, uvloop=options.uvloop)
+    if options.web is not None:
+        web = dataclasses.replace(config.web, listen=options.web or None)
+        config = dataclasses.replace(config, web=web)
     return config
 
 
 async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, output: Output) -> Exit:
+    with sight_of(config) as sight:
+        return await _serve_seen(config, options, loop, output, sight)
+
+
+async def _serve_seen(
+    config: AggregatorConfig, options: UpOptions, loop: Loop, output: Output, sight: Sight
+) -> Exit:
     clock = SystemClock()
     known = Identity.load(config.identity)
     identity = newest(known, config.enrolment / "revocations", clock.now())
@@ -111,19 +125,20 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
     listeners = [GrpcListener(target(url), tls) for url in config.listen]
     settings = StoreSettings(config.lease_s, config.patience_s, config.artefacts)
     store = open_store(config.store, settings)
-    aggregator = Aggregator(
-        listeners,
-        store,
-        identity,
-        Surroundings(
-            capture=config.capture,
-            may_stand_by=config.standby,
-            retention=config.retention,
-            turns=TurnSettings(config.tasks_at_once),
-            away_s=config.away_s,
-        ),
-        lambda report: _show(output, report),
+    around = Surroundings(
+        capture=config.capture,
+        may_stand_by=config.standby,
+        retention=config.retention,
+        turns=TurnSettings(config.tasks_at_once),
+        away_s=config.away_s,
+        trace=sight.took,
     )
+
+    def watch(report: TaskReport) -> None:
+        _show(output, report)
+        sight.reported(report)
+
+    aggregator = Aggregator(listeners, store, identity, around, watch)
     stop = asyncio.Event()
     running = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -152,6 +167,7 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
                 aggregator.renew,
             )
             await stack.enter_async_context(desk)
+            shown = await stack.enter_async_context(page_of(config.web, aggregator, sight, around))
             join = None if development is None else development.open(links[0], desk.endpoints)
             Greeting(
                 links,
@@ -162,6 +178,7 @@ async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, outpu
                 loop.name,
                 loop.why,
                 config.capture,
+                shown,
             ).show(output)
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

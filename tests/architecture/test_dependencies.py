@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 
 import pytest
@@ -29,20 +30,35 @@ def declared(requirements: list[str]) -> set[str]:
     return found - {"dreamshare"}
 
 
+SHARED = {
+    "google": "protobuf",
+    "opentelemetry": "opentelemetry-api",
+    "opentelemetry.exporter": "opentelemetry-exporter-otlp-proto-http",
+    "opentelemetry.sdk": "opentelemetry-sdk",
+}
+"""Import packages that several distributions fill: the longest name that fits says whose it is."""
+
+
 def imported() -> set[str]:
     """Return the normalised distributions that the packages import from."""
-    roots: set[str] = set()
+    modules: set[str] = set()
     for package in ROOMS:
         for path in sources(package):
             for node in ast.walk(ast.parse(path.read_text())):
                 match node:
                     case ast.Import(names=names):
-                        roots |= {alias.name.partition(".")[0] for alias in names}
+                        modules |= {alias.name for alias in names}
                     case ast.ImportFrom(module=str(module), level=0):
-                        roots.add(module.partition(".")[0])
-    foreign = roots - set(sys.stdlib_module_names) - set(ROOMS) - {"_typeshed"}
+                        modules.add(module)
+    ours = {*sys.stdlib_module_names, *ROOMS, "_typeshed"}
     homes = packages_distributions()
-    return {normal(next(iter(homes[root]))) if root != "google" else "protobuf" for root in foreign}
+    return {home_of(name, homes) for name in modules if name.partition(".")[0] not in ours}
+
+
+def home_of(module: str, homes: Mapping[str, list[str]]) -> str:
+    """Return the distribution that a module comes from."""
+    shared = [name for name in SHARED if f"{module}.".startswith(f"{name}.")]
+    return SHARED[max(shared, key=len)] if shared else normal(homes[module.partition(".")[0]][0])
 
 
 FOR_WORK_ON_THE_REPOSITORY = {"dev", "fuzz"}

@@ -73,6 +73,9 @@ def test_the_wheel_is_typed_licensed_and_has_the_command(wheel: Path) -> None:
     inside = names(wheel)
     assert {f"{package}/py.typed" for package in ROOMS} <= inside
     assert "dreamshare_protos/v1/frame.proto" in inside
+    page = {name for name in inside if name.startswith("dreamshare_aggregator/web/static/")}
+    assert {name.rpartition(".")[2] for name in page} == {"html", "css", "js", "svg", "txt"}
+    assert "dreamshare_aggregator/web/static/vendor/uPlot.LICENSE.txt" in page
     assert any(name.endswith("licenses/LICENSE") for name in inside)
     with zipfile.ZipFile(wheel) as archive:
         entry = next(name for name in inside if name.endswith("entry_points.txt"))

@@ -142,7 +142,12 @@ class Loopback:
         return self.folder.issue(role, name, path, SystemClock(), SystemEntropy())
 
     def agent(
-        self, number: int, port: int, policy: Policy | None = None, others: tuple[int, ...] = ()
+        self,
+        number: int,
+        port: int,
+        policy: Policy | None = None,
+        others: tuple[int, ...] = (),
+        label: str = "",
     ) -> EdgeAgent:
         """Return a device's agent; its store is kept under its name.
 
@@ -163,5 +168,5 @@ class Loopback:
             store=FileStore(home),
             policy=policy or Policy(),
             identity=device,
-            surroundings=Surroundings(label=f"toy {number}", report=home / "report.jsonl"),
+            surroundings=Surroundings(label=label or f"toy {number}", report=home / "report.jsonl"),
         )

@@ -157,6 +157,11 @@ def config_from(name: str, values: Mapping[str, Tree]) -> object:
     return from_tree(dict(values), _class(entry_of(name), "config"), defaults=True)
 
 
+def config_class(name: str) -> type[object]:
+    """Return the class of an algorithm's config; raises ConfigError for an unknown name."""
+    return _class(entry_of(name), "config")
+
+
 def state_from(name: str, raw: bytes) -> object:
     """Return the state that `checkpoint.encode_state` stored for the algorithm `name`.
 

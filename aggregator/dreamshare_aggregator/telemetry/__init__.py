@@ -1,0 +1,1 @@
+"""What an operator's tools see: metrics, logs, spans."""
