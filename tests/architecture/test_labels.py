@@ -74,6 +74,8 @@ def test_the_text_and_the_code_have_the_same_labels(uses: dict[str, set[str]]) -
 
 
 def test_a_label_has_one_purpose(uses: dict[str, set[str]]) -> None:
+    unknown = {user for users in uses.values() for user in users} - PURPOSES.keys()
+    assert not unknown, "say in PURPOSES what these do with a label"
     purposes = {label: {PURPOSES[user] for user in users} for label, users in uses.items()}
     several = {label for label, found in purposes.items() if len(found) > 1}
     assert several == BOTH - {"sa2/v1/shares", "sa2/v1/deliver"}  # `LABEL` serves both there
