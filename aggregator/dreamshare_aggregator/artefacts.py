@@ -9,7 +9,7 @@ Rules:
 - what is read has the hash that its name says, or it is damaged and says so;
 - a file goes when no row names it any more. Names carry the fencing token of their writer, and who
   removes files at its start removes those of earlier tokens only: an aggregator that was overtaken
-  and wakes up can hurt nothing that the active one wrote (docs/adr/0014).
+  and wakes up can hurt nothing that the active one wrote (docs/adr/0016).
 """
 
 from __future__ import annotations
