@@ -22,7 +22,8 @@ class AggregatorConfig:
     """Everything that `dreamshare up` needs to know."""
 
     listen: tuple[str, ...] = setting(
-        "Where to listen: grpcs://host:port (mutual TLS). Port 0 takes a free one.",
+        "Where to listen: grpcs://host:port (mutual TLS; port 0 takes a free one), or at a broker "
+        "that `dreamshare broker config` configured: mqtts://host:port, wss://host:port/path.",
         default=("grpcs://127.0.0.1:7443",),
     )
     identity: Path = setting(

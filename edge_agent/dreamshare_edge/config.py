@@ -36,8 +36,9 @@ class AgentConfig:
     """Everything that `dreamshare agent run` needs to know."""
 
     link: str | tuple[str, ...] = setting(
-        "Where the aggregator listens: grpcs://host:port (mutual TLS). A list is tried in turn: "
-        "the addresses of an aggregator and of those that stand by for it.",
+        "Where the aggregator listens: grpcs://host:port (mutual TLS), or a broker that it listens "
+        "at: mqtts://host:port, wss://host:port/path. A list is tried in turn: the addresses of an "
+        "aggregator and of those that stand by for it.",
         default="grpcs://127.0.0.1:7443",
     )
     identity: Path = setting(

@@ -124,16 +124,14 @@ class _Life:
             return None if self._stop.is_set() else renewing.result()
 
     def _agent(self, identity: Identity) -> EdgeAgent:
-        from dreamshare.transport.grpc import GrpcLink
         from dreamshare.transport.several import SeveralLinks
-        from dreamshare.transport.tls import TlsFiles
+        from dreamshare.transport.ways import link_to
         from dreamshare_edge.agent import EdgeAgent, Surroundings
         from dreamshare_edge.store import FileStore
 
         config, options, equipment = self._config, self._options, self._equipment
-        tls = TlsFiles.of(identity)
         addresses = (options.link,) if options.link else config.links
-        link = SeveralLinks([GrpcLink(address, tls) for address in addresses])
+        link = SeveralLinks([link_to(address, identity) for address in addresses])
         label = config.label or equipment.label
         around = Surroundings(
             label=label,

@@ -13,8 +13,7 @@ from dreamshare.client import Client
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId, parse_id
 from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskReport, TaskStatus
-from dreamshare.transport.grpc import GrpcLink
-from dreamshare.transport.tls import TlsFiles
+from dreamshare.transport.ways import link_to
 from dreamshare.updates import PublicArray
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import FederationFolder
@@ -31,7 +30,7 @@ class Where:
 
     Attributes:
         federation: a development federation's folder; gives what the others leave open.
-        link: grpcs://host:port, or None.
+        link: grpcs://host:port or a broker's address, or None.
         identity: an operator's or a viewer's identity file, or None.
         patience_s: seconds until a first connection is given up.
     """
@@ -50,7 +49,7 @@ class Where:
                 "--link and --identity"
             )
         identity = Identity.load(self.identity or folder.operator)
-        link = GrpcLink(self.link or folder.link(), TlsFiles.of(identity))
+        link = link_to(self.link or folder.link(), identity)
         return Client(link, identity, patience_s=self.patience_s)
 
 

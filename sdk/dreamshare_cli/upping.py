@@ -20,9 +20,8 @@ from pathlib import Path
 from dreamshare.clock import SystemClock
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.settings import default_text
-from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port, target
-from dreamshare.transport.grpc import GrpcListener
-from dreamshare.transport.tls import TlsFiles
+from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port
+from dreamshare.transport.ways import MQTT_SCHEMES, called_at, listener_at
 from dreamshare_aggregator.config import AggregatorConfig, load_config
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
@@ -121,8 +120,7 @@ async def _serve_seen(
     clock = SystemClock()
     known = Identity.load(config.identity)
     identity = newest(known, config.enrolment / "revocations", clock.now())
-    tls = TlsFiles.of(identity)
-    listeners = [GrpcListener(target(url), tls) for url in config.listen]
+    listeners = [listener_at(url, identity) for url in config.listen]
     settings = StoreSettings(config.lease_s, config.patience_s, config.artefacts)
     store = open_store(config.store, settings)
     around = Surroundings(
@@ -156,7 +154,7 @@ async def _serve_seen(
         await asyncio.wait({stopping, serving, active}, return_when=asyncio.FIRST_COMPLETED)
         if active.done():
             links = [
-                grpcs(host_and_port(url)[0], listener.port)
+                called_at(url, listener)
                 for url, listener in zip(config.listen, listeners, strict=True)
             ]
             desk = EnrolmentDesk(
@@ -199,5 +197,7 @@ def _show(output: Output, report: TaskReport) -> None:
 
 def _told(link: str) -> str:
     """Return a link as devices are told it: without a host where it listens everywhere."""
+    if link.startswith(MQTT_SCHEMES):
+        return link
     host, port = host_and_port(link)
     return grpcs("", port) if host in EVERYWHERE else link

@@ -139,6 +139,12 @@ class MqttListener:
             self._serving.cancel()
             await asyncio.wait({self._serving})
 
+    def renew(self, tls: TlsFiles) -> None:
+        """Show another certificate from the next session on; raises ConfigError where in clear."""
+        if self._tls is None:
+            raise ConfigError(f"{self._address} is in clear: there is nothing to renew")
+        self._tls = tls
+
     def __str__(self) -> str:
         return self._address.url
 
