@@ -94,6 +94,15 @@ class Broker:
         name = f"device {next(_NAMES)}"
         return self.authority.issue(Role.DEVICE, name, self._entropy, self.now)
 
+    def change(self, setting: str, value: str) -> None:
+        """Change a setting of its configuration, for the next start."""
+        path = self._folder / "mosquitto.conf"
+        lines = path.read_text().splitlines()
+        changed = [
+            f"{setting} {value}" if each.startswith(f"{setting} ") else each for each in lines
+        ]
+        path.write_text("\n".join(changed) + "\n")
+
     def start(self) -> None:
         """Start, and return when every listener takes connections."""
         command = tethered([self._program, "-c", self._folder / "mosquitto.conf"], ACCOUNT)

@@ -166,10 +166,22 @@ class BrokerClient(aiomqtt.Client):
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()
 
+    def drop(self) -> None:
+        """Let go of the socket of a session that did not come about; aiomqtt keeps it open."""
+        socket = self._client.socket()
+        if socket is not None and socket.fileno() >= 0:
+            self._loop.remove_reader(socket.fileno())
+            self._loop.remove_writer(socket.fileno())
+            socket.close()
+        if self._misc_task is not None:
+            self._misc_task.cancel()
+        self.give_up()
+
     def abandon(self, connected: asyncio.Future[BrokerClient]) -> None:
         """Hang up on a broker that answered after its caller had gone."""
-        if not connected.cancelled() and connected.exception() is None:
-            self._client.disconnect()
+        if not connected.cancelled():
+            connected.exception()
+        self.drop()
 
     def _grant(self, name: str, default: int) -> int:
         return int(getattr(self._granted, name, default))

@@ -6,7 +6,8 @@ Rules:
 - a party has one connection; a newer request to open takes the place of an older one, and the same
   request again gets the same answer;
 - whoever takes this aggregator's place at the broker (same client id) ends the listener for good:
-  two aggregators that send each other away would serve nobody;
+  two aggregators that send each other away would serve nobody. The broker says so, or does not;
+  then it shows when the listener comes back and finds the birth of another;
 - a party that the broker reports dead is given up, where the death is that of its present session.
 """
 
@@ -49,6 +50,7 @@ _DEATH_DELAY_S = 5
 _ANSWER = Envelope(expiry_s=60)
 _RETAINED = Envelope(retain=True)
 _MOST_ANSWERS = 4096
+_FENCE_S = 1.0  # in which a broker shows what it retains
 _WAITS = BackoffSettings(first_s=0.25, longest_s=15.0)
 
 
@@ -161,6 +163,8 @@ class MqttListener:
             self._stay.connect_timeout_s,
         )
         try:
+            if self._birth:
+                await self._look_for_another(session)
             await session.subscribe(topics.up("+", "+"), topics.state("+"))
             note = Note(Kind.BIRTH, birth).encode()
             refusal = await session.publish(topics.hub("state"), note, _RETAINED)
@@ -174,6 +178,23 @@ class MqttListener:
             raise
         self._birth = birth
         return session
+
+    async def _look_for_another(self, session: Session) -> None:
+        """Raise TakenOver where another aggregator has told its birth since this one's last."""
+        topic = self._topics.hub("state")
+        await session.subscribe(topic, retained=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FENCE_S):
+                async for arrived in session.arrivals():
+                    note = decode_note(arrived.payload) if arrived.topic == topic else None
+                    if note is None:
+                        continue  # somebody who asks again
+                    if note.kind is Kind.BIRTH and note.rest != self._birth:
+                        raise TakenOver(
+                            f"{self._address}: another aggregator has taken this one's place"
+                        )
+                    break
+        await session.unsubscribe(topic)
 
     async def _leave(self, session: Session) -> None:
         note = Note(Kind.DEATH, self._birth).encode()

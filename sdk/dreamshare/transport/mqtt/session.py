@@ -75,14 +75,15 @@ class Session:
         self._turns = asyncio.Semaphore(client.outstanding)
         self.packet_limit = client.packet_limit
 
-    async def subscribe(self, *filters: str) -> None:
-        """Subscribe with QoS 1, without what the broker retains.
+    async def subscribe(self, *filters: str, retained: bool = False) -> None:
+        """Subscribe with QoS 1; `retained`: also to what the broker keeps for whoever comes.
 
         Raises:
             Rejected: the broker does not allow it; the text has its reason code.
             Unreachable: the broker is gone.
         """
-        wanted = [(each, SubscribeOptions(qos=1, retainHandling=2)) for each in filters]
+        options = SubscribeOptions(qos=1, retainHandling=0 if retained else 2)
+        wanted = [(each, options) for each in filters]
         try:
             answers = await self._client.subscribe(wanted)
         except aiomqtt.MqttError as error:
@@ -203,7 +204,7 @@ async def open_session(
         connecting.add_done_callback(client.abandon)
         raise
     except aiomqtt.MqttError as error:
-        client.give_up()
+        client.drop()
         raise _failure(address, error) from None
     session = Session(client, address)
     if session.packet_limit < LEAST_PACKET:
