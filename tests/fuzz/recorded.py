@@ -102,7 +102,8 @@ def twin(client: SecaggClient) -> SecaggClient:
 
 def twin_server(server: SecaggServer) -> SecaggServer:
     """Return a copy that shares nothing but keys and what never changes."""
-    values = (server._identity, server._offer, server._entropy, server._cohort)
+    course = server._course
+    values = (course._identity, course.offer, course._entropy, course.cohort)
     return deepcopy(server, {id(value): value for value in values})
 
 

@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Self
@@ -45,6 +45,20 @@ class Blame:
     def clean(self) -> bool:
         """Whether nothing was found."""
         return not self._marked and not self._faulty
+
+    @property
+    def marked(self) -> frozenset[tuple[int, int]]:
+        """Every marked edge, as dealer and holder."""
+        return frozenset(self._marked)
+
+    def recall(
+        self, marked: Iterable[tuple[int, int]], faulty: Mapping[int, FaultReason]
+    ) -> None:
+        """Go back to what an earlier life found out and told."""
+        self._faulty.update(faulty)
+        for dealer, holder in marked:
+            self.mark(dealer, holder)
+        self._untold.clear()
 
     def marks(self, device: int) -> frozenset[int]:
         """Return the members at the other end of a device's marked edges."""

@@ -62,8 +62,17 @@ class RecordKind(IntEnum):
     SERVER_EPOCH = 32  # aggregator: session material (9.8)
     SERVER_ROUND = 33  # aggregator: RoundStart
     SERVER_FIXED = 34  # aggregator: U_r, durable before Survivors leaves
-    SERVER_DONE = 35  # aggregator: result or abandonment
+    SERVER_DONE = 35  # aggregator: result or abandonment, and what it leaves behind
     SERVER_FAULTY = 36  # aggregator: a device that stays out of the task (11.3)
+    SERVER_ASKED = 37  # aggregator: who was offered the epoch
+    SERVER_TOOK = 38  # aggregator: an Advertise, Reveal or Ready
+    SERVER_BOXES = 39  # aggregator: a member's Shares
+    SERVER_MOVED = 40  # aggregator: a stage of the set-up is over
+    SERVER_READY = 41  # aggregator: the last stage of the set-up is over
+    SERVER_HEARD = 42  # aggregator: a vector's signature, an Agree or an answer
+    SERVER_SUM = 43  # aggregator: the running sum of a round's vectors
+    SERVER_AGREED = 44  # aggregator: AgreeSet, durable before it leaves
+    SERVER_ENDED = 45  # aggregator: the epoch is over
     OWNER = 64  # written by the owner of the machine, who takes it out before a restore
 
 
@@ -215,7 +224,12 @@ class Cancelled:
     """The owner gives the open round up."""
 
 
-ServerInput = Arrived | Opened | Left | Passed | Returned | Cancelled | Ticked | Abandoned
+@dataclass(frozen=True, slots=True)
+class Acknowledging:
+    """The owner is about to acknowledge what arrived: it must not be lost from now on (9.8)."""
+
+
+ServerInput = Acknowledging | Arrived | Opened | Left | Passed | Returned | Cancelled | Ticked | Abandoned
 
 # ---- effects -------------------------------------------------------------------------------------
 

@@ -41,6 +41,10 @@ class Mailbox(Generic[M]):
         """First answers by device, in order of arrival."""
         return dict(self._answers)
 
+    def answer_of(self, device: bytes) -> M:
+        """Return the answer of a device that has answered."""
+        return self._answers[device]
+
     @property
     def asked(self) -> frozenset[bytes]:
         """Who may answer."""

@@ -112,6 +112,19 @@ class InputReceipt(Signed):
     def encode(self) -> bytes:
         return self.statement() + self.signature
 
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        reader = Reader(body)
+        receipt = cls(
+            session=reader.raw(32),
+            round=reader.u32(),
+            context=reader.raw(32),
+            vector_hash=reader.raw(32),
+            signature=reader.raw(SIGNATURE_BYTES),
+        )
+        reader.end()
+        return receipt
+
 
 @dataclass(frozen=True, slots=True)
 class MaskedInput(Signed):

@@ -9,14 +9,14 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare_crypto.encoding import decode_sum, words_from_bytes, words_to_bytes
-from dreamshare_crypto.errors import RefusalCode
+from dreamshare_crypto.errors import MalformedError, RefusalCode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.prg import apply_masks
 from dreamshare_crypto.secagg.events import AbortReason, KeepEvidence, Send, Stage, Summed
@@ -25,6 +25,7 @@ from dreamshare_crypto.secagg.open_round import OpenRound
 from dreamshare_crypto.secagg.reconstruction import Moment, Reconstruction, masks_of_sum
 from dreamshare_crypto.secagg.refusals import Ignored
 from dreamshare_crypto.secagg.round_messages import InputReceipt, MaskedInput, RoundResult
+from dreamshare_crypto.secagg.server_records import SumRecord
 from dreamshare_crypto.secagg.survivor_messages import (
     Agree,
     AgreeSet,
@@ -44,6 +45,7 @@ class Collecting:
         self.round = round_
         self._body = round_.start.encode()
         self._total = np.zeros(round_.start.params.words, dtype=np.uint64)
+        self._kept = 0  # how many vectors the last stored sum holds
         asked = round_.ids(round_.start.active)
         self.box: Mailbox[InputReceipt] = Mailbox(RefusalCode.S2, asked, gone)
 
@@ -67,6 +69,37 @@ class Collecting:
         if device not in self.box:
             np.add(self._total, words_from_bytes(message.vector), out=self._total)
         return self.box.put(device, receipt)
+
+    def keep(self) -> SumRecord | None:
+        """Return the sum to store where vectors came since it last was; None where none did."""
+        if self._kept == len(self.box):
+            return None
+        self._kept = len(self.box)
+        return SumRecord(self.survivors, self.round.start.n, words_to_bytes(self._total))
+
+    def restore(self, receipts: Mapping[bytes, InputReceipt], stored: SumRecord | None) -> None:
+        """Go back to a stored sum: its vectors count, and receipts of others are forgotten.
+
+        Raises:
+            MalformedError: the sum is of another round, or a vector in it has no receipt.
+            AuthenticationError: a receipt is of another round, or not its device's.
+        """
+        start, ids = self.round.start, self.round.cohort.session.ids
+        members = frozenset[int]() if stored is None else stored.members
+        if stored is not None:
+            words = 8 * start.params.words
+            if (stored.n, len(stored.total)) != (start.n, words) or members - start.active:
+                raise MalformedError("a stored sum of another round")
+            self._total = words_from_bytes(stored.total).astype(np.uint64)
+        named = frozenset(ids[index] for index in members)
+        if named - receipts.keys():
+            raise MalformedError("a stored sum with a vector that has no receipt")
+        for device, receipt in receipts.items():
+            if device in named:
+                self.round.check_named(receipt.session, receipt.round)
+                receipt.verify(self.round.key_of(device))
+                self.box.put(device, receipt)
+        self._kept = len(self.box)
 
     @property
     def survivors(self) -> frozenset[int]:
@@ -185,6 +218,11 @@ class Unmasking:
         asked = round_.ids(fixed.survivors)
         self.box: Mailbox[UnmaskResponse] = Mailbox(RefusalCode.U4, asked, gone)
         self._secrets = Reconstruction(round_.cohort, round_.start, fixed.survivors)
+
+    @property
+    def agree_set(self) -> bytes:
+        """The quorum's AgreeSet; empty in bounded mode."""
+        return self._quorum or b""
 
     @property
     def opened(self) -> bool:

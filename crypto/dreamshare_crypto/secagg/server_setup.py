@@ -265,6 +265,16 @@ class Sharing:
         by_index = {index_of[device]: dict(shares.boxes) for device, shares in dealt.items()}
         return Delivering(self._identity, self._session, self._commitments, by_index, gone)
 
+    def handed_out(self, dealers: Iterable[bytes]) -> Delivering:
+        """Return the stage after this one as it is when every box has arrived already.
+
+        Args:
+            dealers: ids of devices that dealt, and answered for the boxes that they got.
+        """
+        index_of = self._session.index_of
+        by_index: dict[int, dict[int, bytes]] = {index_of[device]: {} for device in dealers}
+        return Delivering(self._identity, self._session, self._commitments, by_index, ())
+
 
 class Delivering:
     """SHARING: the boxes are handed out and the holders say which they can read."""

@@ -51,7 +51,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def blame_of(cohort: Cohort) -> Blame:
-    found = cohort.server._cohort
+    found = cohort.server._course.cohort
     assert found is not None
     return found.blame
 

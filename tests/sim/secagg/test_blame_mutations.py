@@ -28,7 +28,7 @@ def ready(rounds: int = 2, gamma_ppm: int = 50_000) -> Cohort:
 
 
 def marks(cohort: Cohort) -> dict[int, set[int]]:
-    found = cohort.server._cohort
+    found = cohort.server._course.cohort
     assert found is not None
     return {i: set(found.blame.marks(i)) for i in range(10) if found.blame.marks(i)}
 
@@ -137,7 +137,7 @@ def test_silence_cannot_make_an_honest_dealer_faulty(
     lied = Lied(cohort)
     lied.lie(0, [5])
     if not guarded:
-        found = cohort.server._cohort
+        found = cohort.server._course.cohort
         assert found is not None
         found.blame.tolerated = 0
     lied.deliver(*range(7))

@@ -105,7 +105,7 @@ def test_two_agreements(cohort: Cohort) -> None:
     cohort.pump()
     cohort.open()
     first = until(cohort, Stage.AGREE)
-    start = cohort.server._stage.round  # type: ignore[union-attr]
+    start = cohort.server._course.stage.round  # type: ignore[union-attr]
     agree = Agree.decode(first, start.context, 10, frozenset(range(10)))
     other = replace(agree, survivors=frozenset(range(9)))
     second = other.sign(cohort.parties[4].identity.signing).encode()
@@ -168,6 +168,6 @@ def test_a_second_answer_changes_no_share(cohort: Cohort) -> None:
     assert lied.deliver(4) is None
     assert evidence(cohort.arrive(4, Stage.UNMASK_RESPONSE, honest))
     assert isinstance(lied.deliver(*(i for i in range(10) if i != 4)), Summed)
-    found = cohort.server._cohort
+    found = cohort.server._course.cohort
     assert found is not None
     assert found.blame.marks(4) == {2}
