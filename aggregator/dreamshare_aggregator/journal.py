@@ -4,7 +4,9 @@ Rules:
 - it is the seam of `dreamshare.protocol.journal`, which is synchronous: the driver calls from a
   thread, the work is done on the store's event loop, and the call returns when it is committed;
 - a record without `sync` waits for the next one with it and is committed in the same transaction,
-  so that order is kept and only what must be durable costs an fsync (docs/protocol.md 9.1).
+  so that order is kept and only what must be durable costs an fsync (docs/protocol.md 9.1);
+- a record that makes earlier ones superfluous (`SUPERSEDES`) takes their place: of a round's
+  running sums the newest is kept, of epochs the last.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dreamshare.ids import TaskId
 from dreamshare_aggregator.artefacts import Artefacts, Kept
 from dreamshare_aggregator.schema import JOURNAL, SLOTS
 from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.server_records import SUPERSEDES
 from dreamshare_crypto.secret import Secret
 
 T = TypeVar("T")
@@ -92,10 +95,14 @@ class StoreJournal:
     async def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
 
-        async with self._store.artefacts.kept([record.body for record in waiting]) as places:
+        kept, superseded = _settle(waiting)
+        async with self._store.artefacts.kept([record.body for record in kept]) as places:
 
             async def work(connection: AsyncConnection) -> None:
                 last = await connection.scalar(select(func.max(JOURNAL.c.number)).where(self._mine))
+                if superseded:
+                    kinds = JOURNAL.c.kind.in_([int(kind) for kind in superseded])
+                    await connection.execute(delete(JOURNAL).where(self._mine, kinds))
                 rows = [
                     {
                         "task": self._task,
@@ -105,7 +112,7 @@ class StoreJournal:
                         "artefact": place.artefact,
                     }
                     for number, (record, place) in enumerate(
-                        zip(waiting, places, strict=True), (last or 0) + 1
+                        zip(kept, places, strict=True), (last or 0) + 1
                     )
                 ]
                 await connection.execute(insert(JOURNAL), rows)
@@ -140,3 +147,16 @@ class StoreJournal:
             return {name: Secret(bytes(value), "key slot") for name, value in rows}
 
         return await self._store.look(work)
+
+
+def _settle(records: Sequence[Record]) -> tuple[Sequence[Record], frozenset[RecordKind]]:
+    """Return what is left to write of a run of records, and the kinds that it replaces."""
+    kept: list[Record] = []
+    superseded: frozenset[RecordKind] = frozenset()
+    for record in records:
+        gone = SUPERSEDES.get(record.kind, frozenset())
+        if gone:
+            kept = [earlier for earlier in kept if earlier.kind not in gone]
+            superseded |= gone
+        kept.append(record)
+    return kept, superseded

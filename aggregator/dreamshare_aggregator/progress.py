@@ -24,6 +24,7 @@ from dreamshare.protocol.outcomes import (
     DeviceDropped,
     DeviceFaulty,
     EpochEnded,
+    EpochResumed,
     EpochStarted,
     SumAbandoned,
     SumDone,
@@ -35,6 +36,7 @@ from dreamshare.protocol.outcomes import (
 EVENTS: Mapping[type[TaskOutcome], str] = MappingProxyType(
     {
         EpochStarted: "epoch",
+        EpochResumed: "resumed",
         EpochEnded: "epoch-ended",
         SumDone: "round",
         SumAbandoned: "abandoned",
@@ -84,6 +86,14 @@ class Progress:
                     phase=TaskPhase.RUNNING,
                     detail=f"{len(members)} devices can run {rounds} rounds; "
                     f"{Guarantee(crowd, colluders, len(members))}",
+                    roster=len(members),
+                    alive=len(members),
+                )
+            case EpochResumed(session, members, rounds):
+                status = replace(
+                    status,
+                    phase=TaskPhase.RUNNING,
+                    detail=f"goes on after a restart: {len(members)} devices, {rounds} rounds left",
                     roster=len(members),
                     alive=len(members),
                 )

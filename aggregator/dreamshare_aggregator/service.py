@@ -398,6 +398,7 @@ class Aggregator:
             self._identity,
             around.entropy,
             around.threads,
+            around.clock,
         )
 
     async def _close_files(self) -> None:

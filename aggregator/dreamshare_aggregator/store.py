@@ -52,6 +52,7 @@ from dreamshare_aggregator.schema import (
     TASKS,
 )
 from dreamshare_crypto.secagg.events import RecordKind
+from dreamshare_crypto.secagg.server_records import ROUND
 
 T = TypeVar("T")
 
@@ -324,12 +325,14 @@ async def _set_state(connection: AsyncConnection, task: TaskId, state: Kept) -> 
     await connection.execute(
         insert(CHECKPOINTS).values(task=task, state=state.inline, artefact=state.artefact)
     )
-    # A task goes on with a new epoch: records of rounds that are merged serve nobody. Offers stay,
-    # so that the next epoch's number is above theirs whatever the clock says, and so do faults.
-    kinds = (RecordKind.OWNER, RecordKind.SERVER_EPOCH, RecordKind.SERVER_FAULTY)
-    kept = [int(kind) for kind in kinds]
-    merged = (JOURNAL.c.task == task) & JOURNAL.c.kind.not_in(kept)
-    await connection.execute(delete(JOURNAL).where(merged))
+    # The epoch goes on (docs/protocol.md 9.8); the records of its rounds whose sums are merged now
+    # serve nobody, but for what the last one left behind for the next.
+    mine = JOURNAL.c.task == task
+    merged = [int(kind) for kind in ROUND]
+    await connection.execute(delete(JOURNAL).where(mine, JOURNAL.c.kind.in_(merged)))
+    ends = mine & (JOURNAL.c.kind == int(RecordKind.SERVER_DONE))
+    newest = await connection.scalar(select(func.max(JOURNAL.c.number)).where(ends))
+    await connection.execute(delete(JOURNAL).where(ends, JOURNAL.c.number < (newest or 0)))
 
 
 async def _set_status(

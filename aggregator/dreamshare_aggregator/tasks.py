@@ -2,7 +2,8 @@
 
 Rules:
 - a sum is merged, stored as a checkpoint, and only then is the next one asked for; a service that
-  is killed goes on from the last stored state, with a new epoch (docs/protocol.md 9.8);
+  is killed goes on from the last stored state, with the epoch and round that were open
+  (docs/protocol.md 9.8);
 - algorithms merge in a thread: an update may have millions of coordinates;
 - how a task ends is stored before anybody hears of it;
 - a task that is held begins nothing; its machine knows, so that no order slips through;
@@ -20,12 +21,12 @@ from dreamshare.algorithms.base import Algorithm, Done
 from dreamshare.algorithms.checkpoint import encode_arrays
 from dreamshare.algorithms.evaluate import EVALUATE, evaluated
 from dreamshare.binding import Lookup, TaskLoop, terms_of
+from dreamshare.clock import Clock
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
 from dreamshare.ids import short
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.epochs import faulty_devices, last_epoch
 from dreamshare.protocol.events import Asked, Finished, Held, Released
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import MOST_PRIORITY, Submit, TaskPhase, TaskReport
@@ -38,6 +39,7 @@ from dreamshare.protocol.outcomes import (
     TaskOutcome,
     TellSpread,
 )
+from dreamshare.protocol.resuming import Stored, read_task
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.costs import Costs
@@ -84,6 +86,7 @@ class LiveTask:
         identity: the aggregator's.
         entropy: of nonces and session keys.
         threads: how many its machine computes with.
+        clock: what time it is.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class LiveTask:
         identity: Identity,
         entropy: Entropy,
         threads: int,
+        clock: Clock,
     ) -> None:
         self._entry = entry
         self._prepared = prepared
@@ -103,6 +107,7 @@ class LiveTask:
         self._identity = identity
         self._entropy = entropy
         self._threads = threads
+        self._clock = clock
         self._run: TaskRun | None = None
         self._cancelled = asyncio.Event()
         self._held = False
@@ -138,25 +143,17 @@ class LiveTask:
         entry = self._entry
         task, order = entry.status.task, entry.order
         journal = self._store.journal(task)
-        tells = await asyncio.to_thread(stored_tells, journal)
-        records = await asyncio.to_thread(journal.records)
         checkpoint = await self._store.checkpoint(task)
         self._costs = Costs(_delta(entry), await self._earlier_reports())
         loop = TaskLoop(self._prepared.algorithm, order.config, order.seed, checkpoint)
         left = loop.sums_left
         await self._board.step(entry, lambda p: (p.waiting(self._wanted, left), "waiting"))
+        stored = await asyncio.to_thread(self._read, journal)
         if self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled before it began")
             return
         coordinator = Coordinator(
-            self._identity,
-            task,
-            self._prepared.terms,
-            self._entropy,
-            tells,
-            last_epoch(records),
-            self._threads,
-            faulty=faulty_devices(records),
+            self._identity, task, self._prepared.terms, self._entropy, stored, self._threads
         )
         self._run = run = add(coordinator, journal)
         if self._held:
@@ -175,6 +172,20 @@ class LiveTask:
             await self._finish(loop.done)
         elif self._cancelled.is_set():
             await self._end(TaskPhase.CANCELLED, "cancelled by an operator")
+
+    def _read(self, journal: Journal) -> Stored:
+        """Return what the journal says; called from a thread."""
+        records = journal.records()
+        return read_task(
+            self._identity,
+            self._entry.status.task,
+            self._prepared.terms,
+            self._entropy,
+            records,
+            self._clock.now(),
+            stored_tells(records),
+            self._threads,
+        )
 
     async def _order(self, run: TaskRun, loop: TaskLoop) -> None:
         """Tell the coordinator what is wanted now; what has no place there ends the task."""

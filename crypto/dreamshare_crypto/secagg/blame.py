@@ -51,9 +51,7 @@ class Blame:
         """Every marked edge, as dealer and holder."""
         return frozenset(self._marked)
 
-    def recall(
-        self, marked: Iterable[tuple[int, int]], faulty: Mapping[int, FaultReason]
-    ) -> None:
+    def recall(self, marked: Iterable[tuple[int, int]], faulty: Mapping[int, FaultReason]) -> None:
         """Go back to what an earlier life found out and told."""
         self._faulty.update(faulty)
         for dealer, holder in marked:

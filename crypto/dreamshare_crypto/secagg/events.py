@@ -229,7 +229,9 @@ class Acknowledging:
     """The owner is about to acknowledge what arrived: it must not be lost from now on (9.8)."""
 
 
-ServerInput = Acknowledging | Arrived | Opened | Left | Passed | Returned | Cancelled | Ticked | Abandoned
+ServerInput = (
+    Acknowledging | Arrived | Opened | Left | Passed | Returned | Cancelled | Ticked | Abandoned
+)
 
 # ---- effects -------------------------------------------------------------------------------------
 

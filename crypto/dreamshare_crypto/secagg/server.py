@@ -38,8 +38,10 @@ from dreamshare_crypto.secagg.events import (
     Returned,
     ServerEffect,
     ServerInput,
+    SessionReady,
     Ticked,
 )
+from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.refusals import Ignored
 from dreamshare_crypto.secagg.round_messages import RoundStart
 from dreamshare_crypto.secagg.server_course import Course
@@ -137,6 +139,17 @@ class SecaggServer:
         return min(self._course.stage_ends, float(self._course.offer.ends))
 
     @property
+    def offer(self) -> EpochOffer:
+        """What the epoch was offered with."""
+        return self._course.offer
+
+    @property
+    def ready(self) -> SessionReady | None:
+        """Who could run rounds when the set-up was through; None before."""
+        cohort = self._course.cohort
+        return None if cohort is None else cohort.ready()
+
+    @property
     def epoch(self) -> int:
         """The epoch's number."""
         return self._course.offer.epoch
@@ -218,14 +231,14 @@ class SecaggServer:
             if isinstance(event, Opened):
                 raise IllegalInputError("the epoch is over; open rounds in the next one")
             return ()
+        if isinstance(event, Acknowledging):
+            return self._keep_sum()
         expired = self._expire(now)
         if expired:
             return expired
         match event:
             case Arrived():
                 return self._arrive(event, now)
-            case Acknowledging():
-                return self._keep_sum()
             case Opened():
                 return course.open(event, now)
             case Left(device):

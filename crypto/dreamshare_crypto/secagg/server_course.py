@@ -26,7 +26,6 @@ from dreamshare_crypto.secagg.events import (
     RoundAbandoned,
     Send,
     ServerEffect,
-    SessionReady,
     Stage,
 )
 from dreamshare_crypto.secagg.offer import EpochOffer
@@ -160,12 +159,7 @@ class Course:
         if cohort is None:
             return self.end(EndReason.TOO_FEW)
         self.settle(cohort)
-        members = tuple(cohort.session.ids[index] for index in sorted(self.active))
-        derived = cohort.session.derived
-        return (
-            Persist(MovedRecord(stage.ACCEPTS).record()),
-            SessionReady(cohort.session.sid, members, derived.crowd, derived.a),
-        )
+        return (Persist(MovedRecord(stage.ACCEPTS).record()), cohort.ready())
 
     def settle(self, cohort: Cohort) -> None:
         """The set-up is through."""

@@ -4,7 +4,7 @@ Rules:
 - records are read through the code that took the messages, signatures and all, so that what comes
   out is what was: the same offer, roster, survivors and quorum, to the byte;
 - a stage lasts as long again as it did, a round's collecting to the moment that its RoundStart
-  names; who was gone is waited for again;
+  names, and long enough to send again what was computed; who was gone is waited for again;
 - a stored result whose sum may not have been handed over is handed over again;
 - a journal that cannot be read, contradicts itself or is another aggregator's raises: the owner
   says so and opens another epoch.
@@ -132,14 +132,18 @@ class _Reading:
                     raise NotRestorable("a set-up that too few devices were ready in")
                 course.settle(cohort)
                 return None
-            if isinstance(stage, Sharing) and ready:
-                following = stage.handed_out(self._dealers())
-            else:
-                following = stage.next(())
-            if following is None:
-                raise NotRestorable("a stage of the set-up ended with too few answers")
-            stage = following
+            stage = self._after(stage, ready)
         return stage
+
+    def _after(
+        self, stage: Advertising | Seeding | Sharing, ready: bool
+    ) -> Seeding | Sharing | Delivering:
+        if isinstance(stage, Sharing) and ready:
+            return stage.handed_out(self._dealers())
+        following = stage.next(())
+        if following is None:
+            raise NotRestorable("a stage of the set-up ended with too few answers")
+        return following
 
     def _dealers(self) -> frozenset[bytes]:
         """Return who was handed boxes, of those who said that they could read them."""
@@ -179,7 +183,9 @@ class _Reading:
         if ended and ended[-1].reason is not None:
             self._stand(ended[-1].standing, start.round)
             return
-        course.collect(course.open_again(start, opened.reveal_ms / 1000))
+        round_ = course.open_again(start, opened.reveal_ms / 1000)
+        course.collect(round_)  # who has a vector is waited for, also past the time to make one
+        course.stage_ends = max(course.stage_ends, now + round_.reveal_s)
         stage = self._follow(now)
         if ended:
             if not isinstance(stage, Unmasking):

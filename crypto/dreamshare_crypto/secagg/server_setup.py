@@ -27,7 +27,7 @@ from dreamshare_crypto.secagg.epoch_messages import (
     Roster,
     Shares,
 )
-from dreamshare_crypto.secagg.events import KeepEvidence, Send, Stage
+from dreamshare_crypto.secagg.events import KeepEvidence, Send, SessionReady, Stage
 from dreamshare_crypto.secagg.mailbox import Mailbox
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.refusals import Ignored
@@ -56,6 +56,13 @@ class Cohort:
     def members(self) -> frozenset[int]:
         """Roster indices that can take part in rounds."""
         return frozenset(self.good)
+
+    def ready(self) -> SessionReady:
+        """Return who can run the epoch's first round, and what that guarantees."""
+        members = sorted(self.reachable(self.members))
+        derived, ids = self.session.derived, self.session.ids
+        named = tuple(ids[index] for index in members)
+        return SessionReady(self.session.sid, named, derived.crowd, derived.a)
 
     def reachable(self, active: frozenset[int]) -> frozenset[int]:
         """Return those of `active` who would accept a round of all that are returned (S4).

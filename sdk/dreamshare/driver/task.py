@@ -3,16 +3,16 @@
 Rules:
 - one input at a time, with all its effects; tasks do not wait for one another;
 - the coordinator's steps, and the encoding of what is large, run in the engine;
-- a device's frame is acknowledged when its effects have been carried out, so that what was
-  acknowledged is durable;
+- a device's frame is acknowledged when its effects have been carried out and what it said is
+  durable; frames that wait at the same time share one write (docs/protocol.md 9.8);
 - a message for many devices is encoded once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 
 from dreamshare.clock import Clock
 from dreamshare.driver.effects import store
@@ -31,6 +31,9 @@ from dreamshare.protocol.outcomes import TaskOutcome
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire.codec import decode_message
 from dreamshare_crypto.secagg.events import Record, RecordKind
+
+MOST_TOGETHER = 64
+"""Inputs after which those that were handled are acknowledged, whatever else waits."""
 
 Post = Callable[[tuple[PartyId, ...], Address, Encoded], Awaitable[None]]
 """Queue an encoded message for parties."""
@@ -78,6 +81,7 @@ class TaskRun:
         self._reports: asyncio.Queue[TaskOutcome | None] = asyncio.Queue()
         self._timer = Timer(clock, lambda: self.give(events.Ticked()))
         self._open = True
+        self._unsynced: list[events.Persist] = []
         self.dropped = 0
         self.traffic = 0  # bytes of the task's messages, both ways
 
@@ -111,22 +115,32 @@ class TaskRun:
         """
         try:
             while self._open:
-                item = await self._items.get()
-                round_ = self._coordinator.round
-                try:
-                    effects = await self._step(item.event)
-                except PeerProtocolError:
-                    self.dropped += 1
-                else:
-                    self._trace_heard(item.event, round_)
-                    await self._carry_out(effects)
-                if item.handled is not None:
-                    item.handled()
-                self._timer.set(self._coordinator.deadline)
+                handled = [await self._handle(await self._items.get())]
+                while len(handled) < MOST_TOGETHER and not self._items.empty():
+                    handled.append(await self._handle(self._items.get_nowait()))
+                if self._unsynced:
+                    await self._carry_out(await self._step(events.Acknowledging()))
+                await self._sync()
+                for settle in handled:
+                    if settle is not None:
+                        settle()
             self._settle_rest()
         finally:
             self._timer.cancel()
             self._reports.put_nowait(None)
+
+    async def _handle(self, item: _Item) -> Callable[[], None] | None:
+        """Handle one input; return what is to be called when it is durable."""
+        round_ = self._coordinator.round
+        try:
+            effects = await self._step(item.event)
+        except PeerProtocolError:
+            self.dropped += 1
+        else:
+            self._trace_heard(item.event, round_)
+            await self._carry_out(effects)
+        self._timer.set(self._coordinator.deadline)
+        return item.handled
 
     async def _step(self, event: events.CoordinatorInput) -> tuple[events.CoordinatorEffect, ...]:
         now = self._clock.now()
@@ -165,7 +179,19 @@ class TaskRun:
         await self._store(waiting)
 
     async def _store(self, waiting: list[events.Persist]) -> None:
+        """Store a run of records; those behind the last one that must be durable wait for more."""
+        self._unsynced += waiting
+        if any(effect.sync for effect in waiting):
+            await self._sync()
+
+    async def _sync(self) -> None:
+        """Make durable what waits for it, in one write."""
+        waiting, self._unsynced = self._unsynced, []
         if waiting:
+            waiting = [
+                *(replace(each, sync=False) for each in waiting[:-1]),
+                replace(waiting[-1], sync=True),
+            ]
             began = self._clock.now()
             await store(self._journal, waiting)
             now = self._clock.now()
@@ -190,16 +216,14 @@ class TaskRun:
             self._trace(fact)
 
 
-def stored_tells(journal: Journal) -> tuple[RoundPlan, ...]:
-    """Return the Tells that a task's journal holds, oldest first, for a coordinator that goes on.
-
-    Reading may wait for a disk: call it from a thread where the journal blocks.
+def stored_tells(records: Iterable[Record]) -> tuple[RoundPlan, ...]:
+    """Return the Tells in a task's journal, oldest first, for a coordinator that goes on.
 
     Raises:
         PeerProtocolError: a record is damaged.
     """
     plans: list[RoundPlan] = []
-    for record in journal.records():
+    for record in records:
         if record.kind is RecordKind.OWNER:
             order = decode_message(record.body)
             if isinstance(order, TellOrder) and order.number == len(plans) + 1:

@@ -16,7 +16,7 @@ It knows neither the algorithm nor its state, and never a single device's values
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dreamshare.errors import LocalProtocolError
@@ -37,8 +37,11 @@ from dreamshare.protocol.phases import (
     Summing,
     Telling,
     check_legal,
+    disturbed,
+    sending,
+    server_of,
 )
-from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.resuming import Stored, resumed
 from dreamshare.protocol.selection import gather
 from dreamshare.protocol.tells import Tells
 from dreamshare.protocol.terms import TaskTerms
@@ -65,10 +68,8 @@ class Coordinator:
         task: TaskId,
         terms: TaskTerms,
         entropy: Entropy,
-        tells: Sequence[RoundPlan] = (),
-        last_epoch: int = 0,
+        stored: Stored | None = None,
         threads: int = 1,
-        faulty: Iterable[PartyId] = (),
     ) -> None:
         """Begin, or go on with a task after a restart.
 
@@ -77,10 +78,8 @@ class Coordinator:
             task: the task's id.
             terms: who takes part, for how long, in what.
             entropy: of nonces.
-            tells: the Tells that were stored, oldest first.
-            last_epoch: highest epoch that was ever offered (`epochs.last_epoch`).
+            stored: what its journal says (`resuming.read_task`); None for a new task.
             threads: how many an input may be handled with.
-            faulty: devices that spoilt shares of this task (`epochs.faulty_devices`).
 
         Raises:
             ConfigError: a step of the terms does not fit the encoding.
@@ -91,9 +90,11 @@ class Coordinator:
         self._terms = terms
         self._entropy = entropy
         self._pacing = Pacing(terms.cohort.quorum)
-        self._epochs = Epochs(identity, task, terms, entropy, last_epoch, threads)
-        self._devices = Attendance(terms.algorithm, faulty)
-        self._tells = Tells(tells)
+        self._stored = stored = stored or Stored()
+        self._epochs = Epochs(identity, task, terms, entropy, stored.last_epoch, threads)
+        self._devices = Attendance(terms.algorithm, stored.faulty)
+        self._tells = Tells(stored.tells)
+        self._reunion = 0.0  # until when members of a restored epoch are waited for
         self._order: Order | None = None
         self._held = False
 
@@ -108,6 +109,8 @@ class Coordinator:
                 moments.append(until)
             case Summing():
                 moments.append(self._pacing.until)
+            case Ready() if self._order is not None and not self._held:
+                moments.append(self._reunion or None)
         return min((m for m in moments if m is not None), default=None)
 
     @property
@@ -141,22 +144,22 @@ class Coordinator:
         check_legal(COORDINATOR_LEGAL, self.phase, event)
         if isinstance(event, events.Asked | events.Told) and self._order is not None:
             raise LocalProtocolError("an order is open; wait for its report")
-        if isinstance(event, events.Asked):
-            self._terms.check(event)
         if isinstance(self.phase, Over):
             return ()
+        if isinstance(event, sa2.Acknowledging):
+            return tuple(self._forward(event, now))
         return tuple(self._react(event, now)) + tuple(self._advance(now))
 
     def _react(self, event: CoordinatorInput, now: float) -> Effects:
         match event:
             case events.Joined(device, algorithms, fresh, attributes):
                 if self._devices.joined(device, algorithms, fresh, attributes):
-                    self._disturb()
+                    self.phase = disturbed(self.phase)
                     self._tells.came(device)
                     yield from self._forward(sa2.Returned(device), now)
             case events.Departed(device):
                 self._devices.departed(device)
-                self._disturb()
+                self.phase = disturbed(self.phase)
                 if device in self.members:
                     yield Report(outcomes.DeviceDropped(device))
                 yield from self._without(sa2.Left(device), now)
@@ -167,16 +170,19 @@ class Coordinator:
             case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield from self._declined(outcomes.DeviceDeclined(device, code, round_), now)
             case events.HeardFrom(device, messages.TellDone(number)):
-                until = now + self._terms.deadlines.collect_s
-                self.phase, sends = self._tells.hear(self.phase, device, number, until)
+                later = now + self._terms.deadlines.collect_s
+                self.phase, sends = self._tells.hear(self.phase, device, number, later)
                 yield from sends
             case events.Asked():
+                self._terms.check(event)
                 self._order = OpenSum(event)
+                yield from self._resume(now)
             case events.Told(plan):
                 chained = self._tells.add(plan)
                 self._order = OpenTell(plan)
                 if chained is not None:
                     yield events.KeepTell(self._tells.count, chained)
+                yield from self._resume(now)
             case events.Held(give_up):
                 self._held = True
                 if give_up and isinstance(self.phase, Summing):
@@ -191,6 +197,25 @@ class Coordinator:
                 for slow in self._pacing.overdue(now) if isinstance(self.phase, Summing) else ():
                     yield from self._forward(sa2.Passed(slow), now)
                 yield from self._forward(event, now)
+
+    def _resume(self, now: float) -> Effects:
+        """The first order after a restart: go on with the epoch that was running (9.8)."""
+        stored, self._stored = self._stored, Stored()
+        self._order = stored.take_up(self._order)
+        if stored.lost:
+            yield Report(outcomes.EpochEnded(stored.lost))
+        if (server := stored.server) is None:
+            return
+        self.phase = resumed(server, self._order, self._tells.last_hash)
+        self._reunion = now + self._terms.deadlines.setup_s
+        self._pacing.opened(self.members, len(self.members), self._terms.deadlines, now)
+        if server.ready is not None:
+            yield Report(self._epochs.resume(server, server.ready))
+        yield from self._translate(server.resume(now), now)
+        if server.open_round is not None and isinstance(self.phase, Ready):
+            yield from self._forward(sa2.Cancelled(), now)  # it was opened for another plan
+        for device in self._devices.here():
+            yield from self._forward(sa2.Returned(device), now)
 
     # ---- what comes next -------------------------------------------------------------------------
 
@@ -225,6 +250,9 @@ class Coordinator:
     def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
         """An epoch stands and an order is open."""
         here = tuple(d for d in _ids(server.members) if self._devices.is_here(d))
+        if now < self._reunion and len(here) < len(server.members):
+            return
+        self._reunion = 0.0
         if isinstance(order, OpenTell):
             yield from self._tell(server, here, now)
             return
@@ -249,19 +277,16 @@ class Coordinator:
 
     def _tell(self, server: SecaggServer | None, devices: Iterable[PartyId], now: float) -> Effects:
         """Have each of these devices learn what it lacks, and wait."""
-        self.phase, sends = self._tells.begin(
-            server, devices, now + self._terms.deadlines.collect_s
-        )
+        until = now + self._terms.deadlines.collect_s
+        self.phase, sends = self._tells.begin(server, devices, until)
         yield from sends
 
     def _stop_telling(self, phase: Telling) -> Effects:
         """Everybody has learnt, or the time is over."""
         match self._order:
             case OpenTell(plan):
-                told, learnt = len(phase.sent_to), len(phase.sent_to - phase.waiting)
-                number = self._tells.count
                 self._order = None
-                yield Report(outcomes.TellSpread(number, told, learnt, plan.step, plan.cycle))
+                yield Report(self._tells.spread(phase, plan))
             case OpenSum():
                 self._order = replace(self._order, caught_up=True)
         self.phase = Gathering() if phase.server is None else Ready(phase.server)
@@ -270,10 +295,7 @@ class Coordinator:
 
     @property
     def _server(self) -> SecaggServer | None:
-        match self.phase:
-            case SettingUp(server) | Ready(server) | Summing(server) | Telling(server):
-                return server
-        return None
+        return server_of(self.phase)
 
     def _declined(self, declined: outcomes.DeviceDeclined, now: float) -> Effects:
         """A refusal of the open round, or of the epoch, counts once; others are out of date."""
@@ -284,10 +306,6 @@ class Coordinator:
         if code is RefusalCode.S7 and isinstance(self._order, OpenSum):
             self._order = replace(self._order, answered_before=True)
         yield from self._without(sa2.Passed(device), now)
-
-    def _disturb(self) -> None:
-        if isinstance(self.phase, SettingUp):
-            self.phase = replace(self.phase, disturbed=True)
 
     def _without(self, absence: sa2.Left | sa2.Passed, now: float) -> Effects:
         """Stop waiting for a device in whatever is going on."""
@@ -302,13 +320,11 @@ class Coordinator:
 
     def _last_words(self, event: sa2.ServerInput, now: float) -> Effects:
         """Hand over an input that ends the epoch: only what it sends and stores still counts."""
-        if self._server is not None:
-            for effect in self._server.handle(event, now):
-                match effect:
-                    case sa2.Send():
-                        yield self._send(effect)
-                    case sa2.Persist() | sa2.KeepEvidence():
-                        yield effect
+        for effect in () if self._server is None else self._server.handle(event, now):
+            if isinstance(effect, sa2.Send):
+                yield sending(effect, self.phase)
+            elif isinstance(effect, sa2.Persist | sa2.KeepEvidence):
+                yield effect
 
     def _translate(self, effects: Iterable[sa2.ServerEffect], now: float) -> Effects:
         for effect in effects:
@@ -316,11 +332,12 @@ class Coordinator:
                 return  # one of the effects failed the task; what is left belongs to its last epoch
             match effect:
                 case sa2.Send():
-                    yield self._send(effect)
+                    yield sending(effect, self.phase)
                 case sa2.Persist() | sa2.KeepEvidence():
                     yield effect
-                case sa2.SessionReady():
-                    yield from self._session_ready(effect)
+                case sa2.SessionReady() if isinstance(self.phase, SettingUp):
+                    self.phase = Ready(self.phase.server)
+                    yield Report(self._epochs.ready(self.phase.server, effect))
                 case sa2.Summed():
                     yield from self._summed(effect, now)
                 case sa2.RoundAbandoned(_, reason, answered):
@@ -330,22 +347,6 @@ class Coordinator:
                     yield Report(outcomes.DeviceFaulty(PartyId(device), fault, round_))
                 case sa2.EpochOver(reason):
                     yield from self._epoch_over(reason, now)
-                case sa2.Refuse():
-                    pass  # a device's faulty message; the machine counts it and drops it
-
-    def _send(self, effect: sa2.Send) -> SendTo:
-        if effect.stage is sa2.Stage.ROUND_START and isinstance(self.phase, Summing):
-            return SendTo(_ids(effect.to), messages.RoundOpening(effect.body, self.phase.plan))
-        return SendTo(_ids(effect.to), messages.Sa2(effect.stage, effect.body))
-
-    def _session_ready(self, ready: sa2.SessionReady) -> Effects:
-        if isinstance(self.phase, SettingUp):
-            server, members = self.phase.server, _ids(ready.members)
-            self.phase = Ready(server)
-            rounds = self._epochs.ready(server, members)
-            session = SessionId(ready.session)
-            started = outcomes.EpochStarted(session, members, rounds, ready.crowd, ready.colluders)
-            yield Report(started)
 
     def _summed(self, summed: sa2.Summed, now: float) -> Effects:
         order, phase = self._order, self.phase

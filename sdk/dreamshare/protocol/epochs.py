@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dreamshare.ids import PartyId, TaskId
+from dreamshare.ids import PartyId, SessionId, TaskId
 from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.outcomes import EpochResumed, EpochStarted
 from dreamshare.protocol.selection import places_of
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.blame import FaultRecord
-from dreamshare_crypto.secagg.events import EndReason, Record, RecordKind
+from dreamshare_crypto.secagg.events import EndReason, Record, RecordKind, SessionReady
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.server import SecaggServer
 
@@ -69,15 +70,26 @@ class Epochs:
                 self._threads,
             )
 
-    def ready(self, server: SecaggServer, members: tuple[PartyId, ...]) -> int:
-        """The set-up went well; return how many rounds the epoch has."""
-        self.roster = members
-        self._rounds = server.rounds_left
+    def ready(self, server: SecaggServer, ready: SessionReady) -> EpochStarted:
+        """The set-up went well; return what to say of the epoch."""
         self._failures = 0
-        return self._rounds
+        self._settle(server, ready)
+        session = SessionId(ready.session)
+        return EpochStarted(session, self.roster, self._rounds, ready.crowd, ready.colluders)
+
+    def resume(self, server: SecaggServer, ready: SessionReady) -> EpochResumed:
+        """An epoch goes on that another process set up; return what to say of it."""
+        self._number = max(self._number, server.epoch)
+        self._settle(server, ready)
+        session, left = SessionId(ready.session), server.rounds_left
+        return EpochResumed(session, self.roster, left, ready.crowd, ready.colluders)
+
+    def _settle(self, server: SecaggServer, ready: SessionReady) -> None:
+        self.roster = tuple(PartyId(device) for device in ready.members)
+        self._rounds = server.offer.rounds
 
     def failed(self, reason: EndReason) -> str:
-        """The set-up failed; return why another one is hopeless, "" where it is not."""
+        """The set-up failed; return why another is not worth trying, empty where it is."""
         self._failures += 1
         if self._failures <= self._terms.retries:
             return ""

@@ -22,6 +22,7 @@ from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Field, Update
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Abandoned as Abandoned
+from dreamshare_crypto.secagg.events import Acknowledging as Acknowledging
 from dreamshare_crypto.secagg.events import Forget as Forget
 from dreamshare_crypto.secagg.events import Keep as Keep
 from dreamshare_crypto.secagg.events import KeepEvidence as KeepEvidence
@@ -237,7 +238,16 @@ class Released:
 
 
 CoordinatorInput = (
-    Joined | Departed | HeardFrom | Asked | Told | Held | Released | Finished | Ticked
+    Joined
+    | Departed
+    | HeardFrom
+    | Asked
+    | Told
+    | Held
+    | Released
+    | Finished
+    | Ticked
+    | Acknowledging
 )
 
 # ---- coordinator: effects ------------------------------------------------------------------------

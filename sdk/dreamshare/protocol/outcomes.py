@@ -110,6 +110,20 @@ class EpochStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochResumed:
+    """The aggregator started again and goes on with the epoch that was running.
+
+    As `EpochStarted`; `rounds` are those that are left.
+    """
+
+    session: SessionId
+    members: tuple[PartyId, ...]
+    rounds: int
+    crowd: int
+    colluders: int
+
+
+@dataclass(frozen=True, slots=True)
 class EpochEnded:
     """The epoch is over and its secrets are erased; another may follow."""
 
@@ -211,6 +225,7 @@ class TaskFailed:
 
 TaskOutcome = (
     EpochStarted
+    | EpochResumed
     | EpochEnded
     | SumDone
     | SumAbandoned

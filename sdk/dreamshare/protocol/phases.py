@@ -13,12 +13,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dreamshare.errors import AbortCode, LocalProtocolError, PeerProtocolError
 from dreamshare.ids import PartyId
 from dreamshare.protocol.events import (
     Abandoned,
+    Acknowledging,
     Asked,
     Computed,
     ComputeFailed,
@@ -35,11 +36,13 @@ from dreamshare.protocol.events import (
     Learnt,
     ParticipantInput,
     Released,
+    SendTo,
     Ticked,
     Told,
 )
 from dreamshare.protocol.messages import (
     Declined,
+    DownMessage,
     RoundOpening,
     Sa2,
     TaskClosed,
@@ -48,6 +51,7 @@ from dreamshare.protocol.messages import (
 )
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Field, Update
+from dreamshare_crypto.secagg.events import Send, Stage
 from dreamshare_crypto.secagg.server import SecaggServer
 
 # ---- participant ---------------------------------------------------------------------------------
@@ -235,11 +239,12 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Gathering, Sa2): frozenset({Gathering}),
     (Gathering, Declined): frozenset({Gathering}),
     (Gathering, TellDone): frozenset({Gathering}),
-    (Gathering, Asked): frozenset({Gathering, SettingUp}),
-    (Gathering, Told): frozenset({Gathering, Telling}),
+    (Gathering, Asked): frozenset({Gathering, SettingUp, Ready, Summing, Telling, Over}),
+    (Gathering, Told): frozenset({Gathering, SettingUp, Ready, Telling}),
     (Gathering, Ticked): frozenset({Gathering, SettingUp, Telling}),
     (Gathering, Held): frozenset({Gathering}),
     (Gathering, Released): frozenset({Gathering, SettingUp, Telling}),
+    (Gathering, Acknowledging): frozenset({Gathering}),
     (Gathering, Finished): frozenset({Over}),
     (SettingUp, Joined): frozenset({SettingUp}),
     (SettingUp, Departed): frozenset({SettingUp, Gathering, Summing, Telling, Over}),
@@ -249,15 +254,17 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (SettingUp, Ticked): frozenset({SettingUp, Gathering, Summing, Telling, Over}),
     (SettingUp, Held): frozenset({SettingUp}),
     (SettingUp, Released): frozenset({SettingUp}),
+    (SettingUp, Acknowledging): frozenset({SettingUp}),
     (SettingUp, Finished): frozenset({Over}),
-    (Ready, Joined): frozenset({Ready}),
-    (Ready, Departed): frozenset({Ready}),
+    (Ready, Joined): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
+    (Ready, Departed): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
     (Ready, Sa2): frozenset({Ready}),
     (Ready, Declined): frozenset({Ready}),
     (Ready, TellDone): frozenset({Ready}),
     (Ready, Asked): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
     (Ready, Told): frozenset({Telling, Ready}),
-    (Ready, Ticked): frozenset({Ready, Gathering}),
+    (Ready, Ticked): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
+    (Ready, Acknowledging): frozenset({Ready}),
     (Ready, Held): frozenset({Ready}),
     (Ready, Released): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
     (Ready, Finished): frozenset({Over}),
@@ -269,6 +276,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Summing, Ticked): frozenset({Summing, Ready, Gathering, SettingUp, Telling, Over}),
     (Summing, Held): frozenset({Summing, Ready, Gathering}),
     (Summing, Released): frozenset({Summing}),
+    (Summing, Acknowledging): frozenset({Summing}),
     (Summing, Finished): frozenset({Over}),
     (Telling, Joined): frozenset({Telling}),
     (Telling, Departed): frozenset({Telling, Ready, Gathering, Summing, SettingUp}),
@@ -278,6 +286,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Telling, Ticked): frozenset({Telling, Ready, Gathering, Summing, SettingUp}),
     (Telling, Held): frozenset({Telling}),
     (Telling, Released): frozenset({Telling}),
+    (Telling, Acknowledging): frozenset({Telling}),
     (Telling, Finished): frozenset({Over}),
     (Over, Joined): frozenset({Over}),
     (Over, Departed): frozenset({Over}),
@@ -287,8 +296,30 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Over, Ticked): frozenset({Over}),
     (Over, Held): frozenset({Over}),
     (Over, Released): frozenset({Over}),
+    (Over, Acknowledging): frozenset({Over}),
     (Over, Finished): frozenset({Over}),
 }
+
+
+def server_of(phase: CoordinatorPhase) -> SecaggServer | None:
+    """Return the machine of the epoch that stands or is set up; None outside one."""
+    match phase:
+        case SettingUp(server) | Ready(server) | Summing(server) | Telling(server):
+            return server
+    return None
+
+
+def sending(effect: Send, phase: CoordinatorPhase) -> SendTo:
+    """Return what carries a message of the machine: a RoundStart goes with the round's plan."""
+    message: DownMessage = Sa2(effect.stage, effect.body)
+    if effect.stage is Stage.ROUND_START and isinstance(phase, Summing):
+        message = RoundOpening(effect.body, phase.plan)
+    return SendTo(tuple(PartyId(device) for device in effect.to), message)
+
+
+def disturbed(phase: CoordinatorPhase) -> CoordinatorPhase:
+    """Return the phase after a device came or went."""
+    return replace(phase, disturbed=True) if isinstance(phase, SettingUp) else phase
 
 
 def input_type(event: ParticipantInput | CoordinatorInput) -> type:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from dreamshare.ids import PartyId
 from dreamshare.protocol.events import SendTo
 from dreamshare.protocol.messages import TellOrder
+from dreamshare.protocol.outcomes import TellSpread
 from dreamshare.protocol.phases import CoordinatorPhase, Telling
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.secagg.server import SecaggServer
@@ -77,6 +78,11 @@ class Tells:
             later = until if further else phase.until
             phase = replace(phase, waiting=phase.waiting - done, until=later)
         return phase, self._next_for(device)
+
+    def spread(self, phase: Telling, plan: RoundPlan) -> TellSpread:
+        """Return what became of the newest Tell, whose plan this is."""
+        told, learnt = len(phase.sent_to), len(phase.sent_to - phase.waiting)
+        return TellSpread(self.count, told, learnt, plan.step, plan.cycle)
 
     def is_behind(self, device: PartyId) -> bool:
         """Say whether a device lacks a Tell, as far as it said."""

@@ -13,7 +13,8 @@ from dreamshare.protocol.outcomes import (
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
 from tests.sim.rounds import invariants
-from tests.sim.rounds.world import World, bounded_world
+from tests.sim.rounds.bounded import bounded_world
+from tests.sim.rounds.world import World
 
 
 def test_a_kind_network() -> None:

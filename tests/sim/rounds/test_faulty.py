@@ -32,6 +32,13 @@ def world_with_a_liar(patch: pytest.MonkeyPatch, least: int) -> World:
     return world
 
 
+def restart_without_the_set_up(world: World) -> None:
+    """The aggregator dies and finds offers and faults alone: another epoch has to follow."""
+    kept = (RecordKind.SERVER_EPOCH, RecordKind.SERVER_FAULTY)
+    world.records = [record for record in world.records if record.kind in kept]
+    world.restart_aggregator()
+
+
 def epochs(world: World) -> list[tuple[bytes, ...]]:
     return [report.members for report in world.reports if isinstance(report, EpochStarted)]
 
@@ -58,7 +65,7 @@ def test_a_faulty_device_is_in_no_later_epoch(monkeypatch: pytest.MonkeyPatch, f
     world.start()
     while not world.sums:
         assert world.step()
-    world.restart_aggregator()
+    restart_without_the_set_up(world)
     world.join(liar, fresh=fresh)
     world.finish()
     assert len(world.sums) == 3
@@ -72,16 +79,32 @@ def test_a_faulty_device_is_in_no_later_epoch(monkeypatch: pytest.MonkeyPatch, f
 def test_without_it_the_task_may_have_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight are wanted and seven are honest: no epoch begins without another device.
 
-    A_min is t = 5, so the running epoch goes on; after a restart the next one has no cohort.
+    A_min is t = 5, so the running epoch goes on; the next one has no cohort.
     """
     world = world_with_a_liar(monkeypatch, least=8)
+    world.start()
+    while not world.sums:
+        assert world.step()
+    restart_without_the_set_up(world)
+    world.finish()
+    assert len(epochs(world)) == 1
+    assert not world.closed
+
+
+def test_a_faulty_device_stays_out_of_the_epoch_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = world_with_a_liar(monkeypatch, least=4)
+    liar = world.devices[3].id
     world.start()
     while not world.sums:
         assert world.step()
     world.restart_aggregator()
     world.finish()
     assert len(epochs(world)) == 1
-    assert not world.closed
+    assert all(liar not in done.survivors and len(done.survivors) == 7 for done, _ in world.sums)
+    assert len([r for r in world.reports if isinstance(r, DeviceFaulty)]) == 1
+    invariants.check_ended(world)
 
 
 def test_devices_that_compare_rounds_stop_at_an_exclusion(monkeypatch: pytest.MonkeyPatch) -> None:

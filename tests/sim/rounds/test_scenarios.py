@@ -27,6 +27,7 @@ from dreamshare.protocol.position import TellPosition
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import AbortReason, Stage
 from tests.sim.rounds import invariants
+from tests.sim.rounds.bounded import bounded_world
 from tests.sim.rounds.operations import (
     Crash,
     Disconnect,
@@ -37,7 +38,7 @@ from tests.sim.rounds.operations import (
     Wait,
 )
 from tests.sim.rounds.toy import Toy, mean_of
-from tests.sim.rounds.world import Device, World, bounded_world
+from tests.sim.rounds.world import Device, World
 
 
 def opened(world: World) -> bool:

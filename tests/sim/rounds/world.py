@@ -21,7 +21,6 @@ from dreamshare.errors import PeerProtocolError
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.epochs import faulty_devices, last_epoch
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.messages import Cohort, DownMessage, RoundOpening, Sa2, UpMessage
 from dreamshare.protocol.outcomes import DeviceOutcome, SumAbandoned, SumDone, TaskOutcome
@@ -29,13 +28,14 @@ from dreamshare.protocol.participant import Participant
 from dreamshare.protocol.permits import Permits
 from dreamshare.protocol.phases import COORDINATOR_LEGAL, PARTICIPANT_LEGAL, input_type
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.resuming import read_task
 from dreamshare.updates import Update
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.floor import Floor
-from dreamshare_crypto.graph import Mode
 from dreamshare_crypto.identity import Identity
-from dreamshare_crypto.secagg.events import Record
+from dreamshare_crypto.secagg.events import Record, RecordKind
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.server_records import ROUND
 from tests.sim.rounds import ordering
 from tests.sim.rounds.operations import Operation
 from tests.sim.rounds.toy import CONFIG, NAME, Toy, answer_of
@@ -102,7 +102,10 @@ class World:
         self.identity = federation.issue(Role.AGGREGATOR, "aggregator")
         self.terms = terms_of(self.toy, cohort or Cohort(devices, devices), ordering.DEADLINES)
         self.loop = TaskLoop(self.toy, CONFIG)
-        self.records: list[Record] = []
+        self.records: list[Record] = []  # on the aggregator's disk
+        self.unsynced: list[Record] = []  # what it wrote and did not sync
+        self.effects_left: int | None = None  # until its process dies
+        self.restarts = 0
         self.tells: list[RoundPlan] = []
         self.reports: list[TaskOutcome] = []
         self.sums: list[tuple[SumDone, RoundPlan]] = []
@@ -238,19 +241,16 @@ class World:
         )
 
     def restart_aggregator(self) -> None:
-        """Kill the aggregator's process; algorithm state and Tells are what it had stored."""
+        """Kill the aggregator's process; state, records and Tells are what it had stored."""
+        self.restarts += 1
+        self.effects_left = None
+        self.unsynced.clear()
         self.up.clear()
         self.down.clear()
         self.loop = TaskLoop(self.toy, CONFIG, checkpoint=self.loop.checkpoint())
-        self.coordinator = Coordinator(
-            self.identity,
-            self.task,
-            self.terms,
-            self.entropy,
-            self.tells,
-            last_epoch(self.records),
-            faulty=faulty_devices(self.records),
-        )
+        parts = (self.identity, self.task, self.terms, self.entropy)
+        stored = read_task(*parts, self.records, self.now, self.tells)
+        self.coordinator = Coordinator(*parts, stored)
         for device in self.devices:
             if device.connected:
                 self.join(device)
@@ -309,9 +309,33 @@ class World:
         after = type(self.coordinator.phase)
         assert after in COORDINATOR_LEGAL[before, input_type(event)], (before, event, after)
         ordering.check_coordinator(effects)
-        orders = [order for effect in effects for order in self._do(effect)]
+        orders: list[events.CoordinatorInput] = []
+        for effect in effects:
+            if self._dies():
+                self.restart_aggregator()
+                return
+            orders += self._do(effect)
+        if self.unsynced and not isinstance(event, events.Acknowledging):
+            self.tell_coordinator(events.Acknowledging())
+            self._sync()
         for order in orders:
             self.tell_coordinator(order)
+
+    def _dies(self) -> bool:
+        """Say whether the aggregator's process ends before its next effect."""
+        if self.effects_left is not None:
+            self.effects_left -= 1
+        return self.effects_left == 0
+
+    def _sync(self) -> None:
+        self.records += self.unsynced
+        self.unsynced.clear()
+
+    def _merge(self) -> None:
+        """The loop's new state is stored, and the records of what is merged are gone (9.8)."""
+        ends = [r for r in self.records if r.kind is RecordKind.SERVER_DONE]
+        kept = [r for r in self.records if r.kind not in (*ROUND, RecordKind.SERVER_DONE)]
+        self.records = [*kept, *ends[-1:]]
 
     def _do(self, effect: events.CoordinatorEffect) -> Sequence[events.CoordinatorInput]:
         match effect:
@@ -319,8 +343,10 @@ class World:
                 if isinstance(message, RoundOpening):
                     self.opened.append(message.plan)
                 self.down += [(d, message) for d in devices if self.device(d).connected]
-            case events.Persist(record):
-                self.records.append(record)
+            case events.Persist(record, sync):
+                self.unsynced.append(record)
+                if sync:
+                    self._sync()
             case events.KeepTell(number, plan):
                 assert number == len(self.tells) + 1
                 self.tells.append(plan)
@@ -331,6 +357,8 @@ class World:
                 if isinstance(outcome, SumDone):
                     self.sums.append((outcome, self.opened[-1]))
                 order = self.loop.react(outcome)
+                if order is not None:
+                    self._merge()
                 return () if order is None else (order,)
         return ()
 
@@ -364,9 +392,3 @@ class World:
     def sa2_sent(self, device: Device) -> list[Sa2]:
         """SA-2 messages that a device sent so far."""
         return [message for message in device.sent if isinstance(message, Sa2)]
-
-
-def bounded_world() -> World:
-    """Ten devices in bounded mode: a = 1, t = 6, A_min = 9, d = 1, E = 8 (docs 4.5)."""
-    floor = Floor(modes=(Mode.AGREED, Mode.BOUNDED))
-    return World(10, Cohort(10, 10, dropouts=0.1), floor=floor)

@@ -257,7 +257,7 @@ def test_epoch_expires_at_both_ends(cohort: Cohort) -> None:
     party = cohort.parties[0]
     assert party.client.deadline == cohort.server.deadline == cohort.now + 86_400
     cohort.now += 86_400
-    assert cohort.serve(Ticked()) == (EpochOver(EndReason.EXPIRED),)
+    assert cohort.serve(Ticked())[-1] == EpochOver(EndReason.EXPIRED)
     effects = party.handle(Ticked(), cohort.now)
     assert EpochOver(EndReason.EXPIRED) in effects
     assert "chain" not in party.journal.slots

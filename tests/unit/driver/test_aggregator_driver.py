@@ -267,12 +267,12 @@ def test_tells_are_stored_and_read_again() -> None:
             await stage.run_task()
 
     stage.play(play())
-    (tell,) = stored_tells(stage.journal)
+    (tell,) = stored_tells(stage.journal.records())
     assert tell.step == "tell"
-    assert stored_tells(MemoryJournal()) == ()
+    assert stored_tells(()) == ()
     damaged = MemoryJournal([Record(RecordKind.OWNER, b"damaged")])
     with pytest.raises(PeerProtocolError):
-        stored_tells(damaged)
+        stored_tells(damaged.records())
 
 
 def test_closing_sends_what_is_queued_and_hangs_up() -> None:

@@ -28,6 +28,7 @@ from dreamshare.protocol.outcomes import (
 )
 from dreamshare.protocol.phases import Gathering, Ready, SettingUp, Summing, Telling
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.resuming import Stored
 from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
@@ -183,7 +184,7 @@ def test_a_set_up_that_was_disturbed_proves_nothing() -> None:
 def test_epochs_have_growing_numbers() -> None:
     world = World(3)
     coordinator = Coordinator(
-        world.identity, world.task, world.terms, SeededEntropy(b"c"), last_epoch=2**62
+        world.identity, world.task, world.terms, SeededEntropy(b"c"), Stored(last_epoch=2**62)
     )
     coordinator.handle(world.loop.order(), world.now)
     effects: tuple[events.CoordinatorEffect, ...] = ()

@@ -67,6 +67,7 @@ COORDINATOR_INPUTS: tuple[events.CoordinatorInput, ...] = (
     events.Released(),
     events.Finished("done"),
     events.Ticked(),
+    events.Acknowledging(),
 )
 
 

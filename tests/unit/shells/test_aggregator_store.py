@@ -205,10 +205,43 @@ async def test_a_checkpoint_leaves_the_faults(url: str) -> None:
     async with open_store(url) as store:
         await store.add(ORDER, STATUS)
         journal = store.journal(TASK)
-        for record in (fault, Record(RecordKind.SERVER_DONE, b"round")):
+        for record in (fault, Record(RecordKind.SERVER_ROUND, b"round")):
             await asyncio.to_thread(journal.append, record, True)
         await store.advance(STATUS, "round", state=b"state")
         assert await asyncio.to_thread(journal.records) == [fault]
+
+
+async def test_a_checkpoint_leaves_what_the_epoch_goes_on_with() -> None:
+    """The set-up and the end of the last round stay; the round itself is merged (9.8)."""
+    took, done = Record(RecordKind.SERVER_TOOK, b"ready"), Record(RecordKind.SERVER_DONE, b"second")
+    merged = (RecordKind.SERVER_DONE, RecordKind.SERVER_ROUND, RecordKind.SERVER_HEARD)
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        for record in (took, *(Record(kind, b"first") for kind in merged), done):
+            await asyncio.to_thread(journal.append, record, True)
+        await store.advance(STATUS, "round", state=b"state")
+        assert await asyncio.to_thread(journal.records) == [took, done]
+
+
+async def test_a_record_takes_the_place_of_what_it_makes_superfluous() -> None:
+    """One running sum is kept; a new epoch drops the last one's records, but not the faults."""
+    fault = Record(RecordKind.SERVER_FAULTY, b"who, and why")
+    async with open_store("sqlite://") as store:
+        await store.add(ORDER, STATUS)
+        journal = store.journal(TASK)
+        start = Record(RecordKind.SERVER_ROUND, b"start")
+        for number in range(3):
+            for synced in (False, True):
+                record = Record(RecordKind.SERVER_SUM, bytes([number, synced]))
+                await asyncio.to_thread(journal.append, start, False)
+                await asyncio.to_thread(journal.append, record, synced)
+        newest = Record(RecordKind.SERVER_SUM, bytes([2, True]))
+        assert await asyncio.to_thread(journal.records) == [start, newest]
+        await asyncio.to_thread(journal.append, fault, True)
+        offer = Record(RecordKind.SERVER_EPOCH, b"offer")
+        await asyncio.to_thread(journal.append, offer, True)
+        assert await asyncio.to_thread(journal.records) == [fault, offer]
 
 
 def test_a_status_from_before_faults_were_found_is_read() -> None:

@@ -78,7 +78,7 @@ async def test_a_large_state_is_a_file_and_a_small_one_is_not(
 async def test_large_records_of_a_journal_are_files(url: str, settings: StoreSettings) -> None:
     folder = settings.artefacts
     assert folder is not None
-    small, large = Record(RecordKind.SERVER_ROUND, b"r"), Record(RecordKind.SERVER_ROUND, LARGE)
+    small, large = Record(RecordKind.SERVER_TOOK, b"r"), Record(RecordKind.SERVER_TOOK, LARGE)
     async with open_store(url, settings) as store:
         await store.add(ORDER, STATUS)
         journal = store.journal(TASK)
