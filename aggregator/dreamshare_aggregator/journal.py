@@ -12,13 +12,14 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from dreamshare.errors import LocalProtocolError
+from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
 from dreamshare_aggregator.artefacts import Artefacts, Kept
 from dreamshare_aggregator.schema import JOURNAL, SLOTS
@@ -27,6 +28,7 @@ from dreamshare_crypto.secagg.server_records import SUPERSEDES
 from dreamshare_crypto.secret import Secret
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 
 class Transactions(Protocol):
@@ -126,8 +128,16 @@ class StoreJournal:
             return [(RecordKind(kind), Kept(bytes(body), name)) for kind, body, name in rows]
 
         found = await self._store.look(work)
-        read = [Record(kind, await self._store.artefacts.read(place)) for kind, place in found]
+        read = [Record(kind, await self._body(place)) for kind, place in found]
         return [*read, *self._waiting]
+
+    async def _body(self, place: Kept) -> bytes:
+        """Return a record's body; empty, which no reader takes for whole, where it is damaged."""
+        try:
+            return await self._store.artefacts.read(place)
+        except ConfigError as error:
+            _LOG.error("task %s: a record of its journal is lost: %s", self._task.hex(), error)
+            return b""
 
     async def _keep(self, slot: str, secret: Secret | None) -> None:
         mine = (SLOTS.c.task == self._task) & (SLOTS.c.name == slot)
