@@ -21,7 +21,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -139,7 +139,7 @@ async def _enrol(token: Token, applicant: Applicant, options: JoinOptions, telle
     links = [called_from(link, str(found.door)) for link in found.welcome.links]
     if not links:
         raise ConfigError(f"{found.door} names no address to connect to; ask its operator")
-    _write_settings(folder, links[0], token, identity, options)
+    _write_settings(folder, links, token, identity, options)
     applicant.save(identity)
     ends = datetime.fromtimestamp(identity.certificate.not_after, UTC).date().isoformat()
     teller.tell(
@@ -172,7 +172,7 @@ def _check_same(folder: Path, token: Token, options: JoinOptions) -> None:
 
 
 def _write_settings(
-    folder: Path, link: str, token: Token, identity: Identity, options: JoinOptions
+    folder: Path, links: Sequence[str], token: Token, identity: Identity, options: JoinOptions
 ) -> None:
     path = folder / "agent.toml"
     if path.exists():
@@ -184,7 +184,10 @@ def _write_settings(
         learner = LearnerConfig(sample.FACTORY, {"seed": seed, **options.settings})
         algorithms = algorithms or sample.ALGORITHMS
     config = AgentConfig(
-        link=link, enrol=token.endpoints, label=options.label, learner=learner
+        link=links[0] if len(links) == 1 else tuple(links),
+        enrol=token.endpoints,
+        label=options.label,
+        learner=learner,
     ).computing(algorithms)
     path.write_text(settings_text(config), encoding="utf-8")
 

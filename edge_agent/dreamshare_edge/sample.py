@@ -74,6 +74,7 @@ class SampleLearner:
 
     def _step(self, step: tuple[Batch, ...], objective: FitObjective) -> float:
         loss = 0.0
+        weight_DK, bias_K = self._weight_DK, self._bias_K
         weights = (1.0, objective.distillation_weight)
         for place, (batch, weight) in enumerate(zip(step, weights, strict=False)):
             x_ND = _flat(batch.x_NCHW)
@@ -83,10 +84,11 @@ class SampleLearner:
             targets_NK = _targets(batch)
             rate = np.float32(weight * objective.learning_rate / len(x_ND))
             error_NK = _error(logits_NK, targets_NK)
-            self._weight_DK = self._weight_DK - rate * (x_ND.T @ error_NK)
-            self._bias_K = self._bias_K - rate * error_NK.sum(axis=0)
+            weight_DK = weight_DK - rate * (x_ND.T @ error_NK)
+            bias_K = bias_K - rate * error_NK.sum(axis=0)
             logs_NK = np.log(softmax(logits_NK) + 1e-12)
             loss += weight * float(-(targets_NK * logs_NK).sum(axis=1).mean())
+        self._weight_DK, self._bias_K = weight_DK, bias_K
         return loss
 
     def snapshot(self) -> bytes:

@@ -6,6 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from dreamshare.errors import FrameTooLarge, PeerProtocolError
 from dreamshare.wire.codec import decode_frame, decode_message, encode_frame, encode_message
+from dreamshare.wire.enrol import (
+    decode_down,
+    decode_parcel,
+    decode_up,
+    encode_down,
+    encode_parcel,
+    encode_up,
+)
 from dreamshare.wire.link import (
     Ack,
     Chunk,
@@ -19,6 +27,7 @@ from dreamshare.wire.link import (
 )
 from dreamshare.wire.transfer import Arrival, Inbox, Outbox
 from tests.fuzz.target import Target, canonical, refusing
+from tests.wire.enrolments import DOWNS, PARCEL, UPS
 from tests.wire.samples import MESSAGES, PACKETS, STANDING, frame
 
 FRAME_LIMIT = 1 << 16
@@ -100,4 +109,17 @@ TARGETS: tuple[Target, ...] = (
         lambda: [encode_packet(packet) for packet in PACKETS.values()],
     ),
     Target("connection", _connection, _conversations),
+    Target(
+        "enrol-up", refusing(decode_up, PeerProtocolError), lambda: [*map(encode_up, UPS.values())]
+    ),
+    Target(
+        "enrol-down",
+        refusing(decode_down, PeerProtocolError),
+        lambda: [*map(encode_down, DOWNS.values())],
+    ),
+    Target(
+        "enrol-parcel",
+        canonical(decode_parcel, encode_parcel, PeerProtocolError),
+        lambda: [encode_parcel(PARCEL)],
+    ),
 )

@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 from dreamshare.errors import ConfigError, PeerProtocolError
 from dreamshare.wire import limits
 from dreamshare.wire.enrol import (
-    Answer,
     Ask,
-    Decision,
-    Down,
-    Knock,
     Parcel,
     Refusal,
     RefusalReason,
-    Up,
-    Waiting,
-    Welcome,
     decode_down,
     decode_parcel,
     decode_up,
@@ -30,21 +23,9 @@ from dreamshare.wire.enrol import (
     encode_up,
 )
 from dreamshare_protos.v1 import enrol_pb2 as pb
+from tests.wire.enrolments import DOWNS, PARCEL, UPS
 
 GOLDEN = Path(__file__).with_name("golden-enrol")
-UPS: dict[str, Up] = {"knock": Knock(), "ask": Ask(b"a request")}
-DOWNS: dict[str, Down] = {
-    "welcome": Welcome(b"-----BEGIN CERTIFICATE-----", ("grpcs://a.example:7443", "grpcs://:1")),
-    "waiting": Waiting(5),
-    "answer": Answer(b"a reply"),
-    "refusal": Refusal(RefusalReason.BUSY, "later"),
-}
-PARCEL = Parcel(
-    b"F" * 16,
-    (b"one", b"two"),
-    (Decision(b"h" * 32, b"a reply"), Decision(b"i" * 32, b"", "the token was used already")),
-    b"a list",
-)
 BYTES = {
     **{f"v1-up-{name}.bin": encode_up(one) for name, one in UPS.items()},
     **{f"v1-down-{name}.bin": encode_down(one) for name, one in DOWNS.items()},
