@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from dreamshare_aggregator.capture import Captured, read_capture
     from dreamshare_aggregator.config import AggregatorConfig, load_config
     from dreamshare_aggregator.handle import Result, Task, TaskEnded
-    from dreamshare_aggregator.service import Aggregator, Surroundings
+    from dreamshare_aggregator.service import Aggregator
     from dreamshare_aggregator.store import Store, open_store
+    from dreamshare_aggregator.surroundings import Surroundings
     from dreamshare_aggregator.turns import TurnSettings
 
 __all__ = (
@@ -35,7 +36,7 @@ __all__ = (
 _HOMES = MappingProxyType(
     {
         "Aggregator": "service",
-        "Surroundings": "service",
+        "Surroundings": "surroundings",
         "Result": "handle",
         "Task": "handle",
         "TaskEnded": "handle",

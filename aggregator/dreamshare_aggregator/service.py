@@ -23,18 +23,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dreamshare.algorithms.catalog import algorithm_from, config_json_of
-from dreamshare.binding import Lookup
-from dreamshare.clock import Clock, SystemClock
+from dreamshare.algorithms.catalog import config_json_of
 from dreamshare.driver.aggregator import AggregatorDriver
-from dreamshare.driver.trace import Trace, untraced
 from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
@@ -58,55 +52,14 @@ from dreamshare_aggregator.front import Front
 from dreamshare_aggregator.handle import Task
 from dreamshare_aggregator.history import RoundEntry
 from dreamshare_aggregator.lease import Held
-from dreamshare_aggregator.retention import Retention, keep_tidy
+from dreamshare_aggregator.retention import keep_tidy
 from dreamshare_aggregator.schedule import Schedule
 from dreamshare_aggregator.store import Store
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_aggregator.tasks import LiveTask, prepare
-from dreamshare_aggregator.turns import TurnSettings
-from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.identity import Identity
 
 _LOG = logging.getLogger(__name__)
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What an aggregator finds around it; the defaults suit a service.
-
-    Attributes:
-        capture: new file for everything that is received, for debugging; None writes none.
-        lookup: where algorithms come from; the catalogue of this release by default.
-        clock: what time it is.
-        entropy: of task ids, nonces and session keys.
-        threads: how many compute, 1 or more; the machine's processors by default.
-        retention: how long what finished tasks leave behind is kept.
-        may_stand_by: wait where another aggregator is active, instead of refusing to open.
-        trace: is told what happens in every task, as facts without payloads, on the event loop.
-        turns: how many tasks run at once, and for how long while others wait.
-        away_s: seconds, about, that a device which no task needs stays away; 0: it stays here.
-    """
-
-    capture: Path | None = None
-    lookup: Lookup = algorithm_from
-    clock: Clock = field(default_factory=SystemClock)
-    entropy: Entropy = field(default_factory=SystemEntropy)
-    threads: int = field(default_factory=_processors)
-    may_stand_by: bool = False
-    retention: Retention = Retention()
-    trace: Trace = untraced
-    turns: TurnSettings = TurnSettings()
-    away_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
-        if not 0 <= self.away_s <= 86_400:
-            raise ConfigError(f"away_s is {self.away_s}; it must be 0 to 86,400 seconds")
 
 
 class Aggregator:

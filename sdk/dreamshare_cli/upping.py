@@ -26,8 +26,9 @@ from dreamshare_aggregator.config import AggregatorConfig, load_config
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
 from dreamshare_aggregator.enrolment.revocations import newest
-from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_aggregator.telemetry.logs import configure_logs
 from dreamshare_aggregator.telemetry.sight import Sight
 from dreamshare_aggregator.turns import TurnSettings

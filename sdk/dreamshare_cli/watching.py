@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from dreamshare.clock import SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare_aggregator.config import AggregatorConfig
-from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.service import Aggregator
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_aggregator.telemetry.exporting import tracer_to
 from dreamshare_aggregator.telemetry.sight import Sight
 from dreamshare_aggregator.web.access import Rank, Token

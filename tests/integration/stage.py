@@ -12,8 +12,9 @@ from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.handle import Task
-from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, Policy

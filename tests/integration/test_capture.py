@@ -30,8 +30,9 @@ from dreamshare.updates import Update
 from dreamshare.wire.codec import decode_frame, decode_message
 from dreamshare.wire.link import Chunk, decode_packet
 from dreamshare_aggregator.capture import Captured, read_capture
-from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.lanes import FieldParams
 from dreamshare_crypto.secagg.events import Stage

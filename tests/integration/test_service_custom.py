@@ -20,8 +20,9 @@ from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase
 from dreamshare.transport.memory import MemoryNetwork
 from dreamshare.updates import Array, Field, Update
 from dreamshare_aggregator.handle import TaskEnded
-from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, FileStore, Policy

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.clock import SystemClock
-from dreamshare_aggregator.service import Aggregator, Surroundings
+from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
+from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_aggregator.telemetry.sight import Sight
 from dreamshare_aggregator.web.server import Page, open_page
 from dreamshare_aggregator.web.settings import WebConfig
