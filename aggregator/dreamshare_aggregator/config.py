@@ -40,6 +40,13 @@ class AggregatorConfig:
         "list; `dreamshare enrol pending`, `export` and `import` work on it.",
         default=Path("enrolment"),
     )
+    enrol_queue: int = setting(
+        "Most enrolments and renewals that wait for the authority, 1 or more.", default=1000
+    )
+    enrol_per_address: int = setting(
+        "Most of them from one address, 1 or more; devices behind one gateway share its address.",
+        default=50,
+    )
     enrol_links: tuple[str, ...] = setting(
         "What enrolled devices are told to connect to, e.g. 'grpcs://aggregator.example:7443'. "
         "Empty: the addresses of listen; for those on every interface, the host that was called.",

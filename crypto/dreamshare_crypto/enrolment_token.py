@@ -120,9 +120,9 @@ class Token:
             raise MalformedError("an enrolment token is not that long; copy nothing else")
         try:
             raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-        except ValueError:
+            return cls.decode(raw)
+        except (ValueError, MalformedError):
             raise MalformedError("an enrolment token is broken; copy all of it again") from None
-        return cls.decode(raw)
 
 
 def _read_endpoint(reader: Reader) -> str:

@@ -2,6 +2,7 @@
 
     python -m dreamshare_edge --config agent.toml
     python -m dreamshare_edge --print-config
+    python -m dreamshare_edge --join - --dir kitchen --learner learner.py:make_equipment
 
 Exit codes are those of `dreamshare agent run`: 0 stopped on request, 1 failed, 2 settings or
 identity wrong, 3 nobody answers, 4 refused.
@@ -19,6 +20,7 @@ from dreamshare.errors import ConfigError, DreamshareError, Rejected, TransportE
 from dreamshare.settings import default_text
 from dreamshare_crypto.errors import CryptoError
 from dreamshare_edge.config import AgentConfig
+from dreamshare_edge.joining import JoinOptions, joined
 from dreamshare_edge.service import RunOptions, run_agent
 
 
@@ -32,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dreamshare_edge", description="An edge agent.")
     parser.add_argument("--config", type=Path, default=Path("agent.toml"), help="settings (TOML)")
     parser.add_argument("--print-config", action="store_true", help="print commented defaults")
+    parser.add_argument("--join", metavar="TOKEN", help="enrol first; '-' reads the token")
+    parser.add_argument("--dir", type=Path, help="with --join: the device's folder")
+    parser.add_argument("--learner", help="with --join: what computes, file.py:function")
     parser.add_argument("--link", help="overrides the link of the settings")
     parser.add_argument("--json", action="store_true", help="print outcomes as JSON lines")
     parser.add_argument("--once", action="store_true", help="end when the first task is over")
@@ -46,7 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     log = logging.getLogger("dreamshare_edge")
     try:
         wanted = RunOptions(options.link, options.json, options.once)
-        return run_agent(options.config, wanted, _say if options.json else log.info)
+        show = _say if options.json else log.info
+        if options.join is None:
+            return run_agent(options.config, wanted, show)
+        text = sys.stdin.readline() if options.join == "-" else options.join
+        how = JoinOptions(options.dir, options.learner, as_json=options.json)
+        with joined(text, how, show) as settings:
+            return run_agent(settings, wanted, show)
     except (DreamshareError, CryptoError) as error:
         log.error("%s", error)
         match error:

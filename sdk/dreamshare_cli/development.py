@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dreamshare.clock import Clock
 from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port
+from dreamshare.transport.ways import MQTT_SCHEMES
 from dreamshare.wire.enrol import Decision
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.authority import DAY_S
@@ -21,7 +22,7 @@ from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.enrolment import InvitationTerms, approve, examine
 from dreamshare_crypto.enrolment_messages import EnrolRequest
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
-from dreamshare_crypto.errors import AuthenticationError, MalformedError
+from dreamshare_crypto.errors import AuthenticationError, MalformedError, ParameterError
 
 JOIN = InvitationTerms(uses=100, life_s=DAY_S)
 JOIN_WORDS = f"it serves {JOIN.uses} devices for 24 hours"
@@ -66,12 +67,17 @@ class Development:
                 return None
             if found.reply:
                 return Decision(digest, found.reply)
-            reply = approve(authority, request, now, self._entropy)
+            try:
+                reply = approve(authority, request, now, self._entropy)
+            except ParameterError as error:  # its name was given to somebody else meanwhile
+                return Decision(digest, b"", str(error))
             authority.save(self._folder.authority)
         return Decision(digest, reply)
 
 
 def callable_here(link: str) -> str:
-    """Return a link that devices of this machine can call."""
+    """Return a link that devices of this machine can call; one over a broker as it is."""
+    if link.startswith(MQTT_SCHEMES):
+        return link
     host, port = host_and_port(link)
     return grpcs("127.0.0.1", port) if host in EVERYWHERE else link

@@ -25,6 +25,7 @@ from dreamshare.transport.ways import MQTT_SCHEMES, called_at, listener_at
 from dreamshare_aggregator.config import AggregatorConfig, load_config
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
+from dreamshare_aggregator.enrolment.queue import QueueBounds
 from dreamshare_aggregator.enrolment.revocations import newest
 from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
@@ -159,7 +160,12 @@ async def _serve_seen(
                 for url, listener in zip(config.listen, listeners, strict=True)
             ]
             desk = EnrolmentDesk(
-                DeskSettings(config.enrol, config.enrolment, office=development),
+                DeskSettings(
+                    config.enrol,
+                    config.enrolment,
+                    QueueBounds(config.enrol_queue, config.enrol_per_address),
+                    development,
+                ),
                 identity,
                 config.enrol_links or [_told(link) for link in links],
                 clock,

@@ -38,7 +38,10 @@ from dreamshare_crypto.errors import CryptoError
 _LOG = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
-"""Seconds after which a waiting party asks again."""
+"""Seconds after which a waiting party asks again, where the authority is within reach."""
+
+RETRY_FAR_S = 30
+"""The same where requests wait for a file to travel: a fleet that renews must not crowd here."""
 
 
 class Office(Protocol):
@@ -115,7 +118,7 @@ class Relay:
         async with self._one:
             decision = await asyncio.to_thread(self._decided, request, source)
         if decision is None:
-            return Waiting(RETRY_AFTER_S)
+            return Waiting(RETRY_FAR_S if self._office is None else RETRY_AFTER_S)
         if decision.reply:
             return Answer(decision.reply)
         return Refusal(RefusalReason.REFUSED, decision.refusal)

@@ -28,7 +28,12 @@ def target(link: str) -> str:
 
 
 def called_from(link: str, called: str) -> str:
-    """Return `link`; where it names no host, with the host of `called`; raises ConfigError."""
+    """Return `link`; where it names no host, with the host of `called`; raises ConfigError.
+
+    A link of another scheme, over a broker, is returned as it is.
+    """
+    if not link.startswith("grpcs://"):
+        return link
     host, port = _parts(link)
     return grpcs(host or host_and_port(called)[0], port)
 

@@ -32,7 +32,7 @@ from dreamshare.wire.enrol import (
 )
 from dreamshare.wire.limits import ENROL_UP_LIMIT
 from dreamshare_aggregator.enrolment.queue import QueueBounds, QueueFull, RequestQueue
-from dreamshare_aggregator.enrolment.relay import Greeting, Relay
+from dreamshare_aggregator.enrolment.relay import RETRY_AFTER_S, RETRY_FAR_S, Greeting, Relay
 from dreamshare_cli.development import Development
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.certificates import Role
@@ -106,6 +106,12 @@ async def test_a_used_token(site: Site) -> None:
     assert await said(site.near, first.message) == answer
 
 
+async def test_what_a_person_approves_waits(site: Site) -> None:
+    message = site.message(InvitationTerms(by_hand=True))
+    assert await said(site.near, message) == Waiting(RETRY_AFTER_S)
+    assert [one.encode() for one in site.queue.waiting()] == [message]
+
+
 async def test_an_expired_token(site: Site) -> None:
     message = site.message()
     site.clock.advance_to(NOW + 2 * 86_400)
@@ -150,7 +156,7 @@ async def test_oversize_messages_are_refused_unread(site: Site) -> None:
 async def test_a_flood_fills_a_bounded_queue_and_throws_nobody_out(tmp_path: Path) -> None:
     site = Site(tmp_path, bounds=QueueBounds(requests=6, from_one_address=3, life_s=1e12))
     honest = site.message()
-    assert await said(site.far, honest, "ipv4:9.9.9.9") == Waiting(2)
+    assert await said(site.far, honest, "ipv4:9.9.9.9") == Waiting(RETRY_FAR_S)
     terms = InvitationTerms(uses=100)
     for source in ("ipv4:1.1.1.1", "ipv4:2.2.2.2"):
         flood = [await said(site.far, site.message(terms), source) for _ in range(5)]
@@ -159,7 +165,7 @@ async def test_a_flood_fills_a_bounded_queue_and_throws_nobody_out(tmp_path: Pat
     kept = [one.encode() for one in site.queue.waiting()]
     assert len(kept) == 6
     assert honest in kept
-    assert await said(site.far, honest, "ipv4:9.9.9.9") == Waiting(2)
+    assert await said(site.far, honest, "ipv4:9.9.9.9") == Waiting(RETRY_FAR_S)
     site.queue.decide(bytes(16), Decision(EnrolRequest.decode(honest).hash(), b"the reply"))
     assert await said(site.far, honest, "ipv4:9.9.9.9") == Answer(b"the reply")
 
