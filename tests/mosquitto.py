@@ -91,8 +91,12 @@ class Broker:
 
     def device(self) -> Identity:
         """Return the identity of a new device."""
-        name = f"device {next(_NAMES)}"
-        return self.authority.issue(Role.DEVICE, name, self._entropy, self.now)
+        return self.issue(Role.DEVICE)
+
+    def issue(self, role: Role) -> Identity:
+        """Return the identity of a new party."""
+        name = f"{role.name.lower()} {next(_NAMES)}"
+        return self.authority.issue(role, name, self._entropy, self.now)
 
     def change(self, setting: str, value: str) -> None:
         """Change a setting of its configuration, for the next start."""
