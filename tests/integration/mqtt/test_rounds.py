@@ -1,4 +1,4 @@
-"""Rounds over a real Mosquitto, with TLS and access lists: the shells, and a broker that is killed."""
+"""Rounds over a real Mosquitto with TLS and access lists; a broker that is killed under them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Configurations of brokers: golden files, what each has to say, and the command that writes them.
 
-`python -m tests.unit.brokers.test_configurations` writes the golden files anew; read the difference.
+`python -m tests.unit.brokers.test_configurations` writes the golden files anew; read what changes.
 """
 
 from __future__ import annotations
