@@ -90,6 +90,10 @@ class AggregatorConfig:
         "connections and batteries; a new task waits as long for its devices. 0: they stay.",
         default=0.0,
     )
+    evidence: Path = setting(
+        "Folder for contradicting messages that a device signed, for people.",
+        default=Path("evidence"),
+    )
     capture: Path | None = setting(
         "For debugging: write everything that is received to this new file. Absent: nothing.",
         default=None,
@@ -135,6 +139,7 @@ class AggregatorConfig:
             enrolment=folder / self.enrolment,
             store=store,
             artefacts=None if self.artefacts is None else folder / self.artefacts,
+            evidence=folder / self.evidence,
             capture=None if self.capture is None else folder / self.capture,
             web=self.web.beside(folder),
         )

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from dreamshare.ids import PartyId, TaskId, short
 from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.messages import Reply, Request
 from dreamshare_aggregator.board import Board
 from dreamshare_aggregator.control import Control
+from dreamshare_aggregator.evidence import keep_evidence
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,10 +24,17 @@ _LOG = logging.getLogger(__name__)
 class Front:
     """See `dreamshare.driver.front.FrontDesk`."""
 
-    def __init__(self, control: Control, board: Board, traffic: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        control: Control,
+        board: Board,
+        traffic: Callable[[], None],
+        evidence: Path | None = None,
+    ) -> None:
         self._control = control
         self._board = board
         self._traffic = traffic
+        self._evidence = evidence
 
     def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
         return self._control.answer(request)
@@ -42,11 +51,16 @@ class Front:
         return any(entry.status.task == task for entry in self._board.unfinished())
 
     def evidence(self, task: TaskId, evidence: KeepEvidence) -> None:
+        kept = None
+        try:
+            if self._evidence is not None:
+                kept = keep_evidence(self._evidence, task, evidence)
+        except OSError as error:
+            _LOG.error("evidence cannot be kept: %s", error)
         _LOG.warning(
-            "device %s signed two contradicting messages in task %s (%s): %s | %s",
+            "device %s signed two contradicting messages in task %s (%s); kept in %s",
             short(evidence.device),
             short(task),
             evidence.code,
-            evidence.first.hex(),
-            evidence.second.hex(),
+            kept or "no file",
         )

@@ -123,7 +123,7 @@ class Aggregator:
             listeners,
             self._identity,
             self._around.clock,
-            Front(self._control, self._board, self._traffic.set),
+            Front(self._control, self._board, self._traffic.set, self._around.evidence),
             engine=self._engine,
             trace=self._around.trace,
         )

@@ -29,6 +29,7 @@ class Surroundings:
     """What an aggregator finds around it; the defaults suit a service.
 
     Attributes:
+        evidence: folder for contradictions that devices signed; None keeps none.
         capture: new file for everything that is received, for debugging; None writes none.
         lookup: where algorithms come from; the catalogue of this release by default.
         clock: what time it is.
@@ -41,6 +42,7 @@ class Surroundings:
         away_s: seconds, about, that a device which no task needs stays away; 0: it stays here.
     """
 
+    evidence: Path | None = None
     capture: Path | None = None
     lookup: Lookup = algorithm_from
     clock: Clock = field(default_factory=SystemClock)

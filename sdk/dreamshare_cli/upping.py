@@ -94,6 +94,7 @@ def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
             identity=folder.aggregator,
             enrol=(folder.enrol(),),
             enrolment=folder.enrolment,
+            evidence=folder.folder / "evidence",
             web=development_page(folder),
         )
         config = dataclasses.replace(config, store=f"sqlite:///{folder.folder / 'rounds.db'}")
@@ -126,6 +127,7 @@ async def _serve_seen(
     settings = StoreSettings(config.lease_s, config.patience_s, config.artefacts)
     store = open_store(config.store, settings)
     around = Surroundings(
+        evidence=config.evidence,
         capture=config.capture,
         may_stand_by=config.standby,
         retention=config.retention,

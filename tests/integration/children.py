@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,13 +40,16 @@ class Child:
 
 
 @asynccontextmanager
-async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
-    """Run `python -m module` until the end of the block."""
+async def child(
+    module: str, *arguments: str, stderr: BinaryIO | None = None
+) -> AsyncIterator[Child]:
+    """Run `python -m module` until the end of the block; `stderr` takes its standard error."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", module, *arguments),
         stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
         env={**os.environ, "PYTHONPATH": path},
     )
     try:
