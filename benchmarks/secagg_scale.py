@@ -90,7 +90,7 @@ def run(n: int, dims: int, drop: float) -> dict[str, object]:
         "seconds": ended - started,
         "setup_seconds": ready - before,
         "round_seconds": ended - ready,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
         "shared_between_devices": "results of signature checks, decoded public messages",
         "kb_up_per_device": {s.name.lower(): b / n / 1000 for s, b in cohort.sent.items()},
         "kb_down_per_device": {s.name.lower(): b / n / 1000 for s, b in cohort.received.items()},
