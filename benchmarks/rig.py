@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import platform
-import resource
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -176,6 +175,12 @@ def permit(_plan: RoundPlan) -> None:
 # ---- watching ------------------------------------------------------------------------------------
 
 
+def peak_mb() -> float:
+    """Return this program's largest resident memory, MB; `ru_maxrss` would count its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+
 @dataclass(frozen=True, slots=True)
 class Stalls:
     """How late a loop's ticks came.
@@ -211,7 +216,7 @@ class LoopMonitor:
         self._running.cancel()
         late = 1e3 * np.array(self._late or [0.0])
         p50, p99 = np.percentile(late, (50, 99))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        peak = peak_mb()
         return Stalls(float(p50), float(p99), float(late.max()), len(late), peak)
 
 

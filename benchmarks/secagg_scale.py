@@ -14,13 +14,13 @@ import argparse
 import json
 import os
 import platform
-import resource
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from benchmarks.rig import peak_mb
 from benchmarks.secagg_parts import one_step
 
 from dreamshare_crypto.floor import Floor
@@ -90,7 +90,7 @@ def run(n: int, dims: int, drop: float) -> dict[str, object]:
         "seconds": ended - started,
         "setup_seconds": ready - before,
         "round_seconds": ended - ready,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        "peak_mb": peak_mb(),
         "shared_between_devices": "results of signature checks, decoded public messages",
         "kb_up_per_device": {s.name.lower(): b / n / 1000 for s, b in cohort.sent.items()},
         "kb_down_per_device": {s.name.lower(): b / n / 1000 for s, b in cohort.received.items()},
