@@ -61,7 +61,7 @@ class Applicant:
         if pending is not None and _token_of(pending) == token.token_id:
             return pending  # perhaps answered already: then the answer outlives the token
         if self.clock.now() > token.expiry:
-            when = datetime.fromtimestamp(token.expiry, UTC).isoformat(sep=" ", timespec="minutes")
+            when = datetime.fromtimestamp(token.expiry, UTC).strftime("%Y-%m-%d %H:%M")
             raise ConfigError(f"the token expired at {when} UTC; ask the operator for a new one")
         pending = request(token, self.entropy)
         pending.save(self.pending_path)

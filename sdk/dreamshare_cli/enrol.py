@@ -158,7 +158,7 @@ def list_(
     known = FederationFolder(folder).load_authority()
     revoked = set(known.revocations.serials)
     for token in known.invitations if tokens else ():
-        ends = datetime.fromtimestamp(token.expiry, UTC).isoformat(sep=" ", timespec="minutes")
+        ends = datetime.fromtimestamp(token.expiry, UTC).strftime("%Y-%m-%d %H:%M")
         role, used = token.role.name.lower(), len(token.used_by)
         Output(as_json).show(
             {

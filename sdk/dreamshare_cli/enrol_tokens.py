@@ -52,7 +52,7 @@ def token(
     terms = InvitationTerms(tuple(host or ()), int(hours * 3600), uses, by_hand)
     made = work.invite(Role[role.upper()], name, endpoints, terms)
     text = made.text()
-    ends = datetime.fromtimestamp(made.expiry, UTC).isoformat(sep=" ", timespec="minutes")
+    ends = datetime.fromtimestamp(made.expiry, UTC).strftime("%Y-%m-%d %H:%M")
     verb = "dreamshare agent join" if role == "device" else "dreamshare enrol request"
     serves = "one party" if uses == 1 else f"{uses} parties"
     lines = [
