@@ -123,7 +123,7 @@ async def _start_broker(
     place: Path, port: int, identity: Identity, federation: FederationFolder
 ) -> asyncio.subprocess.Process:
     """Return a Mosquitto that takes connections on this port of loopback."""
-    _lay_out(place, port, identity, federation)
+    lay_out(place, port, identity, federation)
     command = tethered(["mosquitto", "-c", place / "mosquitto.conf"], _ACCOUNT)
     with (place / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
@@ -140,7 +140,7 @@ async def _start_broker(
             return process
 
 
-def _lay_out(place: Path, port: int, identity: Identity, federation: FederationFolder) -> None:
+def lay_out(place: Path, port: int, identity: Identity, federation: FederationFolder) -> None:
     """Write what the broker reads."""
     plan = BrokerPlan(
         federation=identity.federation.hex(),

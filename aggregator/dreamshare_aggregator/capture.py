@@ -45,7 +45,7 @@ class Capture:
         """Create the file; raises ConfigError where it exists or cannot be written."""
         self._clock = clock
         try:
-            self._file = open(path, "xb", opener=_private)  # noqa: SIM115
+            self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115
         except FileExistsError:
             raise ConfigError(f"{path} exists and would be overwritten; name a new file") from None
         except OSError as error:

@@ -124,6 +124,7 @@ class Aggregator:
             self._identity,
             self._around.clock,
             Front(self._control, self._board, self._traffic.set, self._around.evidence),
+            grace_s=self._around.grace_s,
             engine=self._engine,
             trace=self._around.trace,
         )

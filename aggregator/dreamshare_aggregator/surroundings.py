@@ -12,6 +12,7 @@ from pathlib import Path
 from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.binding import Lookup
 from dreamshare.clock import Clock, SystemClock
+from dreamshare.driver.aggregator import GRACE_S
 from dreamshare.driver.trace import Trace, untraced
 from dreamshare.errors import ConfigError
 from dreamshare_aggregator.retention import Retention
@@ -39,6 +40,7 @@ class Surroundings:
         may_stand_by: wait where another aggregator is active, instead of refusing to open.
         trace: is told what happens in every task, as facts without payloads, on the event loop.
         turns: how many tasks run at once, and for how long while others wait.
+        grace_s: seconds that a device may be cut off before rounds go on without it.
         away_s: seconds, about, that a device which no task needs stays away; 0: it stays here.
     """
 
@@ -53,6 +55,7 @@ class Surroundings:
     trace: Trace = untraced
     turns: TurnSettings = TurnSettings()
     away_s: float = 0.0
+    grace_s: float = GRACE_S
 
     def __post_init__(self) -> None:
         if self.threads < 1:
