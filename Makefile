@@ -21,7 +21,7 @@ demo: .venv/.demo ## four devices learn from each other's dreams, masks on (ARGS
 test: .venv/.dev ## the whole suite; needs no root; what lacks a service is skipped and says so
 	@scripts/test all
 
-test-long: .venv/.dev ## the properties with new and many more examples
+test-long: .venv/.dev ## processes killed at random instants; the properties with many more examples
 	@scripts/test long
 
 coverage: .venv/.dev ## how much of the crypto room the tests reach, by branches; fails below 97 %
