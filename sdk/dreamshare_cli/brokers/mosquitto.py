@@ -52,6 +52,8 @@ def _config(plan: BrokerPlan, head: list[str], access: list[str]) -> str:
         "autosave_interval 60",
         "persistent_client_expiration 1d",
         "max_keepalive 300",
+        "# Small packets are answered at once, not when the next one comes.",
+        "set_tcp_nodelay true",
         "",
     ]
     if plan.port:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,10 +15,10 @@ import pytest
 from dreamshare.errors import ConfigError, Rejected, Unreachable
 from dreamshare.transport.base import Connection
 from dreamshare.transport.mqtt.address import parse_broker
-from dreamshare.transport.mqtt.client import BrokerClient, tls_context
+from dreamshare.transport.mqtt.client import BrokerClient, Stay, Will, tls_context
 from dreamshare.transport.mqtt.link import MqttLink, MqttStay
 from dreamshare.transport.mqtt.listener import MqttListener
-from dreamshare.transport.mqtt.session import TakenOver
+from dreamshare.transport.mqtt.session import TakenOver, open_session
 from dreamshare.transport.tls import TlsFiles
 from tests.mosquitto import Broker
 from tests.services import free_port
@@ -210,6 +212,25 @@ async def test_nobody_at_the_brokers_address() -> None:
         await MqttLink(url, "d1" * 16, "fe" * 16).connect()
 
 
+@pytest.mark.parametrize("url", ["plain_url", "url", "websocket_url"])
+async def test_small_packets_are_sent_at_once(mosquitto: Broker, url: str) -> None:
+    """Nagle's algorithm costs 90 ms a round trip here; the broker's own socket: set_tcp_nodelay."""
+    device = mosquitto.device()
+    tls = TlsFiles.of(device)
+    session = await open_session(
+        parse_broker(getattr(mosquitto, url)),
+        None if url == "plain_url" else tls,
+        Stay(device.id.hex(), 8, 0, 60),
+        Will(mosquitto.plan.topics.state(device.id.hex()), b"x", 0),
+        10.0,
+    )
+    place = session._client._client.socket()
+    assert place is not None
+    with socket.socket(fileno=os.dup(place.fileno())) as same:
+        assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    await session.close()
+
+
 def test_keys_of_tls_are_read_from_memory(mosquitto: Broker) -> None:
     context = tls_context(TlsFiles.of(mosquitto.device()))
     assert context.verify_mode is ssl.CERT_REQUIRED
@@ -254,6 +275,6 @@ def test_what_links_need() -> None:
 def cut(connection: Connection) -> None:
     """Cut a link's socket without a goodbye, as a killed process does."""
     client: BrokerClient = connection._session._client  # type: ignore[attr-defined]
-    socket = client._client.socket()
-    assert socket is not None
-    socket.shutdown(2)
+    place = client._client.socket()
+    assert place is not None
+    place.shutdown(2)

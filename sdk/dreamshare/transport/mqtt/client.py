@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
+from aiomqtt.types import PahoSocket
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.client import ConnectFlags, DisconnectFlags
 from paho.mqtt.packettypes import PacketTypes
@@ -168,11 +170,11 @@ class BrokerClient(aiomqtt.Client):
 
     def drop(self) -> None:
         """Let go of the socket of a session that did not come about; aiomqtt keeps it open."""
-        socket = self._client.socket()
-        if socket is not None and socket.fileno() >= 0:
-            self._loop.remove_reader(socket.fileno())
-            self._loop.remove_writer(socket.fileno())
-            socket.close()
+        place = self._client.socket()
+        if place is not None and place.fileno() >= 0:
+            self._loop.remove_reader(place.fileno())
+            self._loop.remove_writer(place.fileno())
+            place.close()
         if self._misc_task is not None:
             self._misc_task.cancel()
         self.give_up()
@@ -185,6 +187,12 @@ class BrokerClient(aiomqtt.Client):
 
     def _grant(self, name: str, default: int) -> int:
         return int(getattr(self._granted, name, default))
+
+    def _on_socket_open(self, client: PahoClient, userdata: object, sock: PahoSocket) -> None:
+        # aiomqtt's own option for this passes websockets by
+        with socket.socket(fileno=os.dup(sock.fileno())) as same:
+            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super()._on_socket_open(client, userdata, sock)
 
     def _on_connect(
         self,
