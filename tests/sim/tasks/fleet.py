@@ -332,7 +332,9 @@ class Fleet:
     def _make(self, entry: Entry) -> LiveTask:
         prepared = prepare(entry.order, lambda _, config: Toy(json.loads(config)["sums"], 0))
         entropy = self.federation.entropy.fork(entry.status.task.hex())
-        return LiveTask(entry, prepared, self.board, self.store, self.identity, entropy, 1)
+        return LiveTask(
+            entry, prepared, self.board, self.store, self.identity, entropy, 1, self.clock
+        )
 
     def _add(self, coordinator: Coordinator, journal: Journal) -> TaskRun:
         handle = coordinator.handle

@@ -189,7 +189,7 @@ operations = st.lists(
 
 
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
 @example([Submit(3), Wait(5.0), Pause(0), Go(1), Wait(1.0), Come(1), Resume(0)])
 @example([Submit(3), Submit(2), Wait(3.0), Pause(0, give_up=True), Cancel(1), Submit(1, 1)])
