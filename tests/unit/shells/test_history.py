@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from dreamshare.protocol.messages import TaskPhase
 from dreamshare.protocol.outcomes import EpochEnded, SumAbandoned, SumDone, TellSpread
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.history import EndedRound, RoundEntry, RoundOutcome, round_of
-from dreamshare_aggregator.retention import Retention, Tidied
+from dreamshare_aggregator.retention import Retention, Tidied, keep_tidy
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.secagg.events import AbortReason
 from tests.postgres import new_database
@@ -99,3 +100,25 @@ def test_days_are_not_negative(name: str) -> None:
         Retention(**{name: -1.0})
     with pytest.raises(ConfigError, match=name):
         Retention(**{name: float("nan")})
+
+
+class Counting:
+    """A store that counts how often it is tidied."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    async def tidy(self, retention: Retention) -> Tidied:
+        self.times += 1
+        return Tidied(1, 0, 0)
+
+
+async def test_it_is_carried_out_at_the_start_and_once_a_day() -> None:
+    clock, store = ManualClock(1000.0), Counting()
+    tidying = asyncio.create_task(keep_tidy(store, Retention(), clock))
+    for day, times in ((0.0, 1), (0.9, 1), (1.0, 2), (1.5, 2), (2.0, 3)):
+        clock.advance_to(1000.0 + day * DAY_S)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert store.times == times
+    tidying.cancel()
