@@ -93,6 +93,7 @@ class Database:
     def __init__(self, backend: Backend, settings: StoreSettings, read_only: bool = False) -> None:
         self.backend = backend
         self.outage: str | None = None
+        self._outage_changed = asyncio.Event()
         self._settings = settings
         self._clock = settings.clock
         self._read_only = read_only
@@ -304,10 +305,17 @@ class Database:
         if self.outage is None:
             _LOG.warning("the database %s is away; work waits: %s", self.backend.name, reason)
         self.outage = reason
+        self._outage_changed.set()
+
+    async def until_outage_changes(self) -> None:
+        """Return when `outage` may have become something else; for one reader."""
+        await self._outage_changed.wait()
+        self._outage_changed.clear()
 
     def _is_back(self) -> None:
         if self.outage is not None:
             _LOG.warning("the database %s is back; work goes on", self.backend.name)
+            self._outage_changed.set()
         self.outage = None
 
     async def _pause(self, seconds: float) -> bool:

@@ -52,6 +52,7 @@ from dreamshare_aggregator.front import Front
 from dreamshare_aggregator.handle import Task
 from dreamshare_aggregator.history import RoundEntry
 from dreamshare_aggregator.lease import Held
+from dreamshare_aggregator.readiness import show_certificate, tell_readiness
 from dreamshare_aggregator.retention import keep_tidy
 from dreamshare_aggregator.schedule import Schedule
 from dreamshare_aggregator.store import Store
@@ -181,6 +182,7 @@ class Aggregator:
 
     def renew(self, identity: Identity) -> None:
         """Go on with a newer certificate or revocation list; revoked parties are sent away."""
+        show_certificate(self._listeners, self._identity, identity)
         self._identity = identity
         if self._driver is not None:
             self._driver.renew(identity)
@@ -312,6 +314,7 @@ class Aggregator:
             asyncio.create_task(self._schedule.work(driver.add)),
             asyncio.create_task(self._count(driver)),
             asyncio.create_task(self._store.keep_lease()),
+            asyncio.create_task(tell_readiness(self._listeners, self._store)),
             asyncio.create_task(keep_tidy(self._store, around.retention, around.clock)),
         ]
         try:

@@ -99,6 +99,10 @@ class Store:
         """Why the database does not answer now; None while it does. Work waits for it."""
         return self._database.outage
 
+    async def until_outage_changes(self) -> None:
+        """Return when `outage` may have become something else; for one reader."""
+        await self._database.until_outage_changes()
+
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that the store was opened on; its journals do their work there."""

@@ -11,9 +11,10 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dreamshare.errors import FrameTooLarge, LocalProtocolError
+from dreamshare.transport.tls import TlsFiles
 
 PACKET_LIMIT = 256 * 1024
 """Default size of a packet in bytes (docs/protocol.md, 14)."""
@@ -115,4 +116,22 @@ class Listener(Protocol):
 
     async def close(self) -> None:
         """Stop accepting and close every connection; idempotent."""
+        ...
+
+
+@runtime_checkable
+class TellsReadiness(Protocol):
+    """A listener that can pass on whether its owner is ready for devices."""
+
+    async def report_ready(self, ready: bool) -> None:
+        """Pass it on to who asks."""
+        ...
+
+
+@runtime_checkable
+class ShowsCertificate(Protocol):
+    """A listener whose certificate can be renewed while it listens."""
+
+    def renew(self, tls: TlsFiles) -> None:
+        """Show this one from the next connection on; raises ConfigError."""
         ...
