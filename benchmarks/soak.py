@@ -4,7 +4,8 @@
 
 The aggregator's driver and its gRPC listener run in a process of their own. Devices come and go by
 thousands, each in one of the ways below, in turns; after every block the aggregator is left alone
-until keepalive has done its work, and asked for its resident memory, asyncio tasks, open streams and open files.
+until keepalive has done its work, and asked for its resident memory, asyncio tasks, open streams
+and open files.
 
     goodbye   greets and closes as it should
     vanish    greets, then its call is cancelled
