@@ -16,8 +16,8 @@ export function showFigures(state) {
     ["Devices here", count(totals.here), `of ${count(totals.known)}`],
     ["Sums opened", count(add("sums")), ""],
     ["Rounds abandoned", count(add("abandoned")), ""],
-    ["Bytes up", up, `${upUnit}, ${down} ${downUnit} down`],
     ["Epsilon spent", spent ? spent.toFixed(2) : "none", ""],
+    ["Data", `${up} ${upUnit}`, `up, ${down} ${downUnit} down`],
   ];
   keyed(byId("figures"), figures, ([name]) => name, ([name]) => el("div", {}, el("dt", { text: name }), el("dd", {}, el("span"), " ", el("small"))), (item, [, value, note]) => {
     const [shown, , small] = item.lastElementChild.childNodes;
