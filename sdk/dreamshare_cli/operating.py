@@ -89,15 +89,6 @@ def change_task(
     Output(as_json).show(status_fields(status), status_line(status))
 
 
-async def follow_task(client: Client, task: str, after: int, as_json: bool) -> Exit:
-    """Show a task's reports until it ends; return the exit code."""
-    code = Exit.FAILED
-    async for report in client.watch(await find_task(client, task), after):
-        Output(as_json).show(report_fields(report), report_line(report))
-        code = exit_of_status(report.status)
-    return code
-
-
 def exit_of_status(status: TaskStatus) -> Exit:
     """Return the exit code of a verb that followed a task to its end."""
     return Exit.OK if status.phase is TaskPhase.DONE else Exit.FAILED
@@ -116,7 +107,8 @@ def status_fields(status: TaskStatus) -> Fields:
 def status_line(status: TaskStatus) -> str:
     """Return a status as one line."""
     masked = "all masked" if status.secure_aggregation else "NOT all masked"
-    sums = f"sums {status.aggregations}" + (f" ({masked})" if status.aggregations else "")
+    planned = f"/{status.planned}" if status.planned else ""
+    sums = f"sums {status.aggregations}{planned}" + (f" ({masked})" if status.aggregations else "")
     faulty = f" ({len(status.faulty)} faulty)" if status.faulty else ""
     return (
         f"{status.task.hex()[:8]}  {status.phase.value:<10}  {status.algorithm:<12}  "

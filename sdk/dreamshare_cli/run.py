@@ -116,9 +116,9 @@ def submit(
     from dreamshare.protocol.crowds import guarantee_of
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskStatus
     from dreamshare_cli.exits import Exit
+    from dreamshare_cli.following import follow as follow_reports
     from dreamshare_cli.operating import (
         Where,
-        follow_task,
         status_fields,
         status_line,
         with_client,
@@ -150,7 +150,7 @@ def submit(
         Output(as_json).show(fields, f"{shown}\n{guarantee}")
         if not follow:
             return Exit.OK
-        return await follow_task(client, status.task.hex(), 0, as_json)
+        return await follow_reports(client.watch(status.task), as_json)
 
     raise typer.Exit(with_client(Where(federation, link, identity, patience), work))
 
@@ -166,10 +166,15 @@ def watch(
     as_json: AsJson = False,
 ) -> None:
     """Follow a task to its end; exit code 0 when it is done, 1 when it failed."""
-    from dreamshare_cli.operating import Where, follow_task, with_client
+    from dreamshare.client import Client
+    from dreamshare_cli.exits import Exit
+    from dreamshare_cli.following import follow
+    from dreamshare_cli.operating import Where, find_task, with_client
 
-    where = Where(federation, link, identity, patience)
-    raise typer.Exit(with_client(where, lambda client: follow_task(client, task, after, as_json)))
+    async def work(client: Client) -> Exit:
+        return await follow(client.watch(await find_task(client, task), after), as_json)
+
+    raise typer.Exit(with_client(Where(federation, link, identity, patience), work))
 
 
 @app.command(name="list")
