@@ -70,6 +70,20 @@ async def check_store(url: str, settings: StoreSettings) -> Checked:
     return Checked(backend.name, version, rows, len(named), holder, (*wrong_rows, *wrong_files))
 
 
+async def version_in(url: str, settings: StoreSettings) -> int:
+    """Return the version of a store's tables, 0 where there are none; changes nothing.
+
+    Raises:
+        ConfigError: there is no such database, or it cannot be opened.
+    """
+    database = Database(_existing(url), settings, read_only=True)
+    async with aclosing(_Closes(database)):
+        try:
+            return await database.look()
+        except Away as error:
+            raise ConfigError(str(error)) from None
+
+
 async def migrate_store(url: str, settings: StoreSettings) -> tuple[int, int]:
     """Bring the tables to this program's version; return the versions before and after.
 

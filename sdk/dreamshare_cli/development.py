@@ -26,6 +26,18 @@ from dreamshare_crypto.errors import AuthenticationError, MalformedError, Parame
 
 JOIN = InvitationTerms(uses=100, life_s=DAY_S)
 JOIN_WORDS = f"it serves {JOIN.uses} devices for 24 hours"
+SAMPLE_TASK = """\
+# A task to try: `codream/1` for devices that joined without a learner of their own.
+#   dreamshare run submit codream/1 --config sample.toml --least 3 --watch
+shape = [1, 8, 8]
+classes = 10
+feature_weight = 0.0       # the sample learner has no BatchNorm
+cycles = 2
+dream_steps = 6
+warm_up_rate = 0.05
+learning_rate = 0.05
+evaluate = "cycle"
+"""
 _NAME = "joined"
 _FORGOTTEN_S = 14 * DAY_S  # as long as a queue keeps what was decided
 

@@ -5,6 +5,7 @@
       authority.key      signs certificates; in production it is kept far from the aggregator
       aggregator.key     identity of the aggregator
       operator.key       identity that may start and cancel tasks
+      sample.toml        settings of a task to try: `dreamshare up` writes them
       enrolment/         requests that wait, decisions, the newest revocation list
       devices/NAME/      device.key and agent.toml of each device that was enrolled here
 
@@ -76,6 +77,11 @@ class FederationFolder:
     def operator(self) -> Path:
         """The identity of the operator that came with the federation."""
         return self.folder / "operator.key"
+
+    @property
+    def sample(self) -> Path:
+        """Settings of a task that devices without a learner of their own take part in."""
+        return self.folder / "sample.toml"
 
     def exists(self) -> bool:
         """Whether a federation was made here."""

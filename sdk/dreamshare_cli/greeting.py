@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare_cli.development import JOIN_WORDS
+from dreamshare_cli.federation import DEFAULT_FOLDER, FederationFolder
 from dreamshare_cli.output import Output
 from dreamshare_cli.watching import Shown
 
@@ -48,11 +49,17 @@ class Greeting:
         if self.capture is not None:
             lines.append(f"everything that is received is written to {self.capture}")
         if self.join is not None:
+            folder = FederationFolder(self.federation)
+            where = "" if folder.folder == DEFAULT_FOLDER else f" --federation {folder.folder}"
+            task = f"codream/1 --config {folder.sample} --least 3 --watch{where}"
             lines += [
-                f"a task starts:   dreamshare run submit ALGORITHM --federation {self.federation}",
                 f"a device joins with this line, a secret ({JOIN_WORDS}):",
                 "",
                 f"  {self.join}",
+                "",
+                "when three have joined, a task starts:",
+                "",
+                f"  dreamshare run submit {task}",
                 "",
             ]
         fields = {

@@ -36,6 +36,12 @@ def up(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as JSON objects, one a line.")
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Look at everything that a start needs, start nothing, and end."
+        ),
+    ] = False,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the default settings file and end.")
     ] = False,
@@ -44,12 +50,14 @@ def up(
 
     With nothing else given it makes a development federation in ./federation (an authority, an
     aggregator, an operator), says how devices join, and shows what it does on a live page of this
-    machine.
+    machine. `--check` exits with 2 where a start would fail, and says why; it may run beside the
+    aggregator.
     """
-    from dreamshare_cli.upping import UpOptions, print_default, run_up
+    from dreamshare_cli.settling import UpOptions
+    from dreamshare_cli.upping import check_it, print_default, run_up
 
     if print_config:
         print_default()
         return
     options = UpOptions(config, federation, listen, store, capture, uvloop, web, as_json)
-    raise typer.Exit(run_up(options))
+    raise typer.Exit(check_it(options) if check else run_up(options))

@@ -10,19 +10,16 @@ Events with `--json`, one object a line on standard output:
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import signal
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
 
 from dreamshare.clock import SystemClock
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.settings import default_text
 from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port
 from dreamshare.transport.ways import MQTT_SCHEMES, called_at, listener_at
-from dreamshare_aggregator.config import AggregatorConfig, load_config
+from dreamshare_aggregator.config import AggregatorConfig
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
 from dreamshare_aggregator.enrolment.queue import QueueBounds
@@ -33,29 +30,16 @@ from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_aggregator.telemetry.logs import configure_logs
 from dreamshare_aggregator.telemetry.sight import Sight
 from dreamshare_aggregator.turns import TurnSettings
-from dreamshare_cli.development import Development, callable_here
+from dreamshare_cli.checking import check_up
+from dreamshare_cli.development import Development
 from dreamshare_cli.exits import Exit
-from dreamshare_cli.federation import DEFAULT_LINK, FederationFolder
 from dreamshare_cli.greeting import Greeting
 from dreamshare_cli.loops import Loop, choose_loop
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
-from dreamshare_cli.watching import development_page, page_of, sight_of
+from dreamshare_cli.settling import UpOptions, settle, settled
+from dreamshare_cli.watching import page_of, sight_of
 from dreamshare_crypto.identity import Identity
-
-
-@dataclass(frozen=True, slots=True)
-class UpOptions:
-    """What the command line says; None leaves it to the settings file."""
-
-    config: Path | None
-    federation: Path
-    listen: str | None
-    store: str | None
-    capture: Path | None
-    uvloop: bool | None
-    web: str | None
-    as_json: bool
 
 
 def print_default() -> None:
@@ -70,46 +54,20 @@ def run_up(options: UpOptions) -> Exit:
         ConfigError: settings, identity, address or database are unusable.
     """
     output = Output(options.as_json)
-    config = _settle(options, output)
+    config = settle(options, output)
     configure_logs(config.log_format, config.log_level)
     loop = choose_loop(uvloop_wanted=config.uvloop)
     with asyncio.Runner(loop_factory=loop.factory) as runner:
         return runner.run(_serve(config, options, loop, output))
 
 
-def _settle(options: UpOptions, output: Output) -> AggregatorConfig:
-    """Return the settings that count: the file's or a development federation's, then options."""
-    if options.config is not None:
-        config = load_config(options.config)
-    else:
-        folder = FederationFolder(options.federation)
-        if not folder.exists():
-            folder.create(callable_here(options.listen or DEFAULT_LINK))
-            output.show(
-                {"event": "created", "federation": str(folder.folder)},
-                f"made a development federation in {folder.folder}",
-            )
-        config = AggregatorConfig(
-            listen=(folder.link(),),
-            identity=folder.aggregator,
-            enrol=(folder.enrol(),),
-            enrolment=folder.enrolment,
-            evidence=folder.folder / "evidence",
-            web=development_page(folder),
-        )
-        config = dataclasses.replace(config, store=f"sqlite:///{folder.folder / 'rounds.db'}")
-    if options.listen is not None:
-        config = dataclasses.replace(config, listen=(options.listen,))
-    if options.store is not None:
-        config = dataclasses.replace(config, store=options.store)
-    if options.capture is not None:
-        config = dataclasses.replace(config, capture=options.capture)
-    if options.uvloop is not None:
-        config = dataclasses.replace(config, uvloop=options.uvloop)
-    if options.web is not None:
-        web = dataclasses.replace(config.web, listen=options.web or None)
-        config = dataclasses.replace(config, web=web)
-    return config
+def check_it(options: UpOptions) -> Exit:
+    """Look at everything that a start needs; nothing is made, not even a federation.
+
+    Raises:
+        ConfigError: there are no settings, or they cannot be read.
+    """
+    return check_up(settled(options), Output(options.as_json))
 
 
 async def _serve(config: AggregatorConfig, options: UpOptions, loop: Loop, output: Output) -> Exit:
