@@ -81,7 +81,7 @@ class Sight:
             "cycle": status.cycle,
             "sums": status.aggregations,
             "detail": status.detail,
-            **report.metrics,
+            "metrics": dict(report.metrics),  # apart: an algorithm names them as it likes
         }
         _LOG.log(level, "%s", report.event, extra=fields)
         if status.phase in _OVER:
