@@ -17,6 +17,7 @@ from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskPhase, TaskReport
 from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_crypto.certificates import Role
+from dreamshare_edge import Conditions, ManualConditions, Policy
 from tests.integration.stage import Stage, follow, sums
 from tests.integration.toy import toy_config
 
@@ -159,3 +160,44 @@ async def test_a_viewer_pauses_and_resumes_nothing(stage: Stage) -> None:
         with pytest.raises(Rejected, match="takes an operator's identity"):
             await forbidden
     assert aggregator.task(TaskId(task)).status.phase is TaskPhase.WAITING
+
+
+async def test_a_watcher_misses_nothing_over_a_restart_of_the_aggregator(stage: Stage) -> None:
+    async with stage.new_aggregator() as first:
+        stage.note_port()
+        await stage.agents(4)
+        client = await stage.client()
+        task = await first.submit(toy_config(rounds=10), COHORT, DEADLINES)
+        watching = asyncio.create_task(follow(client, task.id))
+        await sums(task, 3)
+    await stage.aggregator()
+    reports = await watching
+    assert [report.number for report in reports] == list(range(1, len(reports) + 1))
+    assert (reports[-1].status.phase, reports[-1].status.aggregations) == (TaskPhase.DONE, 12)
+
+
+async def test_a_device_off_its_charger_is_not_chosen_until_it_is_back(stage: Stage) -> None:
+    aggregator = await stage.aggregator()
+    await stage.agents(3)
+    power = ManualConditions(Conditions(charging=False))
+    fourth = stage.federation.agent(
+        3, stage.port, Policy(on_charger=True), conditions=power, attributes={"region": "eu"}
+    )
+    async with fourth:
+        client = await stage.client()
+        while len(found := await client.devices()) < 4 or not all(d.connected for d in found):
+            await client.list()
+        offers = {device.device: device.algorithms for device in await client.devices()}
+        assert offers[fourth.device] == ()
+        task = await aggregator.submit(toy_config(rounds=40), Cohort(3, 4), DEADLINES)
+        await sums(task, 2)
+        assert task.status.roster == 3
+        power.change(Conditions(charging=True))
+        fourth.conditions_changed()
+        async for report in task.reports():
+            if report.status.roster == 4:
+                break
+        (seen,) = [d for d in await client.devices() if d.device == fourth.device]
+        assert seen.algorithms
+        assert seen.attributes == {"region": "eu"}
+        await client.cancel(task.id)

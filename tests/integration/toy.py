@@ -29,7 +29,15 @@ from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
-from dreamshare_edge import EdgeAgent, Equipment, FileStore, Policy, Surroundings
+from dreamshare_edge import (
+    DeviceConditions,
+    EdgeAgent,
+    Equipment,
+    FileStore,
+    ManualConditions,
+    Policy,
+    Surroundings,
+)
 
 CLASSES = 3
 CENTRES = np.array([[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]], np.float32)
@@ -148,6 +156,8 @@ class Loopback:
         policy: Policy | None = None,
         others: tuple[int, ...] = (),
         label: str = "",
+        conditions: DeviceConditions | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> EdgeAgent:
         """Return a device's agent; its store is kept under its name.
 
@@ -168,5 +178,10 @@ class Loopback:
             store=FileStore(home),
             policy=policy or Policy(),
             identity=device,
-            surroundings=Surroundings(label=label or f"toy {number}", report=home / "report.jsonl"),
+            surroundings=Surroundings(
+                label=label or f"toy {number}",
+                attributes=attributes or {},
+                report=home / "report.jsonl",
+                conditions=conditions or ManualConditions(),
+            ),
         )
