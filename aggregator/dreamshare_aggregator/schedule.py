@@ -80,7 +80,7 @@ class Schedule:
         """Let a paused task go on when its turn comes; raises ConfigError where it is over."""
         entry = self._unfinished(task)
         if entry.progress.paused:
-            await self._board.step(entry, lambda p: (p.resume(), "resumed"))
+            await self._board.step(entry, lambda p: (p.resume(), "unpaused"))
         self.look()
         return self._unfinished(task).status
 

@@ -94,7 +94,7 @@ async def test_a_paused_task_stays_so_over_a_restart_and_then_goes_on(stage: Sta
     assert (reports[-1].status.phase, reports[-1].status.aggregations) == (TaskPhase.DONE, 14)
     assert [r.number for r in reports] == list(range(1, len(reports) + 1))
     events = [report.event for report in reports]
-    assert (events.count("paused"), events.count("resumed")) == (1, 1)
+    assert (events.count("paused"), events.count("unpaused")) == (1, 1)
     with pytest.raises(ConfigError, match="is over: it is done"):
         await client.pause(task.id)
 
