@@ -19,6 +19,7 @@ from tests.sim.rounds.operations import (
     Disconnect,
     Drop,
     Duplicate,
+    KillAggregator,
     Operation,
     Reconnect,
     Reorder,
@@ -41,6 +42,7 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Crash, DEVICES),
     st.builds(CrashAtWrite, DEVICES, st.integers(0, 12)),
     st.just(RestartAggregator()),
+    st.builds(KillAggregator, st.integers(1, 30)),
     st.just(Wait()),
 )
 

@@ -127,6 +127,17 @@ class RestartAggregator:
 
 
 @dataclass(frozen=True, slots=True)
+class KillAggregator:
+    """Kill the aggregator's process before its effect of this number from now; 1 is the next."""
+
+    effects: int
+
+    def apply(self, world: World) -> None:
+        if not world.closed:
+            world.effects_left = self.effects
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Let time pass to the coordinator's next deadline."""
 

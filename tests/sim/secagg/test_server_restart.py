@@ -1,7 +1,7 @@
 """63: an aggregator that is killed between FIXED and Survivors stays with one U_r.
 
-What it restarts with today is a new epoch (docs/protocol.md, the paragraph before section 1): the
-old session's round is never asked again, so what binds it is the record, and the devices.
+It goes on with that set (`test_server_crash`). Here it is one that starts anew, or lies: what
+binds it then is the record, and the devices.
 """
 
 from __future__ import annotations
