@@ -115,10 +115,10 @@ def test_default_settings_are_printed_as_toml(
             Exit.UNREACHABLE,
             "cannot be reached",
         ),
-        (["run", "list", "-f", "{f}", "--link", "http://x"], Exit.USAGE, "is not an address"),
+        (["run", "list", "-f", "{f}", "--link", "http://x"], Exit.USAGE, "is not a link's address"),
         (["agent", "run", "-c", "none.toml"], Exit.USAGE, "cannot read the settings file"),
         (["up", "-c", "none.toml"], Exit.USAGE, "cannot read the settings file"),
-        (["up", "-f", "{f}", "--listen", "tcp://x"], Exit.USAGE, "is not an address"),
+        (["up", "-f", "{f}", "--listen", "tcp://x"], Exit.USAGE, "is not a link's address"),
         (
             ["up", "-f", "{f}", "--store", "mysql://x"],
             Exit.USAGE,
