@@ -29,6 +29,13 @@ def _top() -> None:
 @app.command()
 def config(
     out: Annotated[Path, typer.Option(help="Folder to write to; made where it is missing.")],
+    at: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the broker will find these files, absolute, e.g. in its container; "
+            "default: where they are written."
+        ),
+    ] = None,
     flavour: Annotated[Flavour, typer.Option(help="Kind of broker.")] = Flavour.MOSQUITTO,
     folder: Annotated[
         Path, typer.Option("--federation", "-f", help="The federation's folder.")
@@ -62,6 +69,7 @@ def config(
             flavour=flavour.value,
             federation=folder,
             out=out,
+            at=at,
             hosts=tuple(host or ()),
             bind=bind,
             port=port,

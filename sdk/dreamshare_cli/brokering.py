@@ -19,7 +19,6 @@ from dreamshare_cli.federation import FederationFolder, make_folder
 from dreamshare_cli.output import Output
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
-from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.tls import LOOPBACK, make_key, public_key_of
 
 FLAVOURS: Mapping[str, Callable[[BrokerPlan], Mapping[str, str]]] = MappingProxyType(
@@ -41,6 +40,7 @@ class BrokerOptions:
     flavour: str
     federation: Path
     out: Path
+    at: Path | None
     hosts: tuple[str, ...]
     bind: str
     port: int
@@ -54,13 +54,15 @@ def write_config(options: BrokerOptions) -> None:
     """Write the files; raises ConfigError, ParameterError."""
     federation = FederationFolder(options.federation)
     authority = federation.load_authority()
-    if not federation.aggregator.exists():
-        raise ConfigError(f"{federation.aggregator} is missing; enrol the aggregator first")
+    now = SystemClock().now()
+    aggregators = authority.aggregators(now)
+    if not aggregators:
+        raise ConfigError(f"{options.federation} has no aggregator; enrol one first")
     out = options.out.absolute()
     plan = BrokerPlan(
         federation=authority.federation.hex(),
-        aggregator=Identity.load(federation.aggregator).id.hex(),
-        folder=PurePosixPath(out),
+        aggregator=aggregators[-1].id.hex(),
+        folder=PurePosixPath(options.at or out),
         data=PurePosixPath(options.data),
         bind=options.bind,
         port=options.port,
@@ -71,7 +73,7 @@ def write_config(options: BrokerOptions) -> None:
     files = dict(FLAVOURS[options.flavour](plan))
     for name, text in files.items():
         (out / name).write_text(text, encoding="utf-8")
-    certify_broker(authority, out, options.hosts, SystemEntropy(), SystemClock().now())
+    certify_broker(authority, out, options.hosts, SystemEntropy(), now)
     names = sorted([*files, "broker.key", "broker.pem", "roots.pem"])
     Output(options.as_json).show(
         {"flavour": options.flavour, "folder": str(out), "files": names},

@@ -101,16 +101,29 @@ def renew(
         list[str] | None,
         typer.Option(help="Where to ask, grpcs://host:port; may be given several times."),
     ] = None,
+    if_due: Annotated[
+        bool,
+        typer.Option("--if-due", help="Do nothing before two thirds of the certificate's life."),
+    ] = False,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Have a certificate renewed; keys and id stay. A running agent does this by itself."""
+    from dreamshare.clock import SystemClock
     from dreamshare.errors import ConfigError
     from dreamshare.transport.doors import door_to
+    from dreamshare_cli.output import Output
     from dreamshare_crypto.identity import Identity
     from dreamshare_edge.certifying import Applicant
+    from dreamshare_edge.renewing import due_at
 
     held = Identity.load(identity)
+    if if_due and SystemClock().now() < due_at(held):
+        Output(as_json).show(
+            {"event": "not_due", "due": due_at(held)},
+            f"{identity} is not due before {_day(due_at(held))}",
+        )
+        return
     applicant = Applicant(identity)
     doors = [door_to(url) for url in via or ()]
     if not doors and out is None:
@@ -143,17 +156,21 @@ def _show(pending: Pending, as_json: bool) -> None:
 
 
 def _keep(applicant: Applicant, identity: Identity, as_json: bool) -> None:
-    from datetime import UTC, datetime
-
     from dreamshare_cli.output import Output
 
     applicant.save(identity)
     role, until = identity.certificate.role.name.lower(), identity.certificate.not_after
-    ends = datetime.fromtimestamp(until, UTC).date().isoformat()
+    ends = _day(until)
     Output(as_json).show(
         {"event": "enrolled", role: identity.id.hex(), "not_after": until},
         f"{role} {identity.id.hex()} is certified until {ends}: {applicant.path}",
     )
+
+
+def _day(moment: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
 def _write(pending: Pending, out: Path, as_json: bool) -> None:

@@ -25,6 +25,7 @@ from dreamshare_cli.brokers.plan import (
 from dreamshare_cli.command import execute
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import FederationFolder
+from dreamshare_crypto.identity import Identity
 
 GOLDEN = Path(__file__).with_name("golden")
 PLAN = BrokerPlan(federation="fe" * 16, aggregator="a0" * 16)
@@ -120,6 +121,20 @@ def test_the_command_writes_files_and_a_certificate_and_keeps_it(
     assert execute([*command, "--flavour", "emqx", "--websocket-port", "0"]) == Exit.OK
     assert (out / "broker.pem").read_bytes() == made
     assert f'"{out}/acl.conf"' in (out / "emqx.conf").read_text()
+
+
+def test_the_files_may_lie_elsewhere_and_the_aggregator_too(tmp_path: Path) -> None:
+    """In a container; and where the aggregator made its own keys on its own machine."""
+    federation, out = FederationFolder(tmp_path / "federation"), tmp_path / "broker"
+    federation.create()
+    aggregator = Identity.load(federation.aggregator).id.hex()
+    federation.aggregator.unlink()
+    options = ("--out", str(out), "--at", "/etc/broker", "-f", str(federation.folder))
+    assert execute(["broker", "config", *options]) == Exit.OK
+    text = (out / "mosquitto.conf").read_text()
+    assert "keyfile /etc/broker/broker.key" in text
+    assert str(out) not in text
+    assert f"user {aggregator}\n" in (out / "dreamshare.acl").read_text()
 
 
 def test_the_command_wants_a_federation(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def test_requests_and_answers_travel_as_files(place: Place, tmp_path: Path) -> N
     assert written["fingerprint"] == identity.certificate.fingerprint()
     for private in (place.phone / "device.key", asked, answered):
         assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    (not_due,) = place.run("renew", "--if-due", "--identity", key, "--out", str(asked))
+    assert not_due["event"] == "not_due"
     place.run("renew", "--identity", key, "--out", str(asked))
     place.run("approve", "--requests", str(asked), "--answers", str(answered), "--days", "30")
     place.run("accept", str(answered), "--identity", key)
