@@ -241,9 +241,11 @@ class Aggregator:
         return self._board
 
     async def fault(self) -> str:
-        """Return what keeps it from serving, in words; "" when it serves."""
+        """Return what keeps it from serving, in words; "" when it serves, "standby" in waiting."""
         if self._serving is None or self._serving.done():
             return "the aggregator is not running"
+        if self._held is not None:
+            return "standby"
         return await self._board.fault()
 
     def devices(self) -> tuple[DeviceStatus, ...]:

@@ -1,7 +1,7 @@
 """What `dreamshare up` does: settings, a development federation where there is none, the service.
 
 Events with `--json`, one object a line on standard output:
-    {"event": "standby", "holder": "host, process 12"}      another aggregator is active
+    {"event": "standby", "holder": "host, process 12", "page": {…}}     another one is active
     {"event": "listening", "links": ["grpcs://127.0.0.1:7443"], "join": "…", "page": {…}, …}
     {"event": "report", "number": 1, "name": "round", "status": {…}, "metrics": {…}}
     {"event": "stopped"}
@@ -106,13 +106,14 @@ async def _serve_seen(
     development = Development(options.federation, clock) if options.config is None else None
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(aggregator)
+        shown = await stack.enter_async_context(page_of(config.web, aggregator, sight, around))
         stopping = asyncio.create_task(stop.wait())
         serving = asyncio.create_task(aggregator.wait())
         active = asyncio.create_task(aggregator.until_active())
         if aggregator.standby is not None:
             holder = aggregator.standby.holder
             text = f"another aggregator is active ({holder}); this one stands by; Ctrl-C stops it"
-            output.show({"event": "standby", "holder": holder}, text)
+            output.show({"event": "standby", "holder": holder, "page": shown.fields()}, text)
         await asyncio.wait({stopping, serving, active}, return_when=asyncio.FIRST_COMPLETED)
         if active.done():
             links = [
@@ -132,7 +133,6 @@ async def _serve_seen(
                 aggregator.renew,
             )
             await stack.enter_async_context(desk)
-            shown = await stack.enter_async_context(page_of(config.web, aggregator, sight, around))
             join = None if development is None else development.open(links[0], desk.endpoints)
             Greeting(
                 links,

@@ -27,6 +27,7 @@ from dreamshare.protocol.outcomes import (
     SumAbandoned,
     SumDone,
 )
+from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.telemetry.rounds import LiveRound
 from dreamshare_crypto.secagg.events import AbortReason
 
@@ -39,6 +40,11 @@ _OVER = (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
 
 class Readings(Protocol):
     """What is read at a scrape."""
+
+    @property
+    def standby(self) -> Held | None:
+        """Who is active instead; None when this one is."""
+        ...
 
     def tasks(self) -> tuple[TaskStatus, ...]:
         """Return every task's status."""
@@ -134,6 +140,10 @@ class Metrics:
         readings = self._readings
         if readings is None:
             return
+        active = {"": float(readings.standby is None)}
+        yield _gauge(
+            "active", "1 where this aggregator is the active one, 0 in waiting.", "", active
+        )
         statuses, devices = readings.tasks(), readings.devices()
         phases = Tally(status.phase.value for status in statuses)
         counts = {phase.value: float(phases[phase.value]) for phase in TaskPhase}

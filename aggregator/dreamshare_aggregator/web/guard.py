@@ -5,12 +5,13 @@ Rules:
   scripts can turn no text into markup (Trusted Types);
 - a request for a host that is not ours is refused, so that no other site's name can be pointed
   here (DNS rebinding); one that changes something must come from a page of ours;
+- an aggregator that stands by answers machines alone; a browser asks again by itself;
 - nothing is kept in caches that the answer itself does not allow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -83,6 +84,27 @@ class Guard:
             await PlainTextResponse(text, 421)(scope, receive, dressed)
             return
         await self._app(scope, receive, dressed)
+
+
+class Gate:
+    """Lets nothing but the probes through while another aggregator is active.
+
+    Args:
+        app: what is behind it.
+        is_open: whether this one is active.
+    """
+
+    def __init__(self, app: ASGIApp, is_open: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_open = is_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in PROBES or self._is_open():
+            await self._app(scope, receive, send)
+            return
+        text = "this aggregator stands by; the page is here when it takes over\n"
+        again = {"retry-after": "5", "refresh": "5"}
+        await PlainTextResponse(text, 503, again)(scope, receive, send)
 
 
 def from_our_page(request: Request) -> bool:

@@ -4,7 +4,10 @@
         print(page.url)
 
 Rules:
-- /healthz says that the event loop runs, /readyz that tasks are served and the database answers;
+- /healthz says that the event loop runs and whether this aggregator is the active one, /readyz that
+  tasks are served and the database answers;
+- while another aggregator is active, the probes and /metrics alone are served; the page is there
+  when this one takes over;
 - signals are the program's affair, not the web server's; on leaving, open event streams are let go
   first, and whoever does not go is cut off;
 - request logs hold method, path and status; no query, no header, no body.
@@ -35,6 +38,7 @@ from dreamshare.ids import TaskId, short
 from dreamshare.protocol.messages import DeviceStatus, Submit, TaskStatus
 from dreamshare_aggregator.board import Board
 from dreamshare_aggregator.handle import Task
+from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.telemetry.lag import LoopLag
 from dreamshare_aggregator.telemetry.metrics import CONTENT_TYPE
 from dreamshare_aggregator.telemetry.sight import Sight
@@ -42,7 +46,7 @@ from dreamshare_aggregator.web.access import Access, Rank, Token, token_in
 from dreamshare_aggregator.web.api import Api, refused
 from dreamshare_aggregator.web.feed import Feed
 from dreamshare_aggregator.web.files import page_files
-from dreamshare_aggregator.web.guard import Guard
+from dreamshare_aggregator.web.guard import Gate, Guard
 from dreamshare_aggregator.web.model import ReadModel
 from dreamshare_aggregator.web.settings import WebConfig
 from dreamshare_aggregator.web.stream import Readers
@@ -61,6 +65,11 @@ class Watched(Protocol):
 
     def task(self, task: TaskId) -> Task:
         """Return a task; raises ConfigError where there is none."""
+        ...
+
+    @property
+    def standby(self) -> Held | None:
+        """Who is active instead; None when this one is."""
         ...
 
     @property
@@ -113,7 +122,7 @@ async def open_page(
     access = Access(tuple(tokens), entropy, Rank.VIEWER if config.open else None)
     api = Api(model, access, _Acts(watched), clock, readers, config.secure)
     probes = _Probes(watched, sight, None if config.open_metrics else access)
-    server = _Server(_settings(config, application(api, probes, config)))
+    server = _Server(_settings(config, application(api, probes, watched, config)))
     bound = _bound(config)
     sight.tell(model)
     serving = asyncio.create_task(server.serve([bound]), name="dreamshare-page")
@@ -130,7 +139,7 @@ async def open_page(
         bound.close()
 
 
-def application(api: Api, probes: _Probes, config: WebConfig) -> Guard:
+def application(api: Api, probes: _Probes, watched: Watched, config: WebConfig) -> Guard:
     """Return the page's application."""
     found = page_files()
 
@@ -163,7 +172,8 @@ def application(api: Api, probes: _Probes, config: WebConfig) -> Guard:
     ]
     errors = {DreamshareError: refused, OSError: refused}
     app = Starlette(routes=routes, exception_handlers=errors)
-    return Guard(app, config.called, config.secure)
+    gate = Gate(app, lambda: watched.standby is None)
+    return Guard(gate, config.called, config.secure)
 
 
 class _Acts:
@@ -192,7 +202,8 @@ class _Probes:
         self._access = access
 
     async def healthy(self, request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        role = "active" if self._watched.standby is None else "standby"
+        return PlainTextResponse(f"ok\nrole {role}\n")
 
     async def ready(self, request: Request) -> Response:
         fault = await self._watched.fault()

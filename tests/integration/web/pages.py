@@ -80,6 +80,11 @@ class Visitor:
         return await self.ask("POST", path, body, {"x-csrf-token": self.csrf})
 
 
+def token_in(path: object) -> str:
+    """Return the token of a file that a page named."""
+    return Path(str(path)).read_text().strip()
+
+
 class PageStage:
     """Opens an aggregator, its page and agents; all are closed at the end of the test."""
 

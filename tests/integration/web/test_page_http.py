@@ -37,7 +37,7 @@ async def test_nobody_sees_anything_without_a_token(stage: PageStage) -> None:
         answer = await stranger.ask("GET", path)
         assert (answer.status, answer.json) == (401, {"error": "sign in first"}), path
     assert (await stranger.ask("GET", "/")).status == 200
-    assert (await stranger.ask("GET", "/healthz")).body == b"ok\n"
+    assert (await stranger.ask("GET", "/healthz")).body == b"ok\nrole active\n"
     assert (await stranger.ask("GET", "/metrics")).status == 401
     assert (await stranger.change("/api/tasks", ORDER)).status == 401
     assert (await stranger.ask("GET", "/api/session")).json["rank"] is None

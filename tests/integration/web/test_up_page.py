@@ -23,7 +23,7 @@ from dreamshare_crypto.identity import Identity
 from tests.integration.children import child
 from tests.integration.stage import follow
 from tests.integration.toy import Loopback, toy_config
-from tests.integration.web.pages import Visitor
+from tests.integration.web.pages import Visitor, token_in
 
 pytestmark = pytest.mark.integration
 
@@ -106,10 +106,6 @@ async def test_no_secret_and_no_payload_is_in_logs_or_output(tmp_path: Path) -> 
     assert large
     for body in large:  # its middle: masked inputs, shares, signatures
         assert not [piece for piece in pieces(body[100:180]) if piece in text]
-
-
-def token_in(path: object) -> str:
-    return Path(str(path)).read_text().strip()
 
 
 def private_parts(path: Path) -> list[bytes]:

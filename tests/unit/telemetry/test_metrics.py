@@ -10,6 +10,7 @@ from dreamshare.driver.trace import Reported, Stored
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskReport, TaskStatus
 from dreamshare.protocol.outcomes import DeviceDropped, SumAbandoned
+from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.telemetry.metrics import Metrics
 from dreamshare_aggregator.telemetry.rounds import RoundWatch
 from dreamshare_crypto.secagg.events import AbortReason
@@ -19,6 +20,8 @@ HOSTILE = 'evil"} 1\ndreamshare_tasks{phase="done"} 99\n'
 
 
 class Readings:
+    standby: Held | None = None
+
     def tasks(self) -> tuple[TaskStatus, ...]:
         return (STATUS, replace(STATUS, task=TaskId(b"u" * 16), phase=TaskPhase.DONE))
 
@@ -84,6 +87,7 @@ def test_what_happened_is_counted() -> None:
 
 def test_gauges_are_read_at_the_scrape() -> None:
     found = read(told())
+    assert found["dreamshare_active", ()] == 1
     assert found["dreamshare_tasks", (("phase", "running"),)] == 1
     assert found["dreamshare_tasks", (("phase", "done"),)] == 1
     assert found["dreamshare_tasks", (("phase", "waiting"),)] == 0
