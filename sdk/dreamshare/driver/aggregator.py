@@ -24,6 +24,7 @@ from dreamshare.driver.offloading import Encoded, Opener, encoded
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.reception import receive
+from dreamshare.driver.room import ROOM, Room
 from dreamshare.driver.stream import converse, say_goodbye
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.trace import Trace, untraced
@@ -55,6 +56,7 @@ from dreamshare.protocol.messages import (
     TellDone,
 )
 from dreamshare.transport.base import Connection, Listener
+from dreamshare.wire import limits
 from dreamshare.wire.transfer import Arrival, Place
 from dreamshare_crypto.certificates import Certificate, Role
 from dreamshare_crypto.entropy import SystemEntropy
@@ -72,6 +74,9 @@ LAST_WORDS_S = 2.0
 class AggregatorDriver:
     """One aggregator: any number of listeners, parties and tasks.
 
+    Attributes:
+        room: what frames take that are not handled yet, to look at.
+
     Args:
         listeners: where parties come in.
         identity: the aggregator's own.
@@ -81,6 +86,7 @@ class AggregatorDriver:
         grace_s: see `GRACE_S`.
         engine: where machines' steps run and large frames are opened; it may do several at once.
         trace: is told what happens in every task, as facts without payloads.
+        room: bytes that frames may take which are not handled yet, of all parties together.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class AggregatorDriver:
         grace_s: float = GRACE_S,
         engine: Engine | None = None,
         trace: Trace = untraced,
+        room: int = ROOM,
     ) -> None:
         self._listeners = tuple(listeners)
         self._identity = identity
@@ -103,6 +110,7 @@ class AggregatorDriver:
         self._engine = engine or InlineEngine()
         self._broadcasts = Broadcasts(identity, SystemEntropy(), self._engine)
         self._trace = trace
+        self.room = Room(clock, room)
         self._birth = 0
         self._parties: dict[PartyId, Party] = {}
         self._openers: dict[PartyId, Opener] = {}
@@ -265,13 +273,22 @@ class AggregatorDriver:
     def _party(self, certificate: Certificate) -> Party:
         party = self._parties.get(PartyId(certificate.id))
         if party is None:
-            party = Party(Peering(self._identity, certificate, self._next_birth()), self._clock)
+            birth = self._next_birth()
+            peering = Peering(
+                self._identity, certificate, birth, room=self.room, wanted=self._wanted
+            )
+            party = Party(peering, self._clock)
             self._parties[party.id] = party
             start = self._started().start
             self._openers[party.id] = Opener(self._engine, start, partial(self._open, party))
         else:
             party.peering.renew(certificate)
         return party
+
+    def _wanted(self) -> int:
+        """Return the largest frame that a device of the present tasks may have to send."""
+        largest = (run.coordinator.terms.largest_answer for run in self._tasks.values())
+        return limits.WANTED_LEAST + max(largest, default=0)
 
     def _next_birth(self) -> int:
         self._birth = max(self._birth + 1, int(self._clock.now() * 1_000_000))

@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 from dreamshare.driver.offloading import Encoded, encode
+from dreamshare.driver.room import Room, Share
 from dreamshare.ids import PartyId
 from dreamshare.protocol.envelope import Address, Signer, Verifier, check_role, stage_of
 from dreamshare.protocol.messages import Message
 from dreamshare.protocol.sealing import GROUP_KEY_STAGE, Group, seal_frame
+from dreamshare.wire import limits
 from dreamshare.wire.codec import decode_frame, decode_message, frame_parts
 from dreamshare.wire.link import Ack, Chunk, Packet, Ping, Standing
 from dreamshare.wire.transfer import Arrival, Inbox, Outbox, Place
-from dreamshare_crypto.certificates import Certificate
+from dreamshare_crypto.certificates import Certificate, Role
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.envelope import Frame, Header
 from dreamshare_crypto.identity import Identity
@@ -47,6 +50,8 @@ class Peering:
         certificate: the peer's, accepted.
         birth: of this end, grows with every start of the process; microseconds serve well.
         entropy: source of what sealing draws; the system's by default.
+        room: what the peer's frames share with those of others; None: they are the only ones.
+        wanted: returns the largest frame of the peer that is kept at present.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class Peering:
         certificate: Certificate,
         birth: int,
         entropy: Entropy | None = None,
+        room: Room | None = None,
+        wanted: Callable[[], int] | None = None,
     ) -> None:
         self.peer = PartyId(certificate.id)
         self._identity = identity
@@ -64,7 +71,9 @@ class Peering:
         self._relayed = False
         self._given: set[int] = set()  # group keys that the peer was handed
         self._outbox = Outbox(birth)
-        self._inbox = Inbox()
+        self._most = most_of(certificate)
+        self._inbox = Inbox(self._most, wanted=wanted)
+        self._share = None if room is None else Share(room, self._inbox.let_go)
         self._replies: deque[Packet] = deque()  # acknowledgements and pings go before chunks
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -107,11 +116,13 @@ class Peering:
             first=self._outbox.first,
             received=self._inbox.received,
             packet_limit=packet_limit,
+            frame_limit=self._most,
         )
 
     def meet(self, peer: Standing) -> None:
         """Prepare for what the peer will send, before this end greets; PeerProtocolError."""
         self._inbox.connected(peer)
+        self._give_back()
 
     def begin(self, peer: Standing, packet_limit: int) -> None:
         """Both have greeted: go on sending where the peer stands.
@@ -143,6 +154,7 @@ class Peering:
         self._signer = Signer(self._identity, self.peer, birth)
         self._given = set()
         self._inbox.let_go()
+        self._give_back()
         self._settled.set()  # who waits for room looks again
 
     def renew(self, certificate: Certificate) -> None:
@@ -219,11 +231,28 @@ class Peering:
 
     def acknowledge(self, place: Place) -> None:
         """The frame has been handled: nothing of it is lost if this process dies now."""
+        if self._share is not None:
+            self._share.handled(place)
         ack = self._inbox.acknowledge(*place)
         if ack is not None:
             self._reply(ack)
 
     # ---- packets ---------------------------------------------------------------------------------
+
+    def admits(self, packet: Packet) -> bool:
+        """Whether a packet can be taken now; else `until_admitted` comes first."""
+        size = self._inbox.begins(packet) if isinstance(packet, Chunk) else 0
+        return not size or self._share is None or self._share.begin_now(size)
+
+    async def until_admitted(self, packet: Packet) -> None:
+        """Return when there is room for the frame that a packet begins."""
+        if self._share is not None and isinstance(packet, Chunk):
+            await self._share.begin(packet.total)
+
+    def reassure(self) -> None:
+        """Tell the peer that this end is there, although it reads nothing now."""
+        if len(self._replies) < MOST_REPLIES:
+            self._reply(Ping(0))
 
     def take(self, packet: Chunk | Ack | Ping) -> Arrival | None:
         """Take a packet of the running connection; return the frame that it completes.
@@ -233,7 +262,12 @@ class Peering:
         """
         match packet:
             case Chunk():
-                taken = self._inbox.take(packet)
+                try:
+                    taken = self._inbox.take(packet)
+                    if self._share is not None and isinstance(taken, Arrival) and taken.pieces:
+                        self._share.arrived(taken.place)
+                finally:
+                    self._give_back()
                 if isinstance(taken, Arrival):
                     return taken
                 if taken is not None and len(self._replies) < MOST_REPLIES:
@@ -267,11 +301,23 @@ class Peering:
         await self._wake.wait()
         self._wake.clear()
 
+    def _give_back(self) -> None:
+        """Give back the room of a frame that was to come and is not kept."""
+        if self._share is not None and not self._inbox.coming:
+            self._share.dropped()
+
     def _reply(self, packet: Packet) -> None:
         if _is_cumulative(packet) and self._replies and _is_cumulative(self._replies[-1]):
             self._replies.pop()  # the new one says all that it says
         self._replies.append(packet)
         self._wake.set()
+
+
+def most_of(certificate: Certificate) -> int:
+    """Return the largest frame that the holder of a certificate may send: requests are small."""
+    if certificate.role in (Role.OPERATOR, Role.VIEWER):
+        return limits.REQUEST_LIMIT
+    return limits.FRAME_LIMIT
 
 
 def _is_cumulative(packet: Packet) -> bool:

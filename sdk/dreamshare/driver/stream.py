@@ -3,6 +3,8 @@
 Rules:
 - reading and writing are two tasks; the first to end ends both;
 - a peer that breaks the protocol is told so with Close and its code, once;
+- who finds no room for a frame is not read further, and told every `REASSURE_S` that this end is
+  there, so that nobody hangs up meanwhile;
 - when nothing comes or goes for `PATIENCE_S` although something waits for its acknowledgement, the
   connection is closed: the next greeting finds what was lost.
 """
@@ -32,6 +34,9 @@ from dreamshare.wire.transfer import Arrival
 
 PATIENCE_S = 30.0
 """Seconds without any packet, while an acknowledgement is due, until a connection is given up."""
+
+REASSURE_S = 10.0
+"""Seconds between two pings to a peer whose frame waits for room."""
 
 GOODBYE_S = 2.0
 """Seconds that a peer has to take a Close; one that stands still is not waited for."""
@@ -105,10 +110,19 @@ async def _read(
                 raise PeerProtocolError(text, AbortCode.UNEXPECTED)
             case Chunk() | Ack() | Ping():
                 progress.made()
+                if not peering.admits(packet):
+                    await first_of(peering.until_admitted(packet), _reassure(peering, progress))
                 arrival = peering.take(packet)
                 if arrival is not None:
                     deliver(arrival)
     return None
+
+
+async def _reassure(peering: Peering, progress: _Progress) -> None:
+    while True:
+        await progress.clock.sleep_until(progress.clock.now() + REASSURE_S)
+        progress.made()
+        peering.reassure()
 
 
 async def _write(connection: Connection, peering: Peering, progress: _Progress) -> None:

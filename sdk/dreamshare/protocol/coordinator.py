@@ -58,7 +58,7 @@ class Coordinator:
     """One task on the aggregator.
 
     Attributes:
-        task: the task's id.
+        task, terms: its id, and what it was told once.
         phase: where it stands, read-only.
     """
 
@@ -87,7 +87,7 @@ class Coordinator:
         terms.epoch(1)
         self.task = task
         self.phase: CoordinatorPhase = Gathering()
-        self._terms = terms
+        self.terms = terms
         self._entropy = entropy
         self._pacing = Pacing(terms.cohort.quorum)
         self._stored = stored = stored or Stored()
@@ -170,11 +170,11 @@ class Coordinator:
             case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield from self._declined(outcomes.DeviceDeclined(device, code, round_), now)
             case events.HeardFrom(device, messages.TellDone(number)):
-                later = now + self._terms.deadlines.collect_s
+                later = now + self.terms.deadlines.collect_s
                 self.phase, sends = self._tells.hear(self.phase, device, number, later)
                 yield from sends
             case events.Asked():
-                self._terms.check(event)
+                self.terms.check(event)
                 self._order = OpenSum(event)
                 yield from self._resume(now)
             case events.Told(plan):
@@ -207,8 +207,8 @@ class Coordinator:
         if (server := stored.server) is None:
             return
         self.phase = resumed(server, self._order, self._tells.last_hash)
-        self._reunion = now + self._terms.deadlines.setup_s
-        self._pacing.opened(self.members, len(self.members), self._terms.deadlines, now)
+        self._reunion = now + self.terms.deadlines.setup_s
+        self._pacing.opened(self.members, len(self.members), self.terms.deadlines, now)
         if server.ready is not None:
             yield Report(self._epochs.resume(server, server.ready))
         yield from self._translate(server.resume(now), now)
@@ -234,7 +234,7 @@ class Coordinator:
                 return
 
     def _gather(self, phase: Gathering, now: float) -> Effects:
-        order, terms = self._order, self._terms
+        order, terms = self._order, self.terms
         here = () if order is None else self._devices.candidates()
         chosen = gather(phase, here, terms.cohort, terms.grace_s, now, self._entropy)
         if isinstance(chosen, Gathering):
@@ -266,18 +266,18 @@ class Coordinator:
             yield from self._tell(server, filter(self._tells.is_behind, here), now)
             return
         plan = order.plan(self._tells.last_hash)
-        fewest = self._terms.fewest(len(self._epochs.roster), len(here))
-        times = self._pacing.opened(here, fewest, self._terms.deadlines, now)
+        fewest = self.terms.fewest(len(self._epochs.roster), len(here))
+        times = self._pacing.opened(here, fewest, self.terms.deadlines, now)
         self.phase = Summing(server, plan, self._epochs.next_round(server))
         self._tells.round_begins()
         self._devices.round_begins()
-        yield from self._forward(self._terms.opening(plan, order.asked.fields, times), now)
+        yield from self._forward(self.terms.opening(plan, order.asked.fields, times), now)
 
     # ---- tells -----------------------------------------------------------------------------------
 
     def _tell(self, server: SecaggServer | None, devices: Iterable[PartyId], now: float) -> Effects:
         """Have each of these devices learn what it lacks, and wait."""
-        until = now + self._terms.deadlines.collect_s
+        until = now + self.terms.deadlines.collect_s
         self.phase, sends = self._tells.begin(server, devices, until)
         yield from sends
 
@@ -355,7 +355,7 @@ class Coordinator:
         self._pacing.summed(_ids(summed.survivors), now)
         self.phase, self._order = Ready(phase.server), None
         roster, fields = len(self._epochs.roster), order.asked.fields
-        done = order.done(summed, roster, self._terms.spent(fields, roster, len(summed.survivors)))
+        done = order.done(summed, roster, self.terms.spent(fields, roster, len(summed.survivors)))
         if done is not None:
             yield Report(done)
             return
@@ -368,9 +368,9 @@ class Coordinator:
         self._pacing.given_up()
         wished = self._held and reason is sa2.AbortReason.CANCELLED
         self._order = order = order.after_giving_up(answered, wished)
-        again = order.given_up <= self._terms.retries
+        again = order.given_up <= self.terms.retries
         self.phase = Ready(phase.server)
-        spent, plan = self._terms.spent(order.asked.fields, len(self._epochs.roster), 0), phase.plan
+        spent, plan = self.terms.spent(order.asked.fields, len(self._epochs.roster), 0), phase.plan
         yield Report(outcomes.SumAbandoned(reason, again, plan.step, plan.cycle, spent))
         if not again:
             yield from self._fail(order.why_failed(reason), now)

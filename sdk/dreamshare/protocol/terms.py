@@ -24,6 +24,7 @@ from dreamshare.protocol.selection import fault_of
 from dreamshare.updates import Field
 from dreamshare_crypto.encoding import FieldParams, Params
 from dreamshare_crypto.errors import ParameterError, Refused
+from dreamshare_crypto.finder import MOST_NEIGHBOURS
 from dreamshare_crypto.graph import (
     LARGEST_COMPLETE,
     LARGEST_REGULAR,
@@ -34,10 +35,14 @@ from dreamshare_crypto.graph import (
     derive_parameters,
 )
 from dreamshare_crypto.noise import sensitivity, with_noise
+from dreamshare_crypto.secagg.epoch_messages import box_bytes
 from dreamshare_crypto.secagg.events import Opened
 from dreamshare_crypto.secagg.offer import Deadlines as OfferDeadlines
 from dreamshare_crypto.secagg.offer import TemplateStep
 from dreamshare_crypto.secagg.terms import EpochTerms, rounds_for
+
+MOST_ROUNDS = 256
+"""Rounds of an epoch, at most (docs/protocol.md 4.11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,13 @@ class TaskTerms:
             return with_noise(quiet, noise.clip, noise.multiplier, noise.crowd)
         except ParameterError as error:
             raise ConfigError(f"noise of {self.algorithm}: {error}") from error
+
+    @property
+    def largest_answer(self) -> int:
+        """Bytes of the largest message of a device: a vector, or its boxes (6.5, 7.2)."""
+        vectors = (8 * self.encoding(fields).words for fields in self.steps.values())
+        boxes = min(self.cohort.most, MOST_NEIGHBOURS) * box_bytes(MOST_ROUNDS)
+        return max(boxes, *vectors)
 
     def opening(self, plan: RoundPlan, fields: tuple[Field, ...], times: Deadlines) -> Opened:
         """Return what opens a round for `plan` with these deadlines; ConfigError as above."""

@@ -14,6 +14,12 @@ MIB = 1024 * KIB
 FRAME_LIMIT = 128 * MIB
 """Largest frame: header, signature, body. Ends may agree on less in their greeting."""
 
+REQUEST_LIMIT = 2 * MIB
+"""Largest frame of an operator or viewer: a config, and little besides."""
+
+WANTED_LEAST = MIB
+"""Frame of a device that is kept whatever its tasks need."""
+
 BODY_LIMIT = FRAME_LIMIT - KIB
 """Largest body of a frame, sealed or not."""
 

@@ -8,12 +8,15 @@ Rules:
   without a trace (a report, the last chunk) is found by the next greeting, so an owner that waits
   too long for an acknowledgement says Hello again;
 - memory is bounded: the sender begins no frame past the peer's window, and the receiver refuses one
-  that does. A single frame may exceed the window, alone, up to the receiver's frame limit.
+  that does. A single frame may exceed the window, alone, up to the receiver's frame limit;
+- a frame larger than anything that is wanted now is counted and not kept: it arrives empty, to be
+  dropped and acknowledged, so that a sender who could not know better is not stuck with it.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -214,11 +217,19 @@ class Inbox:
     Args:
         frame_limit: largest frame taken, in bytes.
         window: bytes held before they are acknowledged, beyond which no further frame is begun.
+        wanted: returns the largest frame that is kept at present; None keeps what is taken.
     """
 
-    def __init__(self, frame_limit: int = limits.FRAME_LIMIT, window: int = limits.WINDOW) -> None:
+    def __init__(
+        self,
+        frame_limit: int = limits.FRAME_LIMIT,
+        window: int = limits.WINDOW,
+        wanted: Callable[[], int] | None = None,
+    ) -> None:
         self._frame_limit = frame_limit
         self._window = window
+        self._wanted = wanted
+        self._kept = True  # whether the frame that is coming is
         self._birth = 0
         self._acknowledged = 0
         self._transfer = 1
@@ -234,6 +245,16 @@ class Inbox:
     def received(self) -> Received:
         """Where this end stands; goes into the greeting."""
         return Received(self._birth, self._acknowledged, self._transfer, self._have)
+
+    @property
+    def coming(self) -> bool:
+        """Whether a part of a frame is here that is kept."""
+        return self._have > 0 and self._kept
+
+    def begins(self, chunk: Chunk) -> int:
+        """Return how many bytes a chunk would begin to keep: its frame's, or none."""
+        starts = (chunk.birth, chunk.transfer, chunk.offset) == (self._birth, self._transfer, 0)
+        return chunk.total if starts and not self._have and self._keeps(chunk) else 0
 
     def connected(self, peer: Standing) -> None:
         """Prepare for what the peer will send.
@@ -290,16 +311,18 @@ class Inbox:
         if not fresh:
             return None
         self._gap_told = False
-        self._tail += fresh
+        if self._kept:
+            self._tail += fresh
         self._have += len(fresh)
         if self._have < self._total and len(self._tail) < _PIECE:
             return None
-        self._partial.append(bytes(self._tail))  # few pieces, however small the chunks are
+        if self._kept:
+            self._partial.append(bytes(self._tail))  # few pieces, however small the chunks are
         self._tail = bytearray()
         if self._have < self._total:
             return None
         arrival = Arrival(self._birth, self._transfer, tuple(self._partial))
-        self._held[self._transfer] = self._total
+        self._held[self._transfer] = self._total if self._kept else 0
         self._transfer += 1
         self.let_go()
         return arrival
@@ -325,6 +348,11 @@ class Inbox:
             self._acknowledged += 1
             self._settled.remove(self._acknowledged)
 
+    def _keeps(self, chunk: Chunk) -> bool:
+        if self._wanted is None or chunk.total <= limits.WANTED_LEAST:
+            return True
+        return chunk.total <= self._wanted()
+
     def _begin(self, chunk: Chunk) -> None:
         held = sum(self._held.values())
         if chunk.total > self._frame_limit or (held and held + chunk.total > self._window):
@@ -333,4 +361,4 @@ class Inbox:
                 f"are taken alone and {self._window} together",
                 AbortCode.TOO_LARGE,
             )
-        self._total = chunk.total
+        self._total, self._kept = chunk.total, self._keeps(chunk)

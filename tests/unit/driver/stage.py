@@ -21,6 +21,7 @@ from dreamshare.clock import ManualClock
 from dreamshare.driver.aggregator import AggregatorDriver
 from dreamshare.driver.desk import Seat
 from dreamshare.driver.device import DeviceDriver
+from dreamshare.driver.room import ROOM
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.trace import Fact
 from dreamshare.driver.waiting import stop
@@ -144,6 +145,7 @@ class Stage:
         down: Fate = prompt,
         engine: Engine | None = None,
         relayed: bool = False,
+        room: int = ROOM,
     ) -> None:
         self.clock = ManualClock(NOW)
         self.selector = JumpingSelector(self.clock)
@@ -173,6 +175,7 @@ class Stage:
             lambda *frame: self.seen.append(frame),
             engine=engine,
             trace=self.facts.append,
+            room=room,
         )
         self._serving: asyncio.Task[None] | None = None
 
