@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import NO_TASK, TaskId
+from dreamshare.protocol.history import EndedRound
 from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport, TaskResult, TaskStatus
-from dreamshare_aggregator.history import EndedRound
 from dreamshare_aggregator.progress import Progress
 from dreamshare_aggregator.store import Store
 

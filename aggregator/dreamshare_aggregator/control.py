@@ -9,11 +9,12 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
+from dreamshare.protocol.history import FetchHistory, RoundEntry, TaskHistory
 from dreamshare.protocol.messages import (
     Cancel,
     ControlError,
@@ -45,6 +46,7 @@ class Control:
         pause: lets a task rest, its open round given up where True; raises ConfigError.
         resume: lets it go on; raises ConfigError.
         devices: who came.
+        history: ended rounds of a task above a number, so many at most.
     """
 
     board: Board
@@ -53,6 +55,7 @@ class Control:
     pause: Callable[[TaskId, bool], Awaitable[TaskStatus]]
     resume: Callable[[TaskId], Awaitable[TaskStatus]]
     devices: Callable[[], tuple[DeviceStatus, ...]]
+    history: Callable[[TaskId, int, int], Awaitable[Sequence[RoundEntry]]]
 
     async def answer(self, request: Request) -> AsyncIterator[Reply]:
         """Yield the replies to a request; the last one has `last` set."""
@@ -71,6 +74,10 @@ class Control:
                     yield Reply(number, await self.resume(task))
                 case FetchResult(task):
                     yield Reply(number, await self.board.result(task))
+                case FetchHistory(task, after, most):
+                    self.board.entry(task)
+                    rounds = await self.history(task, after, most)
+                    yield Reply(number, TaskHistory(tuple(rounds)))
                 case ListDevices():
                     yield Reply(number, DeviceList(self.devices()))
                 case Watch(task, after):

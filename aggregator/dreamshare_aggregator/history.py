@@ -1,4 +1,4 @@
-"""The history of a task's rounds: what each one gave, kept when its records are long gone.
+"""The history of a task's rounds in the database, kept when their records are long gone.
 
 Rules:
 - a round is written in the transaction of the step that it ended, so a restart repeats none;
@@ -8,68 +8,14 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dreamshare.ids import TaskId
+from dreamshare.protocol.history import EndedRound, RoundEntry, RoundOutcome
 from dreamshare.protocol.outcomes import SumAbandoned, SumDone, TaskOutcome, TellSpread
 from dreamshare_aggregator.schema import HISTORY
-
-
-class RoundOutcome(Enum):
-    """How a round ended; a released value never changes its meaning."""
-
-    SUM = "sum"
-    """A sum of its survivors was opened and merged."""
-    ABANDONED = "abandoned"
-    """Nothing came of it; `reason` says why."""
-    TOLD = "told"
-    """Devices were sent something to learn from; survivors are those that did."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndedRound:
-    """A round that has just ended.
-
-    Attributes:
-        step, cycle: what the algorithm asked.
-        outcome: how it ended.
-        reason: why it was abandoned, in words; empty otherwise.
-        roster: devices of the epoch, or devices that were told.
-        survivors: devices in the sum, or devices that learnt.
-        sent: bytes of messages since the round before, both ways, before packets and encryption.
-    """
-
-    step: str
-    cycle: int
-    outcome: RoundOutcome
-    reason: str
-    roster: int
-    survivors: int
-    sent: int
-
-
-@dataclass(frozen=True, slots=True)
-class RoundEntry:
-    """A round in the history.
-
-    Attributes:
-        number: 1, 2, 3, ... of its task.
-        moment: when it ended, Unix seconds.
-        done: the round.
-    """
-
-    number: int
-    moment: float
-    done: EndedRound
-
-    @property
-    def dropped(self) -> int:
-        """Devices of the roster that are not in what came of the round."""
-        return self.done.roster - self.done.survivors
 
 
 def round_of(outcome: TaskOutcome, roster: int, sent: int) -> EndedRound | None:

@@ -33,6 +33,7 @@ from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
 from dreamshare.privacy.wanted import Privacy
+from dreamshare.protocol.history import RoundEntry
 from dreamshare.protocol.messages import (
     Cohort,
     Deadlines,
@@ -50,7 +51,6 @@ from dreamshare_aggregator.capture import Capture
 from dreamshare_aggregator.control import Control
 from dreamshare_aggregator.front import Front
 from dreamshare_aggregator.handle import Task
-from dreamshare_aggregator.history import RoundEntry
 from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.readiness import show_certificate, tell_readiness
 from dreamshare_aggregator.retention import keep_tidy
@@ -104,6 +104,7 @@ class Aggregator:
             self._schedule.pause,
             self._schedule.resume,
             self.devices,
+            store.history,
         )
         self._held: Held | None = None
         self._active = asyncio.Event()

@@ -26,11 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.ids import TaskId
+from dreamshare.protocol.history import EndedRound, RoundEntry
 from dreamshare.protocol.messages import Submit, TaskReport, TaskResult, TaskStatus
 from dreamshare_aggregator.artefacts import Artefacts, Kept
 from dreamshare_aggregator.backends import Away, backend_of
 from dreamshare_aggregator.database import Database, StoreSettings
-from dreamshare_aggregator.history import EndedRound, RoundEntry, add_round, read_history
+from dreamshare_aggregator.history import add_round, read_history
 from dreamshare_aggregator.journal import StoreJournal
 from dreamshare_aggregator.lease import Held
 from dreamshare_aggregator.retention import Retention, Tidied, drop_old

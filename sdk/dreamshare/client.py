@@ -38,6 +38,7 @@ from dreamshare.errors import (
 from dreamshare.ids import NO_TASK, TaskId
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.envelope import Address, refusal_of_request
+from dreamshare.protocol.history import FetchHistory, RoundEntry, TaskHistory
 from dreamshare.protocol.messages import (
     Cancel,
     Cohort,
@@ -227,6 +228,23 @@ class Client:
         if not isinstance(reply, TaskResult):
             raise _surprise(reply)
         return Result(reply.status, decode_arrays(reply.archive), reply.metrics)
+
+    async def history(self, task: TaskId, after: int = 0) -> AsyncIterator[RoundEntry]:
+        """Yield the ended rounds of a task with numbers above `after`, in order, page by page.
+
+        It ends where the rounds do at the moment; ConfigError where there is no such task.
+        """
+        while True:
+            reply = await self._ask(FetchHistory(task, after))
+            if not isinstance(reply, TaskHistory):
+                raise _surprise(reply)
+            for entry in reply.rounds:
+                if entry.number <= after:
+                    raise PeerProtocolError(f"round {entry.number} came after round {after}")
+                after = entry.number
+                yield entry
+            if not reply.rounds:
+                return
 
     async def devices(self) -> tuple[DeviceStatus, ...]:
         """Return the devices that the aggregator has met since it was started."""

@@ -29,8 +29,8 @@ Patience = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON objects, one a line.")]
 Task = Annotated[str, typer.Argument(help="The task's id, or the beginning of it.")]
-_FOLDER = Path("federation")
-_PATIENCE = 10.0
+FOLDER = Path("federation")
+PATIENCE = 10.0
 
 
 @app.command()
@@ -105,10 +105,10 @@ def submit(
         ),
     ] = 0.0,
     follow: Annotated[bool, typer.Option("--watch", help="Follow the task to its end.")] = False,
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Start a task; prints its id."""
@@ -159,10 +159,10 @@ def submit(
 def watch(
     task: Task,
     after: Annotated[int, typer.Option(help="Begin after the report of this number.")] = 0,
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Follow a task to its end; exit code 0 when it is done, 1 when it failed."""
@@ -179,10 +179,10 @@ def watch(
 
 @app.command(name="list")
 def list_(
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Show every task."""
@@ -197,10 +197,10 @@ def list_(
 @app.command()
 def cancel(
     task: Task,
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """End a task; an open round is given up."""
@@ -216,10 +216,10 @@ def pause(
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Do not finish the open round; it is asked again.")
     ] = False,
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Let a task rest until `resume`, also over restarts of the aggregator."""
@@ -232,10 +232,10 @@ def pause(
 @app.command()
 def resume(
     task: Task,
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Let a paused task go on."""
@@ -251,10 +251,10 @@ def result(
     out: Annotated[
         Path | None, typer.Option(help="Write the arrays to this .npz file (no pickles).")
     ] = None,
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Show the public result of a task that is done."""
@@ -285,10 +285,10 @@ def result(
 
 @app.command()
 def devices(
-    federation: Federation = _FOLDER,
+    federation: Federation = FOLDER,
     link: Link = None,
     identity: Who = None,
-    patience: Patience = _PATIENCE,
+    patience: Patience = PATIENCE,
     as_json: AsJson = False,
 ) -> None:
     """Show the devices that came since the aggregator was started."""

@@ -87,17 +87,3 @@ def restore(
     from dreamshare_cli.storing import place_of, restore_it
 
     raise typer.Exit(restore_it(place_of(config, federation, store, artefacts), backup, as_json))
-
-
-def history(
-    task: Annotated[str, typer.Argument(help="The task's id, or the beginning of it.")],
-    after: Annotated[int, typer.Option(help="Begin after the round of this number.")] = 0,
-    config: Config = None,
-    federation: Federation = _FOLDER,
-    store: Url = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the rounds of a task as the aggregator's database has them: sizes, bytes, reasons."""
-    from dreamshare_cli.storing import place_of, show_history
-
-    raise typer.Exit(show_history(place_of(config, federation, store, None), task, after, as_json))

@@ -1,36 +1,27 @@
-"""What `dreamshare store` and `dreamshare history` do.
+"""What `dreamshare store` does.
 
 Objects with `--json`, one a line:
     check     {"database": "rounds.db", "version": 2, "rows": {"tasks": 3, …}, "artefacts": 1,
                "holder": "host, process 12", "wrong": []}
     migrate   {"database": "rounds.db", "before": 1, "after": 2}
     backup    {"database": "copy/rounds.db", "size": 90112, "artefacts": 1}        restore: the same
-    history   {"number": 1, "moment": 1795212345.5, "step": "gradient", "cycle": 1,
-               "outcome": "sum", "reason": "", "roster": 8, "survivors": 7, "dropped": 1,
-               "bytes": 48213}
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
-from dreamshare.ids import TaskId
 from dreamshare_aggregator.backup import Copied, back_up
 from dreamshare_aggregator.backup import restore as put_back
-from dreamshare_aggregator.checkup import check_store, migrate_store, reading_store
+from dreamshare_aggregator.checkup import check_store, migrate_store
 from dreamshare_aggregator.config import load_config
 from dreamshare_aggregator.database import StoreSettings
-from dreamshare_aggregator.history import RoundEntry, RoundOutcome
-from dreamshare_aggregator.store import Store
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_cli.output import Output
-
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,60 +92,7 @@ def restore_it(place: Place, backup: Path, as_json: bool) -> Exit:
     return Exit.OK
 
 
-def show_history(place: Place, task: str, after: int, as_json: bool) -> Exit:
-    """Print a task's rounds, in order."""
-    output = Output(as_json)
-
-    async def work() -> None:
-        async with reading_store(place.url, place.settings) as store:
-            wanted = await _find(store, task)
-            seen = after
-            while found := await store.history(wanted, seen, _PAGE):
-                for entry in found:
-                    output.show(_fields(entry), _line(entry))
-                seen = found[-1].number
-
-    asyncio.run(work())
-    return Exit.OK
-
-
-async def _find(store: Store, beginning: str) -> TaskId:
-    ids = [stored.status.task for stored in await store.tasks()]
-    found = [one for one in ids if one.hex().startswith(beginning.lower())]
-    if len(found) != 1:
-        many = "no task begins" if not found else f"{len(found)} tasks begin"
-        raise ConfigError(f"{many} with {beginning!r}; `dreamshare run list` shows their ids")
-    return found[0]
-
-
 def _show(copied: Copied, as_json: bool) -> None:
     fields = {**asdict(copied), "database": str(copied.database)}
     text = f"{copied.database}: {copied.size} bytes, {copied.artefacts} artefacts"
     Output(as_json).show(fields, text)
-
-
-def _fields(entry: RoundEntry) -> dict[str, object]:
-    done = entry.done
-    return {
-        "number": entry.number,
-        "moment": entry.moment,
-        "step": done.step,
-        "cycle": done.cycle,
-        "outcome": done.outcome.value,
-        "reason": done.reason,
-        "roster": done.roster,
-        "survivors": done.survivors,
-        "dropped": entry.dropped,
-        "bytes": done.sent,
-    }
-
-
-def _line(entry: RoundEntry) -> str:
-    done = entry.done
-    when = datetime.fromtimestamp(entry.moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    what = {
-        RoundOutcome.SUM: f"sum of {done.survivors} of {done.roster}",
-        RoundOutcome.TOLD: f"told {done.survivors} of {done.roster}",
-        RoundOutcome.ABANDONED: f"abandoned: {done.reason}",
-    }
-    return f"{entry.number:5} {when} {done.step} {done.cycle}: {what[done.outcome]}, {done.sent} B"

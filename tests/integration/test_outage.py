@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dreamshare.protocol.history import RoundOutcome
 from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase
-from dreamshare_aggregator.history import RoundOutcome
 from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
 from tests.integration.stage import Stage, follow

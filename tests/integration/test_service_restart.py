@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dreamshare.protocol.history import RoundOutcome
 from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase
-from dreamshare_aggregator.history import RoundOutcome
 from tests.integration.stage import Stage, follow, sums
 from tests.integration.toy import toy_config
 

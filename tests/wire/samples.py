@@ -16,6 +16,7 @@ import numpy as np
 from dreamshare.errors import AbortCode
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy import Privacy
+from dreamshare.protocol import history as h
 from dreamshare.protocol import messages as m
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire import link as w
@@ -136,6 +137,27 @@ MESSAGES: dict[str, m.Message] = {
     ),
     "device-list-with-attributes": m.Reply(
         6, m.DeviceList((m.DeviceStatus(DEVICE, "", False, (), 1, 2, {"region": "eu"}),))
+    ),
+    "fetch-history": m.Request(10, h.FetchHistory(TASK, 9, 250)),
+    "task-history": m.Reply(
+        10,
+        h.TaskHistory(
+            (
+                h.RoundEntry(
+                    1,
+                    1_700_000_000.5,
+                    h.EndedRound("gradient", 7, h.RoundOutcome.SUM, "", 8, 6, 2**33),
+                ),
+                h.RoundEntry(
+                    2,
+                    1_700_000_001.5,
+                    h.EndedRound("gradient", 8, h.RoundOutcome.ABANDONED, "no quorum", 8, 0, 9),
+                ),
+                h.RoundEntry(
+                    3, 1_700_000_002.5, h.EndedRound("tell", 8, h.RoundOutcome.TOLD, "", 8, 7, 5)
+                ),
+            )
+        ),
     ),
     "control-error": m.Reply(4, m.ControlError("no such task")),
 }

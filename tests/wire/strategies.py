@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from dreamshare.errors import AbortCode
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy import Privacy
+from dreamshare.protocol import history as h
 from dreamshare.protocol import messages as m
 from dreamshare.protocol.plan import DTYPES, RoundPlan
 from dreamshare.wire import limits
@@ -121,14 +122,22 @@ requests = st.one_of(
     st.builds(m.Pause, tasks, st.booleans()),
     st.builds(m.Resume, tasks),
     st.builds(m.FetchResult, tasks),
+    st.builds(
+        h.FetchHistory,
+        tasks,
+        st.integers(0, limits.REPORTS_LIMIT),
+        st.integers(1, limits.HISTORY_LIMIT),
+    ),
     st.just(m.ListDevices()),
 )
+ended = st.builds(h.EndedRound, names, u32, st.sampled_from(h.RoundOutcome), texts, u32, u32, u64)
 replies = st.one_of(
     statuses,
     st.builds(m.TaskList, st.lists(statuses, max_size=3).map(tuple)),
     st.builds(m.DeviceList, st.lists(devices, max_size=3).map(tuple)),
     st.builds(m.TaskReport, u64, statuses, names, metrics),
     st.builds(m.TaskResult, statuses, st.binary(max_size=40), metrics),
+    st.builds(h.TaskHistory, st.lists(st.builds(h.RoundEntry, u64, finite, ended)).map(tuple)),
     st.builds(m.ControlError, texts),
 )
 

@@ -42,6 +42,10 @@ def reply(**arm: object) -> frame_pb2.Body:
     return frame_pb2.Body(reply=control_pb2.Reply(number=1, **arm))
 
 
+def asked(**arm: object) -> frame_pb2.Body:
+    return frame_pb2.Body(request=control_pb2.Request(number=1, **arm))
+
+
 def submit(**parts: object) -> frame_pb2.Body:
     usual = {"algorithm": "a/1", "cohort": {"least": 3}, "deadlines": {"setup_s": 1.0}}
     asked = control_pb2.Submit(**{**usual, **parts})
@@ -85,6 +89,11 @@ MALFORMED = {
     "submit-without-deadlines": submit(deadlines=None),
     "submit-endless": submit(deadlines={"collect_s": float("inf")}),
     "task-id-short": frame_pb2.Body(request={"number": 1, "watch": {"task": bytes(15)}}),
+    "history-page-of-none": asked(fetch_history={"task": TASK}),
+    "history-page-large": asked(fetch_history={"task": TASK, "most": 1001}),
+    "history-of-half-a-task": asked(fetch_history={"task": bytes(8), "most": 1}),
+    "history-outcome-zero": reply(task_history={"rounds": [{"number": 1, "step": "s"}]}),
+    "history-step-empty": reply(task_history={"rounds": [{"number": 1, "outcome": 1}]}),
     "reply-of-nothing": reply(),
     "phase-zero": reply(task_status=status(phase=0)),
     "phase-unknown": reply(task_status=status(phase=99)),
@@ -111,6 +120,8 @@ TOO_LARGE = {
     "label-long": frame_pb2.Body(check_in={"label": LONG}),
     "algorithms-many": frame_pb2.Body(check_in={"algorithms": [str(i) for i in range(257)]}),
     "tasks-many": reply(task_list={"tasks": [status()] * 10_001}),
+    "rounds-many": reply(task_history={"rounds": [{"number": 1}] * 1001}),
+    "history-after-far": asked(fetch_history={"task": TASK, "after": 2**63, "most": 1}),
     "devices-many": reply(device_list={"devices": [{"device": TASK}] * 10_001}),
     "metrics-many": reply(
         task_result={"status": status(), "metrics": [{"name": str(i)} for i in range(1025)]}

@@ -24,6 +24,13 @@ class Suite(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SUITE_UNSPECIFIED: _ClassVar[Suite]
     SUITE_CHACHA: _ClassVar[Suite]
+
+class RoundOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROUND_OUTCOME_UNSPECIFIED: _ClassVar[RoundOutcome]
+    ROUND_OUTCOME_SUM: _ClassVar[RoundOutcome]
+    ROUND_OUTCOME_ABANDONED: _ClassVar[RoundOutcome]
+    ROUND_OUTCOME_TOLD: _ClassVar[RoundOutcome]
 TASK_PHASE_UNSPECIFIED: TaskPhase
 TASK_PHASE_WAITING: TaskPhase
 TASK_PHASE_SETTING_UP: TaskPhase
@@ -34,6 +41,10 @@ TASK_PHASE_CANCELLED: TaskPhase
 TASK_PHASE_PAUSED: TaskPhase
 SUITE_UNSPECIFIED: Suite
 SUITE_CHACHA: Suite
+ROUND_OUTCOME_UNSPECIFIED: RoundOutcome
+ROUND_OUTCOME_SUM: RoundOutcome
+ROUND_OUTCOME_ABANDONED: RoundOutcome
+ROUND_OUTCOME_TOLD: RoundOutcome
 
 class Stratum(_message.Message):
     __slots__ = ("attribute", "value", "least", "most")
@@ -155,6 +166,16 @@ class FetchResult(_message.Message):
     task: bytes
     def __init__(self, task: _Optional[bytes] = ...) -> None: ...
 
+class FetchHistory(_message.Message):
+    __slots__ = ("task", "after", "most")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    after: int
+    most: int
+    def __init__(self, task: _Optional[bytes] = ..., after: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
+
 class ListDevices(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -247,6 +268,34 @@ class TaskResult(_message.Message):
     metrics: _containers.RepeatedCompositeFieldContainer[_update_pb2.Metric]
     def __init__(self, status: _Optional[_Union[TaskStatus, _Mapping]] = ..., archive: _Optional[bytes] = ..., metrics: _Optional[_Iterable[_Union[_update_pb2.Metric, _Mapping]]] = ...) -> None: ...
 
+class RoundEntry(_message.Message):
+    __slots__ = ("number", "moment", "step", "cycle", "outcome", "reason", "roster", "survivors", "sent")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    MOMENT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CYCLE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    moment: float
+    step: str
+    cycle: int
+    outcome: RoundOutcome
+    reason: str
+    roster: int
+    survivors: int
+    sent: int
+    def __init__(self, number: _Optional[int] = ..., moment: _Optional[float] = ..., step: _Optional[str] = ..., cycle: _Optional[int] = ..., outcome: _Optional[_Union[RoundOutcome, str]] = ..., reason: _Optional[str] = ..., roster: _Optional[int] = ..., survivors: _Optional[int] = ..., sent: _Optional[int] = ...) -> None: ...
+
+class TaskHistory(_message.Message):
+    __slots__ = ("rounds",)
+    ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    rounds: _containers.RepeatedCompositeFieldContainer[RoundEntry]
+    def __init__(self, rounds: _Optional[_Iterable[_Union[RoundEntry, _Mapping]]] = ...) -> None: ...
+
 class ControlError(_message.Message):
     __slots__ = ("text",)
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -254,7 +303,7 @@ class ControlError(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices", "pause", "resume")
+    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices", "pause", "resume", "fetch_history")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SUBMIT_FIELD_NUMBER: _ClassVar[int]
     LIST_TASKS_FIELD_NUMBER: _ClassVar[int]
@@ -264,6 +313,7 @@ class Request(_message.Message):
     LIST_DEVICES_FIELD_NUMBER: _ClassVar[int]
     PAUSE_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
+    FETCH_HISTORY_FIELD_NUMBER: _ClassVar[int]
     number: int
     submit: Submit
     list_tasks: ListTasks
@@ -273,10 +323,11 @@ class Request(_message.Message):
     list_devices: ListDevices
     pause: Pause
     resume: Resume
-    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ...) -> None: ...
+    fetch_history: FetchHistory
+    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., fetch_history: _Optional[_Union[FetchHistory, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("number", "task_status", "task_list", "device_list", "task_report", "task_result", "control_error", "last")
+    __slots__ = ("number", "task_status", "task_list", "device_list", "task_report", "task_result", "control_error", "task_history", "last")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TASK_STATUS_FIELD_NUMBER: _ClassVar[int]
     TASK_LIST_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +335,7 @@ class Reply(_message.Message):
     TASK_REPORT_FIELD_NUMBER: _ClassVar[int]
     TASK_RESULT_FIELD_NUMBER: _ClassVar[int]
     CONTROL_ERROR_FIELD_NUMBER: _ClassVar[int]
+    TASK_HISTORY_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     number: int
     task_status: TaskStatus
@@ -292,5 +344,6 @@ class Reply(_message.Message):
     task_report: TaskReport
     task_result: TaskResult
     control_error: ControlError
+    task_history: TaskHistory
     last: bool
-    def __init__(self, number: _Optional[int] = ..., task_status: _Optional[_Union[TaskStatus, _Mapping]] = ..., task_list: _Optional[_Union[TaskList, _Mapping]] = ..., device_list: _Optional[_Union[DeviceList, _Mapping]] = ..., task_report: _Optional[_Union[TaskReport, _Mapping]] = ..., task_result: _Optional[_Union[TaskResult, _Mapping]] = ..., control_error: _Optional[_Union[ControlError, _Mapping]] = ..., last: bool = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., task_status: _Optional[_Union[TaskStatus, _Mapping]] = ..., task_list: _Optional[_Union[TaskList, _Mapping]] = ..., device_list: _Optional[_Union[DeviceList, _Mapping]] = ..., task_report: _Optional[_Union[TaskReport, _Mapping]] = ..., task_result: _Optional[_Union[TaskResult, _Mapping]] = ..., control_error: _Optional[_Union[ControlError, _Mapping]] = ..., task_history: _Optional[_Union[TaskHistory, _Mapping]] = ..., last: bool = ...) -> None: ...

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from dreamshare.errors import AbortCode, PeerProtocolError
 from dreamshare.ids import EVERYBODY, NO_SESSION, PartyId, SessionId, TaskId
 from dreamshare.protocol.border import crypto_border
+from dreamshare.protocol.history import FetchHistory
 from dreamshare.protocol.messages import (
     CheckIn,
     ControlRequest,
@@ -41,7 +42,7 @@ from dreamshare_crypto.envelope import Flag, Frame, Header, sign_frame, verify_f
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Stage
 
-_READS = (ListTasks, ListDevices, Watch, FetchResult)
+_READS = (ListTasks, ListDevices, Watch, FetchResult, FetchHistory)
 _UP = (CheckIn, Sa2, Declined, TellDone)
 _DOWN = (Sa2, RoundOpening, TellOrder, TaskClosed, NotNeeded, Reply)
 

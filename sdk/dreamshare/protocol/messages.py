@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy.wanted import Privacy
+from dreamshare.protocol.history import FetchHistory, TaskHistory
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
@@ -331,8 +332,12 @@ class ControlError:
     text: str
 
 
-ControlRequest = Submit | ListTasks | Watch | Cancel | Pause | Resume | FetchResult | ListDevices
-ControlReply = TaskStatus | TaskList | DeviceList | TaskReport | TaskResult | ControlError
+ControlRequest = (
+    Submit | ListTasks | Watch | Cancel | Pause | Resume | FetchResult | FetchHistory | ListDevices
+)
+ControlReply = (
+    TaskStatus | TaskList | DeviceList | TaskReport | TaskResult | TaskHistory | ControlError
+)
 
 
 @dataclass(frozen=True, slots=True)

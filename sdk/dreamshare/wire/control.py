@@ -10,7 +10,8 @@ from dreamshare.errors import AbortCode, ConfigError
 from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol import messages as m
-from dreamshare.wire import limits
+from dreamshare.protocol.history import FetchHistory, TaskHistory
+from dreamshare.wire import history, limits
 from dreamshare.wire.border import count, exactly, finite, name, present, refuse, size, text
 from dreamshare.wire.rounds import (
     algorithms_from_wire,
@@ -42,6 +43,8 @@ def request_to_wire(message: m.Request) -> pb.Request:
             wire.resume.CopyFrom(pb.Resume(task=task))
         case m.FetchResult(task):
             wire.fetch_result.CopyFrom(pb.FetchResult(task=task))
+        case FetchHistory() as asked:
+            wire.fetch_history.CopyFrom(history.fetch_to_wire(asked))
         case m.ListDevices():
             wire.list_devices.SetInParent()
     return wire
@@ -67,6 +70,8 @@ def request_from_wire(wire: pb.Request) -> m.Request:
             request = m.Resume(_task(wire.resume.task))
         case "fetch_result":
             request = m.FetchResult(_task(wire.fetch_result.task))
+        case "fetch_history":
+            request = history.fetch_from_wire(wire.fetch_history)
         case "list_devices":
             request = m.ListDevices()
         case _:
@@ -101,6 +106,8 @@ def reply_to_wire(message: m.Reply) -> pb.Reply:
                     metrics=metrics_to_wire(result.metrics),
                 )
             )
+        case TaskHistory() as page:
+            wire.task_history.CopyFrom(history.page_to_wire(page))
         case m.ControlError(words):
             wire.control_error.CopyFrom(pb.ControlError(text=words))
     return wire
@@ -124,6 +131,8 @@ def reply_from_wire(wire: pb.Reply) -> m.Reply:
             reply = _report_from_wire(wire.task_report)
         case "task_result":
             reply = _result_from_wire(wire.task_result)
+        case "task_history":
+            reply = history.page_from_wire(wire.task_history)
         case "control_error":
             reply = m.ControlError(text(wire.control_error.text, "error"))
         case _:

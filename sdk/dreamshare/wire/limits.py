@@ -83,6 +83,9 @@ TRANSFERS_LIMIT = 2**62
 REPORTS_LIMIT = 2**62
 """Highest number of a report that is asked about; databases count in 63 bits."""
 
+HISTORY_LIMIT = 1000
+"""Rounds in a page of a task's history."""
+
 TASKS_LIMIT = 10_000
 """Tasks in a list."""
 

@@ -18,6 +18,7 @@ from dreamshare.protocol.envelope import (
     refusal_of_request,
     stage_of,
 )
+from dreamshare.protocol.history import FetchHistory
 from dreamshare.protocol.messages import (
     Cancel,
     CheckIn,
@@ -246,6 +247,7 @@ LOOKS: tuple[ControlRequest, ...] = (
     ListDevices(),
     Watch(TaskId(b"t" * 16)),
     FetchResult(TaskId(b"t" * 16)),
+    FetchHistory(TaskId(b"t" * 16)),
 )
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dreamshare.errors import ConfigError
+from dreamshare.protocol.history import EndedRound, RoundOutcome
 from dreamshare.protocol.messages import TaskPhase
 from dreamshare_aggregator.backup import back_up, restore
 from dreamshare_aggregator.checkup import check_store, migrate_store
 from dreamshare_aggregator.database import StoreSettings
-from dreamshare_aggregator.history import EndedRound, RoundOutcome
 from dreamshare_aggregator.schema import VERSION
 from dreamshare_aggregator.store import open_store
 from dreamshare_cli.command import execute

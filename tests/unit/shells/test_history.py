@@ -11,10 +11,11 @@ import pytest
 from dreamshare.clock import ManualClock
 from dreamshare.errors import ConfigError
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.protocol.history import EndedRound, RoundEntry, RoundOutcome
 from dreamshare.protocol.messages import TaskPhase
 from dreamshare.protocol.outcomes import EpochEnded, SumAbandoned, SumDone, TellSpread
 from dreamshare_aggregator.database import StoreSettings
-from dreamshare_aggregator.history import EndedRound, RoundEntry, RoundOutcome, round_of
+from dreamshare_aggregator.history import round_of
 from dreamshare_aggregator.retention import Retention, Tidied, keep_tidy
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.secagg.events import AbortReason
