@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dreamshare_edge.agent import EdgeAgent, Surroundings
-    from dreamshare_edge.conditions import Conditions, DeviceConditions, ManualConditions
+    from dreamshare_edge.conditions import (
+        Conditions,
+        DeviceConditions,
+        ManualConditions,
+        Refreshed,
+    )
+    from dreamshare_edge.conditions_linux import LinuxConditions
     from dreamshare_edge.config import AgentConfig, load_config
     from dreamshare_edge.describe import sentence_of
     from dreamshare_edge.equipment import Equipment
@@ -28,6 +34,8 @@ __all__ = (
     "Conditions",
     "DeviceConditions",
     "ManualConditions",
+    "LinuxConditions",
+    "Refreshed",
     "AgentConfig",
     "load_config",
     "sentence_of",
@@ -44,6 +52,8 @@ _HOMES = MappingProxyType(
         "Conditions": "conditions",
         "DeviceConditions": "conditions",
         "ManualConditions": "conditions",
+        "LinuxConditions": "conditions_linux",
+        "Refreshed": "conditions",
         "AgentConfig": "config",
         "load_config": "config",
         "sentence_of": "describe",

@@ -15,6 +15,8 @@
 
 Rules:
 - while the agent is open the learner belongs to it: its weights change when the device learns;
+- computing runs in a thread of its own: the link answers meanwhile. Where conditions change, it is
+  halted at its next batch or step, and the round is declined at once;
 - leaving the block declines what is being computed, says so, and stores everything; a kill at any
   instant loses nothing that was promised to the aggregator;
 - the store belongs to one agent and is closed with it.
@@ -40,16 +42,23 @@ from dreamshare.driver.work import WorkSettings
 from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.learning.base import Data, Learner
-from dreamshare.protocol.outcomes import DeviceOutcome
+from dreamshare.protocol.outcomes import DeviceOutcome, RoundDeclined
 from dreamshare.transport.base import Link
 from dreamshare.transport.tap import ByteCounter, TappedLink
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.identity import Identity
-from dreamshare_edge.conditions import DeviceConditions, LocalHour, ManualConditions
+from dreamshare_edge.conditions import (
+    DeviceConditions,
+    LocalHour,
+    ManualConditions,
+    Refreshed,
+)
+from dreamshare_edge.describe import sentence_of
 from dreamshare_edge.desk import AgentDesk, AgentPermits
 from dreamshare_edge.equipment import Equipment
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report, report_file
+from dreamshare_edge.spending import NOTED_BYTES, Spending
 from dreamshare_edge.store import FileStore
 from dreamshare_edge.worker import AgentWorker
 
@@ -127,6 +136,7 @@ class EdgeAgent:
         self._store = store
         self._engine = ThreadEngine(policy.tasks_at_once)
         self._steps = ThreadEngine()  # of the protocol's machines: they go on while it computes
+        self._looks = ThreadEngine()  # at conditions that have to be asked for
         self._traffic = ByteCounter()
         self._lines: TextIO | None = None
         self._report = Report(self._write, around.clock, self._traffic, lambda: self.spent)
@@ -135,7 +145,8 @@ class EdgeAgent:
         self._news = asyncio.Event()
         self._over = False
         conditions = LocalHour(around.conditions, around.clock)
-        permits = AgentPermits(algorithms, policy, conditions, store, around.clock)
+        self._spending = Spending(store, self._traffic, around.clock)
+        permits = AgentPermits(algorithms, policy, conditions, self._spending)
         if not permits.algorithms:
             raise ConfigError(f"the policy allows none of the algorithms {', '.join(algorithms)}")
         self._permits = permits
@@ -149,6 +160,7 @@ class EdgeAgent:
             store,
             around.clock,
             self._report,
+            self._spending,
             policy,
         )
         self._desk = desk = AgentDesk(
@@ -210,6 +222,7 @@ class EdgeAgent:
             raise LocalProtocolError("an EdgeAgent is opened once; make another one")
         if self._around.report is not None:
             self._lines = report_file(self._around.report)
+        await self._look()
         accuracy = await self._worker.begin()
         self._report.started(self._identity.id, self._around.label, accuracy)
         self._running = asyncio.create_task(self._run(), name="dreamshare-agent")
@@ -227,6 +240,9 @@ class EdgeAgent:
                 await self._running
         self._engine.close()
         self._steps.close()
+        self._looks.close()
+        with contextlib.suppress(OSError):  # of a full disk, which `outcomes` told
+            self._spending.settle()
         self._store.close()
         self._report.stopped()
         if self._lines is not None:
@@ -268,8 +284,19 @@ class EdgeAgent:
         clock = self._around.clock
         while True:
             await clock.sleep_until(clock.now() + LOOK_S)
+            await self._look()
+            with contextlib.suppress(OSError):  # of a full disk: the next round says so
+                await self._steps.run(lambda: self._spending.settle(NOTED_BYTES))
             if bool(self._permits.not_ready()) != bool(self._refusing):
                 self.conditions_changed()
+
+    async def _look(self) -> None:
+        source = self._around.conditions
+        if isinstance(source, Refreshed):
+            try:
+                await self._looks.run(source.refresh)
+            except Exception as error:  # noqa: BLE001  the app's own: what was read before stands
+                _LOG.warning("the device's conditions cannot be found out: %r", error)
 
     async def _run(self) -> None:
         listening = asyncio.create_task(self._listen())
@@ -286,6 +313,8 @@ class EdgeAgent:
 
     async def _listen(self) -> None:
         async for outcome in self._driver.outcomes():
+            level = logging.WARNING if isinstance(outcome, RoundDeclined) else logging.DEBUG
+            _LOG.log(level, "%s", sentence_of(outcome))
             self._report.outcome(outcome)
             self._outcomes.append(outcome)
             self._news.set()

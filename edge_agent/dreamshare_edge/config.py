@@ -77,6 +77,12 @@ class AgentConfig:
         default=None,
         example="report.jsonl",
     )
+    conditions: str = setting(
+        "Where power, network and use of the device are read: 'linux' (sysfs; NetworkManager and "
+        "systemd-logind over D-Bus with the extra 'linux'), 'none' (it cannot tell), or 'auto': "
+        "linux where this is Linux.",
+        default="auto",
+    )
     threads: int = setting(
         "Compute threads, of the numeric libraries and of masking; 1 or more.", default=1
     )
@@ -95,6 +101,8 @@ class AgentConfig:
             raise ConfigError("link is empty; name at least one, e.g. 'grpcs://host:7443'")
         if len(self.attributes) > 64 or not all(self.attributes):
             raise ConfigError("attributes: give up to 64, each with a name")
+        if self.conditions not in ("auto", "linux", "none"):
+            raise ConfigError(f"conditions is {self.conditions!r}; use 'auto', 'linux' or 'none'")
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
         if self.seed < 0:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
-from dreamshare.clock import Clock
 from dreamshare.driver.desk import Seat
 from dreamshare.errors import ConfigError, PrivacyError
 from dreamshare.ids import TaskId
@@ -26,6 +25,7 @@ from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_edge.conditions import DeviceConditions
 from dreamshare_edge.policy import Policy
+from dreamshare_edge.spending import Spending
 from dreamshare_edge.store import FileStore
 
 
@@ -34,6 +34,9 @@ class AgentPermits:
 
     Args:
         algorithms: what this agent is willing to compute.
+        policy: the owner's.
+        conditions: power, network, use and hour.
+        spending: what the day has used.
     """
 
     def __init__(
@@ -41,20 +44,18 @@ class AgentPermits:
         algorithms: Sequence[str],
         policy: Policy,
         conditions: DeviceConditions,
-        store: FileStore,
-        clock: Clock,
+        spending: Spending,
     ) -> None:
         self.algorithms = tuple(name for name in algorithms if policy.allows(name))
         self._policy = policy
         self._conditions = conditions
-        self._store = store
-        self._clock = clock
+        self._spending = spending
 
     def not_ready(self) -> str:
         """Return why this device computes nothing now, in words; "" when it is ready."""
         try:
             self._policy.check_conditions(self._conditions.read())
-            self._policy.check_rounds(self._store.answered_today(self._clock.now()))
+            self._policy.check_budgets(self._spending.used())
         except PrivacyError as error:
             return str(error)
         return ""
@@ -63,8 +64,7 @@ class AgentPermits:
         if plan.algorithm not in self.algorithms:
             offered = ", ".join(self.algorithms) or "nothing"
             raise ConfigError(f"this device computes {offered}, not {plan.algorithm}")
-        answered = self._store.answered_today(self._clock.now())
-        self._policy.admit(plan, self._conditions.read(), answered)
+        self._policy.admit(plan, self._conditions.read(), self._spending.used())
 
 
 class AgentDesk:

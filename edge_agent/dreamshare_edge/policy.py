@@ -22,6 +22,7 @@ from dreamshare.settings import setting
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Mode, Profile
 from dreamshare_crypto.suite import Suite
+from dreamshare_edge.budgets import Used
 from dreamshare_edge.conditions import Conditions
 
 _SUITES = {"aes": Suite.AES, "chacha": Suite.CHACHA}
@@ -95,6 +96,12 @@ class Policy:
         default=None,
         example=400,
     )
+    bytes_per_day: int | None = setting(
+        "Most bytes sent and received in 24 hours, 1 or more; a round that was begun is finished. "
+        "Absent: no limit.",
+        default=None,
+        example=200_000_000,
+    )
     epsilon_per_month: float | None = setting(
         "Privacy budget (epsilon) for 30 days, all tasks together, above 0. When set, tasks "
         "without noise are refused, and rounds that would go beyond it. Absent: no limit.",
@@ -123,13 +130,21 @@ class Policy:
     )
     on_charger: bool = setting("Compute only on external power.", default=False)
     unmetered: bool = setting("Compute only on an unmetered network.", default=False)
+    idle: bool = setting("Compute only while nobody uses the device.", default=False)
+    battery_floor: int | None = setting(
+        "Least charge of the battery in percent, 1 to 100; a device on mains without a battery has "
+        "100. Absent: no limit.",
+        default=None,
+        example=40,
+    )
     quiet_hours: tuple[str, ...] = setting(
         "Hours of the device's own time in which nothing is computed, e.g. '08:00-22:00' or, over "
         "midnight, '22:00-06:00'.",
         default=(),
     )
     unknown_allows: bool = setting(
-        "Whether 'cannot tell' counts as allowed for on_charger, unmetered and quiet_hours.",
+        "Whether 'cannot tell' counts as allowed for on_charger, unmetered, idle, battery_floor "
+        "and quiet_hours.",
         default=False,
     )
     draws: int = setting(
@@ -165,7 +180,7 @@ class Policy:
         default=1e9,
     )
     max_vector_words: int = setting(
-        "Longest masked vector in 64-bit words, 1 or more (4,000,000 words are 32 MB).",
+        "Longest masked vector in 64-bit words, 2 or more (4,000,000 words are 32 MB).",
         default=4_000_000,
     )
 
@@ -183,6 +198,9 @@ class Policy:
         must(self.least_change >= 0, "least_change", "0 or more")
         must(all(_ID.fullmatch(i) for i in self.version_resets), "version_resets", "32 hex digits")
         must(self.rounds_per_day is None or self.rounds_per_day >= 1, "rounds_per_day", ">= 1")
+        must(self.bytes_per_day is None or self.bytes_per_day >= 1, "bytes_per_day", ">= 1")
+        floor = self.battery_floor
+        must(floor is None or 1 <= floor <= 100, "battery_floor", "1 to 100 percent")
         epsilon = self.epsilon_per_month
         must(epsilon is None or 0 < epsilon < math.inf, "epsilon_per_month", "above 0 and finite")
         must(0 < self.delta < 1, "delta", "above 0 and below 1")
@@ -194,7 +212,7 @@ class Policy:
         must(1 <= self.draws <= 16, "draws", "1 to 16")
         must(8 <= self.min_bits <= 20, "min_bits", "8 to 20")
         must(0 < self.max_clip < math.inf, "max_clip", "above 0 and finite")
-        must(self.max_vector_words >= 1, "max_vector_words", "1 or more")
+        must(self.max_vector_words >= 2, "max_vector_words", "2 or more")
         for step in self.refused_steps:
             if ":" not in step:
                 raise ConfigError(f"policy: refused step {step!r} must read 'algorithm:step'")
@@ -224,46 +242,58 @@ class Policy:
         """Whether the policy names this algorithm (an empty list names them all)."""
         return not self.algorithms or algorithm in self.algorithms
 
-    def admit(self, plan: RoundPlan, conditions: Conditions, answered_today: int) -> None:
+    def admit(self, plan: RoundPlan, conditions: Conditions, used: Used) -> None:
         """Return when this round may be computed now.
 
         Args:
-            answered_today: rounds that the device answered in the last 24 hours.
+            used: rounds and bytes of the last 24 hours.
 
         Raises:
             ConfigError: the owner does not allow this algorithm or step (refusal S6).
-            BudgetExhausted: the rounds of the day are used up (S6).
+            BudgetExhausted: the rounds or bytes of the day are used up (S6).
             PrivacyError: not under these conditions (S6).
         """
         if not self.allows(plan.algorithm):
             raise ConfigError(
-                f"the policy does not name {plan.algorithm}; it allows {', '.join(self.algorithms)}"
+                f"the policy does not name {plan.algorithm}; its algorithms are "
+                f"{', '.join(self.algorithms)}"
             )
         if f"{plan.algorithm}:{plan.step}" in self.refused_steps:
-            raise ConfigError(f"the policy refuses the step {plan.step} of {plan.algorithm}")
+            raise ConfigError(
+                f"the policy refuses the step {plan.step} of {plan.algorithm} (refused_steps)"
+            )
         self.check_conditions(conditions)
-        self.check_rounds(answered_today)
+        self.check_budgets(used)
 
-    def check_rounds(self, answered_today: int) -> None:
+    def check_budgets(self, used: Used) -> None:
         """Return when one more round may be answered.
 
         Asked twice: when a round is opened, and when it is charged, since several tasks may open
         rounds before the first of them is charged.
 
         Raises:
-            BudgetExhausted: the rounds of the day are used up (S6).
+            BudgetExhausted: the rounds or bytes of the day are used up (S6).
         """
-        if self.rounds_per_day is not None and answered_today >= self.rounds_per_day:
+        if self.rounds_per_day is not None and used.rounds >= self.rounds_per_day:
             raise BudgetExhausted(
-                f"{answered_today} rounds were answered in the last 24 hours; "
-                f"the policy allows {self.rounds_per_day}"
+                f"{used.rounds} rounds were answered in the last 24 hours; "
+                f"the policy's rounds_per_day allows {self.rounds_per_day}"
+            )
+        if self.bytes_per_day is not None and used.bytes >= self.bytes_per_day:
+            raise BudgetExhausted(
+                f"{used.bytes} bytes were sent and received in the last 24 hours; "
+                f"the policy's bytes_per_day allows {self.bytes_per_day}"
             )
 
     def check_conditions(self, conditions: Conditions) -> None:
-        """Return when power, network and hour are as the owner wants; raises PrivacyError."""
+        """Return when power, network, use and hour suit the owner; raises PrivacyError."""
         self._require("on_charger", self.on_charger, conditions.charging, "on external power")
         self._require("unmetered", self.unmetered, conditions.unmetered, "on an unmetered network")
-
+        self._require("idle", self.idle, conditions.idle, "idle")
+        level, floor = conditions.battery, self.battery_floor
+        full = None if level is None or floor is None else level >= floor
+        words = f"above {floor} % of its battery"
+        self._require("battery_floor", floor is not None, full, words)
         minute = conditions.minute
         quiet = None if minute is None else any(_is_within(minute, h) for h in self.quiet_hours)
         loud = None if quiet is None else not quiet

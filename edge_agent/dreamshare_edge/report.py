@@ -19,26 +19,13 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.outcomes import DeviceOutcome, RoundDone, TellLearnt
 from dreamshare_edge.describe import Fields, fields_of
-
-
-class Traffic(Protocol):
-    """Running counts of application bytes, frames included."""
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes that went to the aggregator."""
-        ...
-
-    @property
-    def bytes_received(self) -> int:
-        """Bytes that came from it."""
-        ...
+from dreamshare_edge.spending import Traffic
 
 
 class Report:

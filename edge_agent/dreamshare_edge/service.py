@@ -127,6 +127,7 @@ class _Life:
         from dreamshare.transport.several import SeveralLinks
         from dreamshare.transport.ways import link_to
         from dreamshare_edge.agent import EdgeAgent, Surroundings
+        from dreamshare_edge.conditions import conditions_of
         from dreamshare_edge.store import FileStore
 
         config, options, equipment = self._config, self._options, self._equipment
@@ -138,6 +139,7 @@ class _Life:
             attributes={name: str(value) for name, value in config.attributes.items()},
             seed=config.seed,
             report=config.report,
+            conditions=conditions_of(config.conditions),
             threads=config.threads,
         )
         store = FileStore(config.store, config.anchor_folder)

@@ -2,7 +2,7 @@
 
     store/
       lock                     held (flock) while an agent runs
-      ledger                   when rounds were answered; all tasks together
+      ledger                   rounds and bytes, and when; all tasks together (`budgets`)
       memory                   what outlives a task: accepted epochs, answers, privacy charges (9.2)
       tasks/<task id>/journal  records of docs/protocol.md 9.1, one log a task
       tasks/<task id>/slots/   key slots, one 0600 file each, replaced atomically
@@ -49,9 +49,9 @@ from dreamshare_crypto.secagg.vault import CHAIN_SLOT
 from dreamshare_crypto.secret import Secret
 from dreamshare_crypto.transcript import copied
 from dreamshare_edge.anchor import anchor_for
+from dreamshare_edge.budgets import DayBook, Uptime, Used, uptime_of_boot
 from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomically
 
-_DAY_S = 86_400.0
 _SLOT_NAME_LIMIT = 120
 LATE = "late-"
 """What names of a task's late answer begin with; it goes with its task."""
@@ -117,13 +117,19 @@ class FileJournal:
 class FileStore:
     """A device's folder; open one per agent, with `with` or until `close`."""
 
-    def __init__(self, folder: Path | str, anchor: Anchor | Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        anchor: Anchor | Path | None = None,
+        uptime: Uptime = uptime_of_boot,
+    ) -> None:
         """Open or create.
 
         Args:
             folder: the device's own.
             anchor: where the count of records is kept once more: a platform's monotonic counter, a
                 folder on memory-backed storage, or None for this machine's (`anchor_for`).
+            uptime: of this machine; the budgets of a day go by it.
 
         Raises:
             ConfigError: another agent uses the folder, or it or the anchor's cannot be written.
@@ -146,7 +152,7 @@ class FileStore:
                 raise ConfigError(f"cannot use the folder {folder}: {error.strerror}") from None
             undo.callback(self._memory.close)
             undo.callback(self._close_journals)
-            self._answered = [struct.unpack("<d", raw)[0] for raw in self._ledger.read()]
+            self._days = DayBook(self._ledger, uptime)
             self._dropped = sum(map(_dropped_count, self._memory.read()))
             for task in self.tasks():
                 self.journal(task)
@@ -231,19 +237,21 @@ class FileStore:
         write_atomically(path, json.dumps(content, indent=1).encode())
         return path
 
-    def charge(self, now: float) -> None:
-        """Note durably that one more round is answered at `now` (Unix seconds); OSError."""
-        self._ledger.append(struct.pack("<d", now), sync=True)
+    def wake(self, now: float) -> None:
+        """Take the budgets' clock up where the last process left it, durably; OSError.
+
+        The anchor stays as it is: it is `begin` that decides about sessions first.
+        """
+        self._days.wake(now)
+
+    def charge(self, now: float, rounds: int = 1, used_bytes: int = 0) -> None:
+        """Note durably what was used up to `now` (Unix seconds); OSError."""
+        self._days.enter(now, rounds, used_bytes)
         self._write_anchor()
-        self._answered.append(now)
 
-    def answered_since(self, moment: float) -> int:
-        """Return how many rounds were charged at `moment` or later, all tasks together."""
-        return sum(1 for when in self._answered if when >= moment)
-
-    def answered_today(self, now: float) -> int:
-        """Return how many rounds were charged in the last 24 hours."""
-        return self.answered_since(now - _DAY_S)
+    def used_today(self, now: float) -> Used:
+        """Return what was charged in the last 24 hours, all tasks together."""
+        return self._days.used(now)
 
     def save(self, name: str, content: bytes) -> None:
         """Keep a blob under a name, atomically; raises OSError where the disk refuses."""

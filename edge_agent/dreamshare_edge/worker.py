@@ -1,8 +1,9 @@
 """The agent's worker: computes answers and learns from Tells, one thing at a time, in a thread.
 
 Rules:
-- a round is charged to the ledger, durably, before it is computed; the owner's rounds a day are
-  looked at then once more, because rounds of several tasks may have been opened side by side;
+- a round is charged to the ledger, durably, before it is computed; the owner's budgets of the day
+  are looked at then once more, because rounds of several tasks may have been opened side by side;
+- work that is cancelled is halted at its next batch or step, and leaves the learner as it was;
 - an answer is a function of (weights, plan, seed, device), so that a repeated order has the same;
 - learning is all or nothing: the new weights are stored together with the Tell's number before it
   counts as learnt; where it fails, the weights are what they were;
@@ -12,10 +13,11 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -28,10 +30,14 @@ from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
 from dreamshare_edge.equipment import Equipment
+from dreamshare_edge.halting import Halt, HaltingData, HaltingLearner
 from dreamshare_edge.late import LateAnswers
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report
+from dreamshare_edge.spending import Spending
 from dreamshare_edge.store import FileStore
+
+T = TypeVar("T")
 
 _WEIGHTS = "learner"
 _HEAD = struct.Struct("<I")
@@ -67,7 +73,8 @@ class AgentWorker:
         work: looks algorithms up.
         device: the device's id; with `seed` it makes the device's own sampling.
         engine: where the work runs.
-        policy: the owner's; how many rounds a day.
+        spending: charged with each round.
+        policy: the owner's; what a day may use.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class AgentWorker:
         store: FileStore,
         clock: Clock,
         report: Report,
+        spending: Spending,
         policy: Policy,
     ) -> None:
         self._equipment = equipment
@@ -89,6 +97,7 @@ class AgentWorker:
         self._store = store
         self._clock = clock
         self._report = report
+        self._spending = spending
         self._policy = policy
         self._late = LateAnswers(store)
         self._learnt: dict[TaskId, int] = {}
@@ -102,7 +111,7 @@ class AgentWorker:
         return await self._engine.run(self._begin)
 
     async def compute(self, task: TaskId, order: Compute) -> Update:
-        return await self._engine.run(lambda: self._compute(task, order))
+        return await self._wanted(lambda halt: self._compute(task, order, halt))
 
     def carries(self, plan: RoundPlan) -> bool:
         return self._work.carries(plan)
@@ -112,9 +121,19 @@ class AgentWorker:
         await self._engine.run(lambda: self._late.keep(task, plan, update, now))
 
     async def learn(self, task: TaskId, order: Learn) -> None:
-        await self._engine.run(lambda: self._learn(task, order))
+        await self._wanted(lambda halt: self._learn(task, order, halt))
+
+    async def _wanted(self, work: Callable[[Halt], T]) -> T:
+        """Run work until it is done or, soon after, until nobody waits for it any more."""
+        halt = Halt()
+        try:
+            return await self._engine.run(lambda: work(halt))
+        except asyncio.CancelledError:
+            halt.ask()
+            raise
 
     def _begin(self) -> float | None:
+        self._store.wake(self._clock.now())
         stored = self._store.load(_WEIGHTS)
         if stored is None:
             self._save({})
@@ -123,26 +142,34 @@ class AgentWorker:
             self._equipment.learner.restore(snapshot)
         return self._equipment.accuracy()
 
-    def _compute(self, task: TaskId, order: Compute) -> Update:
-        now = self._clock.now()
-        self._policy.check_rounds(self._store.answered_today(now))
-        self._store.charge(now)
+    def _compute(self, task: TaskId, order: Compute, halt: Halt) -> Update:
+        halt.check()
+        self._policy.check_budgets(self._spending.used())
+        self._spending.charge_round()
         rng = self._rng(order.payload_hash)
-        own = self._work.compute(order, self._equipment.learner, self._equipment.data, rng)
-        late = self._late.take(task, order.plan, now)
+        learner = HaltingLearner(self._equipment.learner, halt)
+        data = HaltingData(self._equipment.data, halt)
+        try:
+            own = self._work.compute(order, learner, data, rng)
+        except BaseException:
+            learner.undo()
+            raise
+        late = self._late.take(task, order.plan, self._clock.now())
         return own if late is None else self._work.carry(order, own, late)
 
-    def _learn(self, task: TaskId, order: Learn) -> None:
+    def _learn(self, task: TaskId, order: Learn, halt: Halt) -> None:
         if self._learnt.get(task, 0) >= order.number:
             return
-        learner = self._equipment.learner
-        before, start = self._equipment.accuracy(), learner.snapshot()
+        halt.check()
+        before = self._equipment.accuracy()
+        learner = HaltingLearner(self._equipment.learner, halt)
+        data = HaltingData(self._equipment.data, halt)
         rng = self._rng(order.plan.payload().hash)
         try:
-            self._work.learn(order, learner, self._equipment.data, rng)
+            self._work.learn(order, learner, data, rng)
             self._save({**self._learnt, task: order.number})
         except BaseException:
-            learner.restore(start)
+            learner.undo()
             raise
         after = self._equipment.accuracy()
         self._report.learnt(task, order.number, order.plan.step, before, after)

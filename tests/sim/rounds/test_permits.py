@@ -13,10 +13,12 @@ import pytest
 from dreamshare.clock import ManualClock
 from dreamshare.protocol.messages import Declined
 from dreamshare.protocol.outcomes import RoundDeclined
+from dreamshare.transport.tap import ByteCounter
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_edge.conditions import ManualConditions
 from dreamshare_edge.desk import AgentPermits
 from dreamshare_edge.policy import Policy
+from dreamshare_edge.spending import Spending
 from dreamshare_edge.store import FileStore
 from tests.sim.rounds.toy import NAME
 from tests.sim.rounds.world import World
@@ -43,7 +45,7 @@ def store(tmp_path: Path) -> Iterator[FileStore]:
             id="start_forbidden_step",
         ),
         pytest.param(
-            (NAME,), Policy(rounds_per_day=2), 2, "the policy allows 2", id="start_budget_spent"
+            (NAME,), Policy(rounds_per_day=2), 2, "rounds_per_day allows 2", id="start_budget_spent"
         ),
     ],
 )
@@ -52,7 +54,8 @@ def test_not_permitted(
 ) -> None:
     for _ in range(charged):
         store.charge(NOW)
-    permits = AgentPermits(algorithms, policy, ManualConditions(), store, ManualClock(NOW))
+    spending = Spending(store, ByteCounter(), ManualClock(NOW))
+    permits = AgentPermits(algorithms, policy, ManualConditions(), spending)
     world = World(permits=permits)
     world.start()
     device = world.devices[0]

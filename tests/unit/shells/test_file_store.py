@@ -116,17 +116,6 @@ def test_what_a_dropped_task_cost_is_remembered(tmp_path: Path) -> None:
         assert Memory.from_records([left]).ledger.charges(0.0) == (charge,)
 
 
-def test_the_ledger_counts_all_tasks_over_a_sliding_day(tmp_path: Path) -> None:
-    day = 86_400.0
-    with FileStore(tmp_path) as store:
-        for moment in (0.0, 10.0, day):
-            store.charge(moment)
-    with FileStore(tmp_path) as store:
-        assert store.answered_today(day) == 3  # the one at 0 is just 24 hours old
-        assert store.answered_today(day + 5) == 2
-        assert store.answered_today(day + 11) == 1
-
-
 def test_blobs_are_kept(tmp_path: Path) -> None:
     with FileStore(tmp_path) as store:
         assert store.load("learner") is None

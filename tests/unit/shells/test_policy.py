@@ -10,6 +10,7 @@ from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import default_text, read_settings
 from dreamshare_crypto.floor import Floor
+from dreamshare_edge.budgets import Used
 from dreamshare_edge.conditions import Conditions, ManualConditions
 from dreamshare_edge.policy import Policy
 
@@ -63,28 +64,28 @@ def test_what_makes_no_sense_is_the_owners_error(change: dict[str, object], text
 
 
 def test_the_default_policy_admits_a_round_anywhere() -> None:
-    Policy().admit(PLAN, ANYWHERE, answered_today=10_000)
+    Policy().admit(PLAN, ANYWHERE, Used(10_000, 10**12))
 
 
 def test_only_named_algorithms_run() -> None:
     policy = Policy(algorithms=("fedavg/1",))
-    with pytest.raises(ConfigError, match="does not name codream/1; it allows fedavg/1"):
-        policy.admit(PLAN, ANYWHERE, 0)
-    Policy(algorithms=("codream/1",)).admit(PLAN, ANYWHERE, 0)
+    with pytest.raises(ConfigError, match="does not name codream/1; its algorithms are fedavg/1"):
+        policy.admit(PLAN, ANYWHERE, Used())
+    Policy(algorithms=("codream/1",)).admit(PLAN, ANYWHERE, Used())
 
 
 def test_a_step_can_be_refused_alone() -> None:
     policy = Policy(refused_steps=("codream/1:labels",))
-    policy.admit(PLAN, ANYWHERE, 0)
+    policy.admit(PLAN, ANYWHERE, Used())
     with pytest.raises(ConfigError, match="refuses the step labels"):
-        policy.admit(RoundPlan("codream/1", "labels", b"{}"), ANYWHERE, 0)
+        policy.admit(RoundPlan("codream/1", "labels", b"{}"), ANYWHERE, Used())
 
 
 def test_the_day_has_so_many_rounds_and_not_one_more() -> None:
     policy = Policy(rounds_per_day=400)
-    policy.admit(PLAN, ANYWHERE, answered_today=399)
+    policy.admit(PLAN, ANYWHERE, Used(399))
     with pytest.raises(BudgetExhausted, match="allows 400"):
-        policy.admit(PLAN, ANYWHERE, answered_today=400)
+        policy.admit(PLAN, ANYWHERE, Used(400))
 
 
 def test_the_budget_and_the_least_noise_are_the_floors() -> None:
@@ -106,10 +107,10 @@ def test_conditions(clause: str, unknown_allows: bool, state: bool | None) -> No
     surroundings = ManualConditions()
     surroundings.change(Conditions(charging=state, unmetered=state))
     if state or (state is None and unknown_allows):
-        policy.admit(PLAN, surroundings.read(), 0)
+        policy.admit(PLAN, surroundings.read(), Used())
     else:
         with pytest.raises(PrivacyError, match=f"sets {clause}"):
-            policy.admit(PLAN, surroundings.read(), 0)
+            policy.admit(PLAN, surroundings.read(), Used())
 
 
 @pytest.mark.parametrize(

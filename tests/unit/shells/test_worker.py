@@ -24,6 +24,7 @@ from dreamshare.updates import Update
 from dreamshare_edge.equipment import Equipment
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report
+from dreamshare_edge.spending import Spending
 from dreamshare_edge.store import FileStore
 from dreamshare_edge.worker import AgentWorker
 from tests.integration.toy import Toy, toy_data
@@ -67,7 +68,8 @@ class Bench:
         self.learner = Toy()
         self.work = Work()
         self.lines: list[str] = []
-        report = Report(self.lines.append, self.clock, ByteCounter())
+        traffic = ByteCounter()
+        report = Report(self.lines.append, self.clock, traffic)
         self.worker = AgentWorker(
             Equipment(self.learner, toy_data(0)),
             self.work,
@@ -77,6 +79,7 @@ class Bench:
             self.store,
             self.clock,
             report,
+            Spending(self.store, traffic, self.clock),
             policy or Policy(),
         )
 
@@ -105,9 +108,9 @@ async def test_a_round_is_charged_before_it_is_answered(
 ) -> None:
     bench = new_bench(tmp_path)
     await bench.worker.compute(TASK, ASK)
-    assert bench.store.answered_today(1000.0) == 1
+    assert bench.store.used_today(1000.0).rounds == 1
     bench.store.close()
-    assert new_bench(tmp_path).store.answered_today(1000.0) == 1
+    assert new_bench(tmp_path).store.used_today(1000.0).rounds == 1
 
 
 async def test_rounds_of_tasks_side_by_side_share_the_day(
@@ -120,7 +123,7 @@ async def test_rounds_of_tasks_side_by_side_share_the_day(
         *(bench.worker.compute(task, ASK) for task in tasks), return_exceptions=True
     )
     assert [type(each) for each in found] == [Update, Update, BudgetExhausted]
-    assert bench.store.answered_today(1000.0) == 2
+    assert bench.store.used_today(1000.0).rounds == 2
 
 
 async def test_the_same_order_has_the_same_answer_and_devices_differ(

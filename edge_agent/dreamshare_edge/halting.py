@@ -1,0 +1,130 @@
+"""Stops a computation that nobody wants any more, and leaves the learner as it was.
+
+A thread cannot be killed, so what computes is given a learner and data that ask, at every batch,
+gradient and optimiser step, whether it is still wanted.
+
+Rules:
+- a halt is asked for from any thread; the work notices it at its next call and raises `Halted`;
+- the first call that changes the learner keeps a snapshot of it before; `undo` goes back to that,
+  so that work which was halted or failed leaves no trace;
+- nothing is copied for work that changes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from dreamshare.errors import DreamshareError
+from dreamshare.learning.base import Batch, Data, Floats, InputGradient, Ints, Learner
+from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.updates import PublicArray
+
+T = TypeVar("T")
+
+
+class Halted(DreamshareError):
+    """The work was halted; nobody waits for its result."""
+
+
+class Halt:
+    """A switch between who wants a result and who computes it."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def ask(self) -> None:
+        """Ask the work to end; idempotent."""
+        self._asked.set()
+
+    def check(self) -> None:
+        """Return when the work is still wanted; raises Halted."""
+        if self._asked.is_set():
+            raise Halted("nobody waits for this computation any more")
+
+
+class HaltingData:
+    """Data that stop giving when the work is halted; see `dreamshare.learning.base.Data`."""
+
+    def __init__(self, data: Data, halt: Halt) -> None:
+        self._data = data
+        self._halt = halt
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def batches(self, rng: np.random.Generator, size: int) -> Iterator[Batch]:
+        return _checked(self._data.batches(rng, size), self._halt)
+
+    def class_counts(self, classes: int) -> Ints:
+        self._halt.check()
+        return self._data.class_counts(classes)
+
+    def held_out(self) -> Batch:
+        self._halt.check()
+        return self._data.held_out()
+
+
+class HaltingLearner:
+    """A learner that stops when the work is halted; see `dreamshare.learning.base.Learner`."""
+
+    def __init__(self, learner: Learner, halt: Halt) -> None:
+        self.classes = learner.classes
+        self._learner = learner
+        self._halt = halt
+        self._before: bytes | None = None
+
+    def undo(self) -> None:
+        """Put the learner back to what it was before this work; idempotent."""
+        if self._before is not None:
+            self._learner.restore(self._before)
+            self._before = None
+
+    def logits(self, x_NCHW: Floats) -> Floats:
+        self._halt.check()
+        return self._learner.logits(x_NCHW)
+
+    def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
+        self._halt.check()
+        return self._learner.input_gradient(x_NCHW, objective)
+
+    def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
+        self._changes()
+        return self._learner.fit(_checked(steps, self._halt), objective)
+
+    def snapshot(self) -> bytes:
+        self._halt.check()
+        return self._learner.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        self._changes()
+        self._learner.restore(snapshot)
+
+    def memory(self) -> Mapping[str, PublicArray]:
+        return self._learner.memory()
+
+    def remember(self, memory: Mapping[str, PublicArray]) -> None:
+        self._changes()
+        self._learner.remember(memory)
+
+    def parameters(self) -> Mapping[str, Floats]:
+        self._halt.check()
+        return self._learner.parameters()
+
+    def load_parameters(self, parameters: Mapping[str, Floats]) -> None:
+        self._changes()
+        self._learner.load_parameters(parameters)
+
+    def _changes(self) -> None:
+        self._halt.check()
+        if self._before is None:
+            self._before = self._learner.snapshot()
+
+
+def _checked(items: Iterable[T], halt: Halt) -> Iterator[T]:
+    for item in items:
+        halt.check()
+        yield item
