@@ -44,6 +44,14 @@ class Operations(Protocol):
         """End a task; raises ConfigError."""
         ...
 
+    async def pause(self, task: TaskId) -> TaskStatus:
+        """Let a task rest once its open round is finished; raises ConfigError."""
+        ...
+
+    async def resume(self, task: TaskId) -> TaskStatus:
+        """Let a paused task go on; raises ConfigError."""
+        ...
+
 
 class _Refused(DreamshareError):
     """A request that is not carried out; `status` is HTTP's."""
@@ -175,11 +183,24 @@ class Api:
 
     async def cancel(self, request: Request) -> Response:
         """End a task."""
-        self._acting(request)
-        status = await self.operations.cancel(_task(request))
-        return JSONResponse({"id": status.task.hex(), "phase": status.phase.value})
+        return await self._change(request, self.operations.cancel)
+
+    async def pause(self, request: Request) -> Response:
+        """Let a task rest."""
+        return await self._change(request, self.operations.pause)
+
+    async def resume(self, request: Request) -> Response:
+        """Let a paused task go on."""
+        return await self._change(request, self.operations.resume)
 
     # ---- inside ----------------------------------------------------------------------------------
+
+    async def _change(
+        self, request: Request, change: Callable[[TaskId], Awaitable[TaskStatus]]
+    ) -> Response:
+        self._acting(request)
+        status = await change(_task(request))
+        return JSONResponse({"id": status.task.hex(), "phase": status.phase.value})
 
     def _session(self, request: Request) -> Session | None:
         return self.access.session(request.cookies.get(self.cookie), self.clock.now())

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from dreamshare.algorithms.base import Draws
 from dreamshare.algorithms.checkpoint import decode_arrays
@@ -19,11 +20,19 @@ from dreamshare.binding import Lookup, TaskLoop
 from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
+from dreamshare.protocol.history import PAGE, RoundEntry
 from dreamshare.protocol.messages import DeviceStatus, Submit, TaskPhase, TaskReport
 from dreamshare_aggregator.board import Board
 from dreamshare_aggregator.telemetry.rounds import LiveRound, StageSpan
 from dreamshare_aggregator.web.feed import Feed
-from dreamshare_aggregator.web.ledger import Ledger, past_round, point_of
+from dreamshare_aggregator.web.ledger import (
+    ROUND_EVENTS,
+    Ledger,
+    past_round,
+    past_rounds,
+    point_of,
+    round_number,
+)
 from dreamshare_aggregator.web.pictures import Sheet, sheet_of
 from dreamshare_aggregator.web.views import (
     MOST_DEVICES,
@@ -52,6 +61,7 @@ class ReadModel:
 
     Args:
         board: the tasks.
+        history: ended rounds of a task above a number, so many at most.
         devices: who came.
         lookup: where algorithms come from.
         feed: where news go.
@@ -61,6 +71,7 @@ class ReadModel:
     def __init__(
         self,
         board: Board,
+        history: Callable[[TaskId, int, int], Awaitable[Sequence[RoundEntry]]],
         devices: Callable[[], tuple[DeviceStatus, ...]],
         lookup: Lookup,
         feed: Feed,
@@ -68,6 +79,7 @@ class ReadModel:
     ) -> None:
         self.feed = feed
         self._board = board
+        self._history = history
         self._devices = devices
         self._lookup = lookup
         self._clock = clock
@@ -106,10 +118,10 @@ class ReadModel:
         task = report.status.task
         spans: tuple[StageSpan, ...] = ()
         news: dict[str, object] = {"task": self._task(task), "line": report_view(report)}
-        if report.event in ("round", "abandoned"):
+        if report.event in ROUND_EVENTS:
             known = self._over.get(task)
             spans = known.popleft() if known else ()
-            self._timed[task, report.number] = spans
+            self._timed[task, round_number(report)] = spans
             while len(self._timed) > MOST_TIMED:
                 self._timed.popitem(last=False)
             news["past"] = past_view(past_round(report, spans))
@@ -179,9 +191,14 @@ class ReadModel:
     async def _read(self, task: TaskId) -> None:
         ledger = Ledger()
         meanwhile = self._meanwhile = []  # what is reported while a page is fetched
+        seen = 0
+        while rounds := await self._history(task, seen, PAGE):
+            for past in past_rounds(rounds, ledger.last_round):
+                ledger.recall(replace(past, spans=self._timed.get((task, past.number), ())))
+            seen = rounds[-1].number
         while page := await self._board.page(task, ledger.last):
             for report in page:
-                ledger.add(report, self._timed.get((task, report.number), ()))
+                ledger.add(report, self._timed.get((task, round_number(report)), ()))
         for report, spans in meanwhile:
             if report.status.task == task:
                 ledger.add(report, spans)

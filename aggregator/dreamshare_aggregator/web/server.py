@@ -20,7 +20,7 @@ import contextlib
 import hmac
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +35,7 @@ from dreamshare.binding import Lookup
 from dreamshare.clock import Clock
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.ids import TaskId, short
+from dreamshare.protocol.history import RoundEntry
 from dreamshare.protocol.messages import DeviceStatus, Submit, TaskStatus
 from dreamshare_aggregator.board import Board
 from dreamshare_aggregator.handle import Task
@@ -81,6 +82,10 @@ class Watched(Protocol):
         """Return who came."""
         ...
 
+    async def history(self, task: TaskId, after: int, most: int) -> Sequence[RoundEntry]:
+        """Return ended rounds of a task above a number."""
+        ...
+
     async def fault(self) -> str:
         """Return what keeps it from serving; "" when it serves."""
         ...
@@ -117,7 +122,7 @@ async def open_page(
     if config.operator_token is not None:
         tokens.append(token_in(config.operator_token, Rank.OPERATOR, entropy))
     feed = Feed(int(clock.now() * 1_000_000))
-    model = ReadModel(watched.board, watched.devices, lookup, feed, clock)
+    model = ReadModel(watched.board, watched.history, watched.devices, lookup, feed, clock)
     readers = Readers()
     access = Access(tuple(tokens), entropy, Rank.VIEWER if config.open else None)
     api = Api(model, access, _Acts(watched), clock, readers, config.secure)
@@ -167,6 +172,8 @@ def application(api: Api, probes: _Probes, watched: Watched, config: WebConfig) 
         Route("/api/tasks", api.submit, methods=["POST"]),
         Route("/api/tasks/{task}", api.task),
         Route("/api/tasks/{task}/cancel", api.cancel, methods=["POST"]),
+        Route("/api/tasks/{task}/pause", api.pause, methods=["POST"]),
+        Route("/api/tasks/{task}/resume", api.resume, methods=["POST"]),
         Route("/api/tasks/{task}/dreams", api.dreams),
         Route("/api/tasks/{task}/dreams.png", api.picture),
     ]
@@ -191,6 +198,12 @@ class _Acts:
             raise ConfigError(f"task {short(task)} is over already")
         self._watched.task(task).cancel()
         return await board.until_ended(task)
+
+    async def pause(self, task: TaskId) -> TaskStatus:
+        return await self._watched.task(task).pause()
+
+    async def resume(self, task: TaskId) -> TaskStatus:
+        return await self._watched.task(task).resume()
 
 
 class _Probes:

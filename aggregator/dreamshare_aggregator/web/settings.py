@@ -49,7 +49,7 @@ class WebConfig:
         default=Path("web-viewer.token"),
     )
     operator_token: Path | None = setting(
-        "File with the token that signs in to submit and cancel, too. Absent: nobody can, here.",
+        "File with the token that signs in to change things, too. Absent: nobody can, here.",
         default=None,
         example="web-operator.token",
     )

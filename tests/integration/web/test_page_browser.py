@@ -82,12 +82,24 @@ async def test_submit_watch_and_cancel(stage: PageStage) -> None:
         await shown.until("document.querySelectorAll('#strip i').length === 5")
         assert await tab.locator("#strip u").count() == 15, "three stages of five rounds"
         assert await tab.locator("#cancel").is_hidden()
+        assert await tab.locator("#rest").is_hidden()
 
         # a long run, watched while it goes on, then cancelled after it was asked
         await fill_form(shown, "second", wanted(rounds=500))
         await tab.get_by_role("button", name="Submit task").click()
         await shown.says("#task-title", "second")
         await shown.says("#round-title", "train")
+        # paused and resumed by keyboard: the button stays where it is, and the focus on it
+        await tab.get_by_role("button", name="Pause task").focus()
+        await tab.keyboard.press("Enter")
+        await shown.says("#task-phase", "paused")
+        assert stage.aggregator.tasks()[1].phase is TaskPhase.PAUSED
+        await shown.says("#rest", "Resume task")
+        assert await tab.evaluate("document.activeElement.id") == "rest"
+        await tab.keyboard.press("Enter")
+        await shown.says("#task-phase", "running")
+        await shown.says("#rest", "Pause task")
+
         await tab.get_by_role("button", name="Cancel task").click()
         await tab.get_by_role("button", name="Keep it").click()
         assert stage.aggregator.tasks()[1].phase is TaskPhase.RUNNING
@@ -121,6 +133,7 @@ async def test_a_viewer_has_nothing_to_press_and_a_link_signs_in(stage: PageStag
         assert stage.viewer_token not in await shown.tab.content()
         assert await shown.tab.evaluate("document.cookie") == "", "scripts see no cookie"
         assert await shown.tab.locator("#cancel").is_hidden()
+        assert await shown.tab.locator("#rest").is_hidden()
         assert await shown.tab.locator("#new-task").is_hidden()
         await shown.tab.reload()
         await shown.says("#task-title", "waits")

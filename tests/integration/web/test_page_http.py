@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from dreamshare.algorithms.evaluate import EvaluateConfig
+from dreamshare.clock import SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import Cohort, TaskPhase
+from dreamshare_aggregator.retention import Retention, drop_old
 from dreamshare_aggregator.web.access import TRIES
 from tests.integration.toy import toy_config
 from tests.integration.web.pages import PageStage, Visitor
@@ -53,7 +55,8 @@ async def test_a_viewer_looks_and_changes_nothing(stage: PageStage) -> None:
     task = await stage.aggregator.submit(EvaluateConfig(), Cohort(4, 4), name="waits")
     state = (await viewer.ask("GET", "/api/state")).json
     assert [t["name"] for t in state["tasks"]] == ["waits"]  # type: ignore[attr-defined]
-    for path in ("/api/tasks", f"/api/tasks/{task.id.hex()}/cancel"):
+    verbs = (f"/api/tasks/{task.id.hex()}/{verb}" for verb in ("cancel", "pause", "resume"))
+    for path in ("/api/tasks", *verbs):
         refusal = await viewer.change(path, ORDER)
         assert refusal.status == 403
         assert "operator token" in str(refusal.json["error"])
@@ -70,7 +73,9 @@ async def test_an_operator_acts_from_the_page_alone(stage: PageStage) -> None:
     (status,) = stage.aggregator.tasks()
     assert (status.name, status.task.hex()) == ("from the page", made.json["id"])
 
-    cancel = f"/api/tasks/{status.task.hex()}/cancel"
+    cancel, pause, resume = (
+        f"/api/tasks/{status.task.hex()}/{verb}" for verb in ("cancel", "pause", "resume")
+    )
     body, good = b"{}", {"x-csrf-token": operator.csrf}
     forged: list[dict[str, str]] = [
         {},
@@ -81,14 +86,19 @@ async def test_an_operator_acts_from_the_page_alone(stage: PageStage) -> None:
         {**good, "sec-fetch-site": "same-site"},
     ]
     for headers in forged:
-        refusal = await operator.ask("POST", cancel, body, headers)
-        assert refusal.status == 403, headers
+        for path in (cancel, pause):
+            refusal = await operator.ask("POST", path, body, headers)
+            assert refusal.status == 403, headers
     assert stage.aggregator.tasks()[0].phase is TaskPhase.WAITING
 
+    for path, phase in ((pause, "paused"), (pause, "paused"), (resume, "waiting")):
+        changed = await operator.change(path)
+        assert (changed.status, changed.json["phase"]) == (200, phase)
     ended = await operator.ask("POST", cancel, body, good)
     assert (ended.status, ended.json["phase"]) == (200, "cancelled")
-    again = await operator.change(cancel)
-    assert (again.status, "over already" in str(again.json["error"])) == (400, True)
+    for path, words in ((cancel, "over already"), (pause, "is over"), (resume, "is over")):
+        again = await operator.change(path)
+        assert (again.status, words in str(again.json["error"])) == (400, True)
 
 
 async def test_mistakes_are_answered_in_words(stage: PageStage) -> None:
@@ -192,6 +202,21 @@ async def test_a_past_is_the_same_whether_it_was_watched_or_is_read_later(
     assert all(set(past["spans"]) == {"collect", "agree", "reveal"} for past in rounds)
     (point,) = watched["points"]  # type: ignore[misc]
     assert 0 < point["accuracy"] <= 1
+
+
+async def test_past_rounds_outlive_their_reports(stage: PageStage) -> None:
+    visitor = stage.visitor()
+    await visitor.sign_in(stage.viewer_token)
+    await stage.agents(4)
+    task = await stage.aggregator.submit(toy_config(rounds=2), Cohort(4, 4))
+    await task.result()
+    later = SystemClock().now() + 11 * 86_400.0
+    await stage.store.transact(lambda c: drop_old(c, Retention(reports_days=10.0), later))
+    past = (await visitor.ask("GET", f"/api/tasks/{task.id.hex()}")).json
+    assert [line["event"] for line in past["lines"]] == ["done"]  # type: ignore[attr-defined]
+    rounds = [(r["number"], r["step"], r["closed"]) for r in past["rounds"]]  # type: ignore[attr-defined]
+    steps = ("start", "train", "train", "evaluate")
+    assert rounds == [(number, step, True) for number, step in enumerate(steps, start=1)]
 
 
 async def test_events_go_on_where_a_reader_stopped(stage: PageStage) -> None:

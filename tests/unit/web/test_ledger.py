@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dreamshare.ids import TaskId
+from dreamshare.protocol.history import EndedRound, RoundEntry, RoundOutcome
 from dreamshare.protocol.messages import TaskPhase, TaskReport, TaskStatus
 from dreamshare_aggregator.telemetry.rounds import RoundStage, StageSpan
-from dreamshare_aggregator.web.ledger import MOST_POINTS, MOST_ROUNDS, Ledger
+from dreamshare_aggregator.web.ledger import MOST_POINTS, MOST_ROUNDS, Ledger, past_rounds
 
 TASK = TaskId(bytes(16))
 
@@ -46,6 +47,27 @@ def test_rounds_reasons_and_points_are_kept() -> None:
     (point,) = ledger.points
     assert (point.number, point.accuracy, point.loss, point.epsilon) == (4, 0.5, 1.5, None)
     assert [line.number for line in ledger.lines] == [1, 2, 3, 4]
+
+
+def test_rounds_come_from_the_history_whose_reports_are_gone() -> None:
+    def entry(number: int, outcome: RoundOutcome, reason: str = "") -> RoundEntry:
+        return RoundEntry(number, 0.0, EndedRound("dream", 1, outcome, reason, 4, 3, 100))
+
+    ledger = Ledger()
+    history = [
+        entry(1, RoundOutcome.TOLD),
+        entry(2, RoundOutcome.SUM),
+        entry(3, RoundOutcome.ABANDONED, "no quorum; asked again"),
+        entry(4, RoundOutcome.SUM),
+    ]
+    for past in [*past_rounds(history[:3]), *past_rounds(history[3:], after=2)]:
+        ledger.recall(past)
+    assert [(r.number, r.closed) for r in ledger.rounds] == [(1, True), (2, False), (3, True)]
+    assert dict(ledger.reasons) == {"no quorum": 1}
+    ledger.add(report(3, "round"))  # its report is still there
+    ledger.add(report(4, "round"))  # it ended meanwhile
+    assert [past.number for past in ledger.rounds] == [1, 2, 3, 4]
+    assert [line.number for line in ledger.lines] == [3, 4]
 
 
 def test_what_is_known_already_is_dropped() -> None:

@@ -1,5 +1,5 @@
-// What an operator changes: submit a task, cancel one. Everything asks before it cannot be undone.
-import { byId, el } from "./dom.js";
+// What an operator changes: submit a task, pause, resume or cancel one. What cannot be undone asks first.
+import { byId, el, mark } from "./dom.js";
 import { change, get } from "./net.js";
 
 export class Acting {
@@ -7,10 +7,12 @@ export class Acting {
     this.state = state;
     this.chosen = chosen;
     this.templates = null;
+    this.acting = false;
     byId("new-task").addEventListener("click", () => this.open());
     byId("form-close").addEventListener("click", () => byId("form").close());
     byId("task-form").addEventListener("submit", (event) => this.submit(event));
     byId("task-form").elements.algorithm.addEventListener("change", () => this.fill());
+    byId("rest").addEventListener("click", () => this.rest());
     byId("cancel").addEventListener("click", () => this.ask());
     byId("confirm").addEventListener("close", () => this.confirmed());
   }
@@ -59,6 +61,12 @@ export class Acting {
     byId("form-error").hidden = text === "";
   }
 
+  /** Pause the task, or resume it: one button, so that whoever presses it by keyboard stays on it. */
+  async rest() {
+    const task = this.state.tasks.get(this.state.selected);
+    await this.act("rest", task.id, task.phase === "paused" ? "resume" : "pause");
+  }
+
   ask() {
     const task = this.state.tasks.get(this.state.selected);
     this.asked = task.id;
@@ -69,13 +77,21 @@ export class Acting {
 
   async confirmed() {
     if (byId("confirm").returnValue !== "yes") return;
-    byId("cancel").disabled = true;
+    await this.act("cancel", this.asked, "cancel");
+  }
+
+  /** Ask for a change of a task; its button takes no second press meanwhile. */
+  async act(button, task, verb) {
+    if (this.acting) return;
+    this.acting = true;
+    mark(byId(button), "aria-busy", "true");
     try {
-      await change(`/api/tasks/${this.asked}/cancel`, this.state.session.csrf);
+      await change(`/api/tasks/${task}/${verb}`, this.state.session.csrf);
     } catch (error) {
       toast(error.message);
     } finally {
-      byId("cancel").disabled = false;
+      this.acting = false;
+      mark(byId(button), "aria-busy", null);
     }
   }
 }

@@ -56,7 +56,10 @@ export function showHead(state) {
   say(byId("task-title"), nameOf(task));
   say(byId("task-detail"), task.detail);
   chipOf(byId("task-phase"), task);
-  byId("cancel").hidden = state.session.rank !== "operator" || over(task);
+  const acts = state.session.rank === "operator" && !over(task);
+  byId("cancel").hidden = !acts;
+  byId("rest").hidden = !acts;
+  say(byId("rest"), task.phase === "paused" ? "Resume task" : "Pause task");
   const meter = byId("task-progress");
   meter.hidden = !task.cycles;
   if (task.cycles) {

@@ -60,7 +60,7 @@ function sentence(round) {
 function showTable(rounds) {
   const table = byId("past-table");
   if (table.childElementCount === 0) {
-    const names = ["Report", "Step", "Cycle", "Devices", "Took", "Outcome"];
+    const names = ["Round", "Step", "Cycle", "Devices", "Took", "Outcome"];
     table.append(el("thead", {}, el("tr", {}, ...names.map((text) => el("th", { scope: "col", text })))), el("tbody"));
   }
   keyed(table.tBodies[0], rounds, (round) => round.number, makeRow, () => {});
