@@ -177,7 +177,7 @@ def _postgres(url: str, name: str, lease_s: float, read_only: bool) -> AsyncEngi
             raise Away(f"the database {name} does not answer: {reason}") from None
         except (ValueError, asyncpg.InterfaceError):  # its text may quote the URL
             raise ConfigError(
-                f"store: the URL of {name} cannot be used; see docs/operations.md"
+                f"store: the URL of {name} cannot be used; see docs/operations/database.md"
             ) from None
 
     return create_async_engine(

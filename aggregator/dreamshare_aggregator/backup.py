@@ -134,7 +134,7 @@ def _file_of(url: str, artefacts: Path | None) -> _Files:
     if backend.shared:
         raise ConfigError(
             f"{backend.name} is backed up with PostgreSQL's own tools: pg_dump --format=custom, "
-            "then a copy of the artefacts' folder if one is set; see docs/operations.md"
+            "then a copy of the artefacts' folder if one is set; see docs/operations/backup.md"
         )
     if backend.path is None:
         raise ConfigError("a store in memory has no file")

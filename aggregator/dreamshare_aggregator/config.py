@@ -54,8 +54,8 @@ class AggregatorConfig:
     )
     store: str = setting(
         "Database of tasks, reports, checkpoints and results: sqlite:///FILE, or "
-        "postgresql://USER@HOST/NAME (docs/operations.md). Every commit is on the disk before "
-        "anything is answered.",
+        "postgresql://USER@HOST/NAME (docs/operations/database.md). Every commit is on the disk "
+        "before anything is answered.",
         default="sqlite:///rounds.db",
         secret=True,
     )

@@ -104,7 +104,7 @@ def aggregator(
     folder: Folder = FOLDER,
     as_json: AsJson = False,
 ) -> None:
-    """Enrol a further aggregator. Devices that are enrolled later accept it."""
+    """Enrol a further aggregator, of the same federation."""
     from dreamshare_crypto.certificates import Role
 
     _issue(Role.AGGREGATOR, name, out, folder, as_json)

@@ -13,7 +13,7 @@ from tests.architecture.packages import ROOMS, ROOT, sources
 
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "newsfragments/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "deploy/**/*.md", "newsfragments/README.md")
     for path in ROOT.glob(pattern)
 )
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
@@ -62,6 +62,22 @@ def test_every_label_of_the_key_schedule_is_documented() -> None:
     }
     assert len(used) >= 20, "the pattern no longer finds the labels"
     assert used - set(re.findall(r"sa2/v1/[\w-]+", PROTOCOL)) == set()
+
+
+def test_every_page_of_the_guide_is_in_its_index() -> None:
+    guide = ROOT / "docs" / "operations"
+    named = set(re.findall(r"\]\((\w+\.md)\)", (guide / "index.md").read_text()))
+    assert {path.name for path in guide.glob("*.md")} - {"index.md"} == named
+
+
+def test_the_settings_page_has_every_key() -> None:
+    written = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "settings"), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert written.returncode == 0, written.stdout + written.stderr
 
 
 def test_diagrams_are_what_the_tables_give() -> None:
