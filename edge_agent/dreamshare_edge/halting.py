@@ -7,7 +7,9 @@ Rules:
 - a halt is asked for from any thread; the work notices it at its next call and raises `Halted`;
 - the first call that changes the learner keeps a snapshot of it before; `undo` goes back to that,
   so that work which was halted or failed leaves no trace;
-- nothing is copied for work that changes nothing.
+- nothing is copied for work that changes nothing;
+- what else a learner or data have, for algorithms of the app's own, is reached through the same
+  object; a change that such a method makes is the app's to undo.
 """
 
 from __future__ import annotations
@@ -53,6 +55,11 @@ class HaltingData:
         self._data = data
         self._halt = halt
 
+    def __getattr__(self, name: str) -> object:
+        """Return what the data offer beyond the protocol."""
+        self._halt.check()
+        return getattr(self._data, name)
+
     def __len__(self) -> int:
         return len(self._data)
 
@@ -76,6 +83,11 @@ class HaltingLearner:
         self._learner = learner
         self._halt = halt
         self._before: bytes | None = None
+
+    def __getattr__(self, name: str) -> object:
+        """Return what the learner offers beyond the protocol."""
+        self._halt.check()
+        return getattr(self._learner, name)
 
     def undo(self) -> None:
         """Put the learner back to what it was before this work; idempotent."""

@@ -13,6 +13,7 @@ import pytest
 from dreamshare.clock import ManualClock
 from dreamshare.engine import ThreadEngine
 from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.data import ArrayData
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
@@ -141,3 +142,24 @@ def test_work_that_changes_nothing_copies_nothing() -> None:
     learner.remember({})
     learner.load_parameters(learner.parameters())
     assert inner.copies == 1
+
+
+def test_what_a_learner_and_data_have_of_their_own_is_reached() -> None:
+    """Algorithms of an app's own call it; hidden once, it made every such round a refusal."""
+
+    class Calibrated(SampleLearner):
+        temperature = 2.5
+
+    class Located(ArrayData):
+        city = "Lagos"
+
+    halt = Halt()
+    x, y = np.zeros((1, 1, 8, 8), np.float32), np.zeros(1, np.int64)
+    learner = HaltingLearner(Calibrated(), halt)
+    data = HaltingData(Located(x, y), halt)
+    assert getattr(learner, "temperature") == 2.5  # noqa: B009  no protocol names it
+    assert getattr(data, "city") == "Lagos"  # noqa: B009
+    assert not hasattr(learner, "colour")
+    halt.ask()
+    with pytest.raises(Halted):
+        getattr(learner, "temperature")  # noqa: B009
