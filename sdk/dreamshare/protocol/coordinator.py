@@ -9,22 +9,24 @@ Rules:
 - a round that was given up is asked again, with another draw when anybody had answered (7.1);
 - while it is held nothing is begun: what is open is finished, or given up, and the epoch stands as
   long as it lives;
-- a Tell is stored before it leaves; sums leave as means over the survivors' weights (12.3).
+- a Tell is stored before it leaves.
 
-It knows neither the algorithm nor its state, and never a single device's values.
+What the secure-aggregation machine gives is carried out by `course`; what comes next is decided
+here. It knows neither the algorithm nor its state, and never a single device's values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
 from dreamshare.errors import LocalProtocolError
 from dreamshare.ids import PartyId, SessionId, TaskId
 from dreamshare.protocol import events, messages, outcomes
 from dreamshare.protocol.attendance import Attendance
+from dreamshare.protocol.course import Course, Effects
 from dreamshare.protocol.epochs import Epochs
-from dreamshare.protocol.events import CoordinatorEffect, CoordinatorInput, Report, SendTo
+from dreamshare.protocol.events import CoordinatorEffect, CoordinatorInput, Report
 from dreamshare.protocol.orders import OpenSum, OpenTell, Order
 from dreamshare.protocol.pacing import Pacing
 from dreamshare.protocol.phases import (
@@ -38,20 +40,15 @@ from dreamshare.protocol.phases import (
     Telling,
     check_legal,
     disturbed,
-    sending,
-    server_of,
 )
 from dreamshare.protocol.resuming import Stored, resumed
 from dreamshare.protocol.selection import gather
 from dreamshare.protocol.tells import Tells
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.entropy import Entropy
-from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.server import SecaggServer
-
-Effects = Iterator[CoordinatorEffect]
 
 
 class Coordinator:
@@ -59,7 +56,6 @@ class Coordinator:
 
     Attributes:
         task, terms: its id, and what it was told once.
-        phase: where it stands, read-only.
     """
 
     def __init__(
@@ -86,7 +82,6 @@ class Coordinator:
         """
         terms.epoch(1)
         self.task = task
-        self.phase: CoordinatorPhase = Gathering()
         self.terms = terms
         self._entropy = entropy
         self._pacing = Pacing(terms.cohort.quorum)
@@ -95,39 +90,48 @@ class Coordinator:
         self._devices = Attendance(terms.algorithm, stored.faulty)
         self._tells = Tells(stored.tells)
         self._reunion = 0.0  # until when members of a restored epoch are waited for
-        self._order: Order | None = None
-        self._held = False
+        self._course = Course(terms, self._epochs, self._devices, self._pacing)
+
+    @property
+    def phase(self) -> CoordinatorPhase:
+        """Where the task stands."""
+        return self._course.phase
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing new is begun."""
+        return self._course.held
 
     @property
     def deadline(self) -> float | None:
         """When `Ticked` is due, or None."""
-        moments = [None if self._server is None else self._server.deadline]
+        moments = [None if self._course.server is None else self._course.server.deadline]
         match self.phase:
-            case Gathering(until) if self._order is not None and not self._held:
+            case Gathering(until) if self._course.order is not None and not self.held:
                 moments.append(until)
             case Telling(until=until):
                 moments.append(until)
             case Summing():
                 moments.append(self._pacing.until)
-            case Ready() if self._order is not None and not self._held:
+            case Ready() if self._course.order is not None and not self.held:
                 moments.append(self._reunion or None)
         return min((m for m in moments if m is not None), default=None)
 
     @property
     def session(self) -> SessionId | None:
         """The id of the running session, for envelope headers; None outside one."""
-        session = None if self._server is None else self._server.session
+        session = None if self._course.server is None else self._course.server.session
         return None if session is None else SessionId(session)
 
     @property
     def round(self) -> int | None:
         """The number of the open round, None while none is open."""
-        return self.phase.round if isinstance(self.phase, Summing) else None
+        return self._course.round
 
     @property
     def members(self) -> tuple[PartyId, ...]:
         """The devices that the next round is open to; empty outside an epoch."""
-        return () if self._server is None else _ids(self._server.members)
+        return () if self._course.server is None else _ids(self._course.server.members)
 
     def renew(self, identity: Identity) -> None:
         """Offer with a newer certificate or revocation list, from the next epoch on (5.6, 5.7)."""
@@ -142,80 +146,80 @@ class Coordinator:
             ConfigError: the order is not one that the terms declare.
         """
         check_legal(COORDINATOR_LEGAL, self.phase, event)
-        if isinstance(event, events.Asked | events.Told) and self._order is not None:
+        if isinstance(event, events.Asked | events.Told) and self._course.order is not None:
             raise LocalProtocolError("an order is open; wait for its report")
         if isinstance(self.phase, Over):
             return ()
         if isinstance(event, sa2.Acknowledging):
-            return tuple(self._forward(event, now))
+            return tuple(self._course.forward(event, now))
         return tuple(self._react(event, now)) + tuple(self._advance(now))
 
     def _react(self, event: CoordinatorInput, now: float) -> Effects:
         match event:
             case events.Joined(device, algorithms, fresh, attributes):
                 if self._devices.joined(device, algorithms, fresh, attributes):
-                    self.phase = disturbed(self.phase)
+                    self._course.phase = disturbed(self.phase)
                     self._tells.came(device)
-                    yield from self._forward(sa2.Returned(device), now)
+                    yield from self._course.forward(sa2.Returned(device), now)
             case events.Departed(device):
                 self._devices.departed(device)
-                self.phase = disturbed(self.phase)
+                self._course.phase = disturbed(self.phase)
                 if device in self.members:
                     yield Report(outcomes.DeviceDropped(device))
-                yield from self._without(sa2.Left(device), now)
+                yield from self._course.without(sa2.Left(device), now)
             case events.HeardFrom(device, messages.Sa2(stage, body)):
                 if stage is sa2.Stage.MASKED_INPUT and isinstance(self.phase, Summing):
                     self._pacing.answered(device, now)
-                yield from self._forward(sa2.Arrived(device, stage, body), now)
+                yield from self._course.forward(sa2.Arrived(device, stage, body), now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
-                yield from self._declined(outcomes.DeviceDeclined(device, code, round_), now)
+                yield from self._course.declined(outcomes.DeviceDeclined(device, code, round_), now)
             case events.HeardFrom(device, messages.TellDone(number)):
                 later = now + self.terms.deadlines.collect_s
-                self.phase, sends = self._tells.hear(self.phase, device, number, later)
+                self._course.phase, sends = self._tells.hear(self.phase, device, number, later)
                 yield from sends
             case events.Asked():
                 self.terms.check(event)
-                self._order = OpenSum(event)
+                self._course.order = OpenSum(event)
                 yield from self._resume(now)
             case events.Told(plan):
                 chained = self._tells.add(plan)
-                self._order = OpenTell(plan)
+                self._course.order = OpenTell(plan)
                 if chained is not None:
                     yield events.KeepTell(self._tells.count, chained)
                 yield from self._resume(now)
             case events.Held(give_up):
-                self._held = True
+                self._course.held = True
                 if give_up and isinstance(self.phase, Summing):
-                    yield from self._forward(sa2.Cancelled(), now)
+                    yield from self._course.forward(sa2.Cancelled(), now)
             case events.Released():
-                self._held = False
+                self._course.held = False
             case events.Finished(outcome):
                 if isinstance(self.phase, Summing):
-                    yield from self._last_words(sa2.Cancelled(), now)
-                yield from self._close(outcome, now)
+                    yield from self._course.last_words(sa2.Cancelled(), now)
+                yield from self._course.close(outcome, now)
             case sa2.Ticked():
                 for slow in self._pacing.overdue(now) if isinstance(self.phase, Summing) else ():
-                    yield from self._forward(sa2.Passed(slow), now)
-                yield from self._forward(event, now)
+                    yield from self._course.forward(sa2.Passed(slow), now)
+                yield from self._course.forward(event, now)
 
     def _resume(self, now: float) -> Effects:
         """The first order after a restart: go on with the epoch that was running (9.8)."""
         stored, self._stored = self._stored, Stored()
-        self._order = stored.take_up(self._order)
+        self._course.order = stored.take_up(self._course.order)
         if stored.lost:
             yield Report(outcomes.EpochEnded(stored.lost))
         if (server := stored.server) is None:
             return
-        self.phase = resumed(server, self._order, self._tells.last_hash)
+        self._course.phase = resumed(server, self._course.order, self._tells.last_hash)
         self._reunion = now + self.terms.deadlines.setup_s
         self._pacing.opened(self.members, len(self.members), self.terms.deadlines, now)
         if server.ready is not None:
             yield Report(self._epochs.resume(server, server.ready))
-        yield from self._translate(server.resume(now), now)
+        yield from self._course.translate(server.resume(now), now)
         if server.open_round is not None and isinstance(self.phase, Ready):
-            yield from self._forward(sa2.Cancelled(), now)  # it was opened for another plan
+            yield from self._course.forward(sa2.Cancelled(), now)  # it was opened for another plan
         for device in self._devices.here():
-            yield from self._forward(sa2.Returned(device), now)
+            yield from self._course.forward(sa2.Returned(device), now)
 
     # ---- what comes next -------------------------------------------------------------------------
 
@@ -224,28 +228,28 @@ class Coordinator:
         while True:
             before = self.phase
             match before:
-                case Gathering() if not self._held:
+                case Gathering() if not self.held:
                     yield from self._gather(before, now)
-                case Ready(server) if self._order is not None and not self._held:
-                    yield from self._begin(server, self._order, now)
+                case Ready(server) if self._course.order is not None and not self.held:
+                    yield from self._begin(server, self._course.order, now)
                 case Telling() if not before.waiting or now >= before.until:
                     yield from self._stop_telling(before)
             if self.phase is before:
                 return
 
     def _gather(self, phase: Gathering, now: float) -> Effects:
-        order, terms = self._order, self.terms
+        order, terms = self._course.order, self.terms
         here = () if order is None else self._devices.candidates()
         chosen = gather(phase, here, terms.cohort, terms.grace_s, now, self._entropy)
         if isinstance(chosen, Gathering):
-            self.phase = chosen
+            self._course.phase = chosen
         elif isinstance(order, OpenTell):
             yield from self._tell(None, chosen, now)
         elif order is not None:
             server = self._epochs.begin(chosen, order.asked.sums, now)
-            self.phase = SettingUp(server)
+            self._course.phase = SettingUp(server)
             self._devices.offered(chosen)
-            yield from self._translate(server.start(now), now)
+            yield from self._course.translate(server.start(now), now)
 
     def _begin(self, server: SecaggServer, order: Order, now: float) -> Effects:
         """An epoch stands and an order is open."""
@@ -258,9 +262,9 @@ class Coordinator:
             return
         waiting = self._devices.waiting(here)
         if self._epochs.must_renew(server, len(here), waiting, now):
-            yield from self._last_words(sa2.Abandoned(), now)
+            yield from self._course.last_words(sa2.Abandoned(), now)
             yield Report(outcomes.EpochEnded("renewed"))
-            self.phase = Gathering()
+            self._course.phase = Gathering()
             return
         if not order.caught_up and any(self._tells.is_behind(d) for d in here):
             yield from self._tell(server, filter(self._tells.is_behind, here), now)
@@ -268,132 +272,28 @@ class Coordinator:
         plan = order.plan(self._tells.last_hash)
         fewest = self.terms.fewest(len(self._epochs.roster), len(here))
         times = self._pacing.opened(here, fewest, self.terms.deadlines, now)
-        self.phase = Summing(server, plan, self._epochs.next_round(server))
+        self._course.phase = Summing(server, plan, self._epochs.next_round(server))
         self._tells.round_begins()
         self._devices.round_begins()
-        yield from self._forward(self.terms.opening(plan, order.asked.fields, times), now)
+        yield from self._course.forward(self.terms.opening(plan, order.asked.fields, times), now)
 
     # ---- tells -----------------------------------------------------------------------------------
 
     def _tell(self, server: SecaggServer | None, devices: Iterable[PartyId], now: float) -> Effects:
         """Have each of these devices learn what it lacks, and wait."""
         until = now + self.terms.deadlines.collect_s
-        self.phase, sends = self._tells.begin(server, devices, until)
+        self._course.phase, sends = self._tells.begin(server, devices, until)
         yield from sends
 
     def _stop_telling(self, phase: Telling) -> Effects:
         """Everybody has learnt, or the time is over."""
-        match self._order:
+        match self._course.order:
             case OpenTell(plan):
-                self._order = None
+                self._course.order = None
                 yield Report(self._tells.spread(phase, plan))
             case OpenSum():
-                self._order = replace(self._order, caught_up=True)
-        self.phase = Gathering() if phase.server is None else Ready(phase.server)
-
-    # ---- the secure-aggregation machine ----------------------------------------------------------
-
-    @property
-    def _server(self) -> SecaggServer | None:
-        return server_of(self.phase)
-
-    def _declined(self, declined: outcomes.DeviceDeclined, now: float) -> Effects:
-        """A refusal of the open round, or of the epoch, counts once; others are out of date."""
-        device, code, round_ = declined.device, declined.code, declined.round
-        if round_ not in (None, self.round) or not self._devices.declined(device, code, round_):
-            return
-        yield Report(declined)
-        if code is RefusalCode.S7 and isinstance(self._order, OpenSum):
-            self._order = replace(self._order, answered_before=True)
-        yield from self._without(sa2.Passed(device), now)
-
-    def _without(self, absence: sa2.Left | sa2.Passed, now: float) -> Effects:
-        """Stop waiting for a device in whatever is going on."""
-        if isinstance(self.phase, Telling):
-            self.phase = replace(self.phase, waiting=self.phase.waiting - {absence.device})
-        yield from self._forward(absence, now)
-
-    def _forward(self, event: sa2.ServerInput, now: float) -> Effects:
-        """Hand an input to SA-2, if there is an epoch, and translate what it wants."""
-        if self._server is not None:
-            yield from self._translate(self._server.handle(event, now), now)
-
-    def _last_words(self, event: sa2.ServerInput, now: float) -> Effects:
-        """Hand over an input that ends the epoch: only what it sends and stores still counts."""
-        for effect in () if self._server is None else self._server.handle(event, now):
-            if isinstance(effect, sa2.Send):
-                yield sending(effect, self.phase)
-            elif isinstance(effect, sa2.Persist | sa2.KeepEvidence):
-                yield effect
-
-    def _translate(self, effects: Iterable[sa2.ServerEffect], now: float) -> Effects:
-        for effect in effects:
-            if isinstance(self.phase, Over):
-                return  # one of the effects failed the task; what is left belongs to its last epoch
-            match effect:
-                case sa2.Send():
-                    yield sending(effect, self.phase)
-                case sa2.Persist() | sa2.KeepEvidence():
-                    yield effect
-                case sa2.SessionReady() if isinstance(self.phase, SettingUp):
-                    self.phase = Ready(self.phase.server)
-                    yield Report(self._epochs.ready(self.phase.server, effect))
-                case sa2.Summed():
-                    yield from self._summed(effect, now)
-                case sa2.RoundAbandoned(_, reason, answered):
-                    yield from self._given_up(reason, answered, now)
-                case sa2.Faulty(device, fault, round_):
-                    self._devices.spoilt(PartyId(device))
-                    yield Report(outcomes.DeviceFaulty(PartyId(device), fault, round_))
-                case sa2.EpochOver(reason):
-                    yield from self._epoch_over(reason, now)
-
-    def _summed(self, summed: sa2.Summed, now: float) -> Effects:
-        order, phase = self._order, self.phase
-        if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
-            return
-        self._pacing.summed(_ids(summed.survivors), now)
-        self.phase, self._order = Ready(phase.server), None
-        roster, fields = len(self._epochs.roster), order.asked.fields
-        done = order.done(summed, roster, self.terms.spent(fields, roster, len(summed.survivors)))
-        if done is not None:
-            yield Report(done)
-            return
-        yield from self._fail("every device answered with weight 0: nothing is shared", now)
-
-    def _given_up(self, reason: sa2.AbortReason, answered: bool, now: float) -> Effects:
-        order, phase = self._order, self.phase
-        if not isinstance(order, OpenSum) or not isinstance(phase, Summing):
-            return
-        self._pacing.given_up()
-        wished = self._held and reason is sa2.AbortReason.CANCELLED
-        self._order = order = order.after_giving_up(answered, wished)
-        again = order.given_up <= self.terms.retries
-        self.phase = Ready(phase.server)
-        spent, plan = self.terms.spent(order.asked.fields, len(self._epochs.roster), 0), phase.plan
-        yield Report(outcomes.SumAbandoned(reason, again, plan.step, plan.cycle, spent))
-        if not again:
-            yield from self._fail(order.why_failed(reason), now)
-
-    def _epoch_over(self, reason: sa2.EndReason, now: float) -> Effects:
-        phase = self.phase
-        yield Report(outcomes.EpochEnded(reason))
-        self.phase = replace(phase, server=None) if isinstance(phase, Telling) else Gathering()
-        mine = isinstance(phase, SettingUp) and not phase.disturbed
-        if mine and (hopeless := self._epochs.failed(reason)):
-            yield from self._fail(hopeless, now)
-
-    # ---- the end ---------------------------------------------------------------------------------
-
-    def _fail(self, reason: str, now: float) -> Effects:
-        yield Report(outcomes.TaskFailed(reason))
-        yield from self._close("failed", now)
-
-    def _close(self, outcome: str, now: float) -> Effects:
-        yield from self._last_words(sa2.Abandoned(), now)
-        yield SendTo(self._devices.here(), messages.TaskClosed(outcome))
-        self.phase = Over(outcome)
-        yield events.Close()
+                self._course.order = replace(self._course.order, caught_up=True)
+        self._course.phase = Gathering() if phase.server is None else Ready(phase.server)
 
 
 def _ids(devices: Iterable[bytes]) -> tuple[PartyId, ...]:

@@ -340,11 +340,11 @@ class Fleet:
         handle = coordinator.handle
 
         def watched(event: CoordinatorInput, now: float) -> tuple[object, ...]:
-            before, held = coordinator.phase, coordinator._held
+            before, held = coordinator.phase, coordinator.held
             effects = handle(event, now)
             after = coordinator.phase
             opened = isinstance(after, Summing) and after is not before
-            still_held = held and coordinator._held
+            still_held = held and coordinator.held
             assert not (opened and still_held), "a task that rests opens no round"
             for effect in effects:
                 if isinstance(effect, Report) and isinstance(effect.outcome, SumDone):
