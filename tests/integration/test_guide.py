@@ -114,3 +114,28 @@ async def test_back_up_restore_and_renew(tmp_path: Path) -> None:
             assert reports[-1].status.aggregations == 10  # start, eight rounds, evaluation
             assert reports[-1].status.secure_aggregation
     assert store.exists()
+
+
+async def test_another_key_for_the_aggregator(tmp_path: Path) -> None:
+    """A second identity, the first revoked; agents that were enrolled before are started again."""
+    guide = Guide(tmp_path)
+    folder = ("-f", str(guide.folder.folder))
+    devices = Loopback(guide.folder)
+    met = set()
+    fresh = tmp_path / "fresh.key"
+    for identity in (guide.folder.aggregator, fresh):
+        if identity is fresh:
+            await guide.types("enrol", "aggregator", "fresh", "--out", str(fresh), *folder)
+            await guide.types("enrol", "revoke", "aggregator", *folder)
+            guide.serve_as(fresh)
+        async with guide.up(), AsyncExitStack() as stack:
+            for number in range(4):
+                await stack.enter_async_context(devices.agent(number, guide.port))
+            client = await stack.enter_async_context(guide.client())
+            task = await client.submit(toy_config(rounds=1), COHORT, DEADLINES, seed=len(met))
+            async for report in client.watch(task):
+                if report.event == "epoch":
+                    break
+            met.add(Identity.load(identity).id)
+            await client.cancel(task)
+    assert len(met) == 2
