@@ -313,8 +313,7 @@ class EdgeAgent:
 
     async def _listen(self) -> None:
         async for outcome in self._driver.outcomes():
-            level = logging.WARNING if isinstance(outcome, RoundDeclined) else logging.DEBUG
-            _LOG.log(level, "%s", sentence_of(outcome))
+            log_outcome(outcome)
             self._report.outcome(outcome)
             self._outcomes.append(outcome)
             self._news.set()
@@ -322,3 +321,9 @@ class EdgeAgent:
     def _write(self, line: str) -> None:
         if self._lines is not None:
             self._lines.write(line + "\n")
+
+
+def log_outcome(outcome: DeviceOutcome) -> None:
+    """Log an outcome; what was declined, and why, is a warning: the owner may look for it."""
+    level = logging.WARNING if isinstance(outcome, RoundDeclined) else logging.DEBUG
+    _LOG.log(level, "%s", sentence_of(outcome))
