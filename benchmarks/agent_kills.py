@@ -2,9 +2,9 @@
 
     python -m benchmarks.agent_kills --kills 100 --seed 1 --json
 
-Three agents learn by `codream/1` in many cycles, so that they compute, learn and store all the time.
-After each kill, before the next life, the store is opened as the next life would open it, and the
-stored weights are compared with those that an undisturbed run of the same federation stored: they
+Three agents learn by `codream/1` in many cycles: they compute, learn and store all the time. After
+each kill, before the next life, the store is opened as the next life would open it, and the stored
+weights are compared with those that an undisturbed run of the same federation stored: they
 are those before or after a phase, to the bit. What the agents sent is searched as in
 `benchmarks.chaos`.
 

@@ -348,6 +348,10 @@ class Authority:
             self._invitations[invitation.token_id] = used
         return sealed
 
+    def sign_policy(self, body: bytes) -> bytes:
+        """Sign a fleet's policy for its devices (docs/protocol.md 17.37); 64 bytes."""
+        return self._key.sign("sa2/v1/fleet-policy", body)
+
     def save(self, path: Path | str) -> None:
         """Write everything to `path`, mode 0600, atomically; ParameterError when it cannot."""
         write_private(

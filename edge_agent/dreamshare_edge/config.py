@@ -8,6 +8,7 @@ Rules:
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 from dreamshare.errors import ConfigError
 from dreamshare.settings import Scalar, load_settings, setting, settings_text
 from dreamshare_edge.policy import Policy
+
+_KEY = re.compile(r"([0-9a-f]{64})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,17 @@ class AgentConfig:
     seed: int = setting(
         "Seeds the device's own sampling, 0 or more; masks never depend on it.", default=0
     )
+    fleet_policy: Path | None = setting(
+        "Where the signed policy of whoever owns the fleet arrives; read when the agent starts. It "
+        "may tighten the table [policy], never loosen it; the newest version stays in force.",
+        default=None,
+        example="fleet.policy",
+    )
+    policy_key: str = setting(
+        "Public key (64 hex digits) whose fleet policies are taken besides those of the "
+        "federation's authority. Empty: the authority's alone.",
+        default="",
+    )
     learner: LearnerConfig = setting("What computes.", default=LearnerConfig())
     policy: Policy = setting(
         "The device's own floor: what it refuses, whatever is signed.", default=Policy()
@@ -101,12 +115,19 @@ class AgentConfig:
             raise ConfigError("link is empty; name at least one, e.g. 'grpcs://host:7443'")
         if len(self.attributes) > 64 or not all(self.attributes):
             raise ConfigError("attributes: give up to 64, each with a name")
+        if not _KEY.fullmatch(self.policy_key):
+            raise ConfigError("policy_key must be 64 hex digits, or empty")
         if self.conditions not in ("auto", "linux", "none"):
             raise ConfigError(f"conditions is {self.conditions!r}; use 'auto', 'linux' or 'none'")
         if self.threads < 1:
             raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+
+    def policy_keys(self, authority: bytes) -> tuple[bytes, ...]:
+        """Return the public keys whose fleet policies count."""
+        own = bytes.fromhex(self.policy_key)
+        return (authority, own) if own else (authority,)
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -127,6 +148,7 @@ class AgentConfig:
             store=folder / self.store,
             anchor_folder=anchors,
             report=report,
+            fleet_policy=None if self.fleet_policy is None else folder / self.fleet_policy,
         )
 
 

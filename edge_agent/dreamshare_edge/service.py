@@ -128,6 +128,7 @@ class _Life:
         from dreamshare.transport.ways import link_to
         from dreamshare_edge.agent import EdgeAgent, Surroundings
         from dreamshare_edge.conditions import conditions_of
+        from dreamshare_edge.fleet_policy import Signers, in_force
         from dreamshare_edge.store import FileStore
 
         config, options, equipment = self._config, self._options, self._equipment
@@ -143,7 +144,13 @@ class _Life:
             threads=config.threads,
         )
         store = FileStore(config.store, config.anchor_folder)
-        given = (config.algorithms, store, config.policy, identity, around)
+        signers = Signers(identity.federation, config.policy_keys(identity.authority_key))
+        try:
+            policy = in_force(config.policy, signers, store, config.fleet_policy)
+        except BaseException:
+            store.close()
+            raise
+        given = (config.algorithms, store, policy, identity, around)
         if self._first:
             self._first = False
             device = identity.id.hex()

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dreamshare.errors import DreamshareError
-from dreamshare_cli import agent, broker, enrol, history, run, store, up
+from dreamshare_cli import agent, broker, enrol, history, policy, run, store, up
 from dreamshare_cli.demo.command import demo
 from dreamshare_cli.exits import Exit, UsageMistake, exit_of
 from dreamshare_cli.output import complain
@@ -40,6 +40,7 @@ def build() -> typer.Typer:
     app.add_typer(enrol.app, name="enrol")
     app.add_typer(broker.app, name="broker")
     app.add_typer(store.app, name="store")
+    app.add_typer(policy.app, name="policy")
     app.command(name="history")(history.history)
     return app
 

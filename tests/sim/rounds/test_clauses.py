@@ -115,8 +115,8 @@ class Owner:
         for number in (1, 2):
             bench.start(TaskId(bytes([number]) * 16), Compute(bytes(32), PLAN, (), 1.0))
             await asyncio.sleep(0)
-        while clock.next_wake is None:
-            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)  # until the second waits for its turn
         clock.advance_to(NOW + self.policy.wait_for_turn_s)
         result: Computed | ComputeFailed = await found
         for task in bench.running:
@@ -243,7 +243,6 @@ RELAXED: dict[str, Policy] = {
     "monotone_active": Policy(monotone_active=False),
     "unknown_allows": Policy(on_charger=True, unknown_allows=True),
     "delta": Policy(epsilon_per_month=0.6),
-    "tasks_at_once": Policy(tasks_at_once=2),
 }
 """Clauses that refuse by default: what the same way finds nothing wrong with."""
 
@@ -270,7 +269,7 @@ def test_a_clause_refuses_with_its_reason(
     assert code.value in record.getMessage()
 
 
-@pytest.mark.parametrize("clause", sorted(RELAXED.keys() - {"tasks_at_once"}))
+@pytest.mark.parametrize("clause", RELAXED)
 def test_what_the_owner_allows_is_not_refused(clause: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match=r"not refused|was permitted"):
         REFUSALS[clause].way(Owner(tmp_path, RELAXED[clause]))
