@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from tests.integration.children import ROOT, Child, child
 pytestmark = pytest.mark.integration
 
 WALK_S = 100.0
+
+
+@pytest.fixture(autouse=True)
+def usual_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One walk at a time, whichever worker runs it: they are about the usual ports."""
+    with (tmp_path_factory.getbasetemp().parent / "usual-ports.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 async def dreamshare(line: str) -> tuple[int, str]:
