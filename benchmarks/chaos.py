@@ -35,7 +35,7 @@ from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
-from tests.services import find, free_port
+from tests.services import find, free_port, tethered
 
 TRANSPORTS = ("grpc", "mqtt")
 PATIENCE_S = 300.0
@@ -64,7 +64,7 @@ class Part:
         command = [word.replace("LIFE", str(self.life)) for word in self.command]
         self.life += 1
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(tethered(command), stdout=log, stderr=log)
 
     def kill(self) -> None:
         """SIGKILL, at once."""

@@ -1,4 +1,7 @@
-"""A child process of a test: its output line by line, signals, a certain end."""
+"""A child process of a test: its output line by line, signals, a certain end.
+
+Rules: it ends with its block, and with the process that runs the test, also where that is killed.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from tests.services import tethered
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,8 +51,7 @@ async def child(
     """Run `python -m module` until the end of the block; `stderr` takes its standard error."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", module, *arguments),
+        *tethered([sys.executable, "-m", module, *arguments]),
         stdout=asyncio.subprocess.PIPE,
         stderr=stderr,
         env={**os.environ, "PYTHONPATH": path},

@@ -15,6 +15,7 @@ import pytest
 
 from dreamshare_aggregator.capture import read_capture
 from dreamshare_cli.demo.setting import codream_config
+from tests.services import tethered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
@@ -25,7 +26,7 @@ COMMAND = (sys.executable, "-m", "dreamshare_cli", "demo")
 def started(out: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Start a demo; whatever the test finds, nothing of it is left afterwards."""
     demo = subprocess.Popen(
-        [*COMMAND, "--out", str(out), *options],
+        tethered([*COMMAND, "--out", out, *options]),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

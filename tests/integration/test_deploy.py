@@ -33,7 +33,7 @@ from tests.integration.children import ROOT, Child, child
 from tests.integration.toy import ALGORITHMS, toy_config
 from tests.mosquitto import configured
 from tests.postgres import PASSWORD, Cluster
-from tests.services import free_port, need
+from tests.services import free_port, need, tethered
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +87,7 @@ def environment() -> dict[str, str]:
 async def run(*words: str, code: int = 0) -> str:
     """Run a program to its end; return its output."""
     process = await asyncio.create_subprocess_exec(
-        *words, stdout=asyncio.subprocess.PIPE, env=environment()
+        *tethered(words), stdout=asyncio.subprocess.PIPE, env=environment()
     )
     async with asyncio.timeout(PATIENCE_S):
         out, _ = await process.communicate()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.children import ROOT, Child, child
+from tests.services import tethered
 
 pytestmark = pytest.mark.integration
 
@@ -33,8 +34,7 @@ def usual_ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 async def dreamshare(line: str) -> tuple[int, str]:
     """Run a line that begins with `dreamshare`; return its exit code and its output."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "dreamshare_cli", *shlex.split(line)[1:]),
+        *tethered([sys.executable, "-m", "dreamshare_cli", *shlex.split(line)[1:]]),
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), *sys.path))},
     )
