@@ -7,7 +7,8 @@ Rules:
 - keepalive on both sides, so that a dead peer is noticed within 40 s; gRPC's own limit of 4 MiB a
   message is left alone;
 - what waits is bounded: packets of a connection in `streams`, bytes on the way by `_WINDOW_BYTES`,
-  connections of one party by `LINKS_PER_PARTY`, time to finish a handshake by 10 s;
+  connections of one party by `LINKS_PER_PARTY`, time to finish a handshake by 10 s, time of a TCP
+  connection without a call by 30 s;
 - certificates are renewed without a restart: `renew` at either end, for the next handshakes;
 - `grpc` is imported in these three modules alone, and nothing imports them before they are wanted.
 """
@@ -70,6 +71,8 @@ _LISTENER_OPTIONS = (
     ("grpc.tsi.max_frame_size", 8 * 1024),  # half of TLS's buffer for every agent
     ("grpc.max_concurrent_streams", 16),  # of one TCP connection: a link, and questions of health
     ("grpc.server_handshake_timeout_ms", 10_000),
+    # A TCP connection without a call is nobody's: a device whose gRPC forgot it would hold it open.
+    ("grpc.max_connection_idle_ms", 30_000),
 )
 
 
@@ -301,6 +304,7 @@ class GrpcListener:
         try:
             await stream.ended.wait()
         finally:
+            stream.over = True
             self._went(connection)
 
     def _came(self, connection: StreamConnection) -> None:

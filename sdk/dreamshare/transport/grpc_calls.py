@@ -4,7 +4,12 @@ Rules:
 - nothing cancels a read or a write or puts a time limit around one: grpc.aio leaks memory when a
   read is cancelled, and gives the call up when a write is (see `streams`);
 - an empty message says that the opener closes; a stream that ends without it broke. The listener's
-  end closes by ending the call with OK.
+  end closes by ending the call with OK;
+- a call whose handler has returned is not touched any more: grpc.aio has let it go by then, and
+  never collects an operation that is started on it;
+- a call that is given up is cancelled in gRPC's core. `Call.cancel` does nothing once a write has
+  failed (grpc.aio then takes the call for done), and a call whose peer's last messages were never
+  read keeps its TCP connection open at both ends for good (benchmarks/peers/grpc_unread.py).
 """
 
 from __future__ import annotations
@@ -62,20 +67,27 @@ class NearStream:
     async def release(self, *, broken: bool) -> None:
         if broken:
             self._call.cancel()
+            _cancel_in_core(self._call)
         await self._channel.close()
 
 
 class FarStream:
-    """The call of the side that listens; it ends when `ended` is set."""
+    """The call of the side that listens; it ends when `ended` is set.
+
+    Attributes:
+        ended: this end has let go of the call.
+        over: the call's handler has returned.
+    """
 
     def __init__(self, context: grpc.aio.ServicerContext, name: str) -> None:
         self._context = context
         self._name = name
         self.ended = asyncio.Event()
+        self.over = False
 
     async def read(self) -> bytes | None:
         try:
-            got = await self._context.read()
+            got = grpc.aio.EOF if self.over else await self._context.read()
         except grpc.aio.BaseError:  # the call is finished
             got = grpc.aio.EOF
         if got is not grpc.aio.EOF:
@@ -85,6 +97,8 @@ class FarStream:
         raise Unreachable(f"the connection from {self._name} broke")
 
     async def write(self, packet: bytes) -> None:
+        if self.over:
+            raise Unreachable(f"the connection from {self._name} is gone (the call is over)")
         try:
             await self._context.write(packet)
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
@@ -97,6 +111,13 @@ class FarStream:
 
     async def release(self, *, broken: bool) -> None:
         self.ended.set()
+
+
+def _cancel_in_core(call: grpc.aio.StreamStreamCall) -> None:
+    """Cancel a call that grpc.aio may take for done; one that is over stays so."""
+    core = getattr(call, "_cython_call", None)  # there is no public way
+    if core is not None:
+        core.cancel("given up")
 
 
 def _words(error: BaseException) -> str:
