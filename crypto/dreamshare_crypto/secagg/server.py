@@ -184,7 +184,8 @@ class SecaggServer:
     @property
     def open_round(self) -> RoundStart | None:
         """The round that is open, or whose stored result `resume` hands over."""
-        match self._course.unmerged or self._course.stage:
+        unmerged = self._course.unmerged
+        match self._course.stage if unmerged is None else unmerged[0]:
             case Collecting() | Agreeing() | Unmasking() as stage:
                 return stage.round.start
         return None

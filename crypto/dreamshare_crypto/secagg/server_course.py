@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from dreamshare_crypto.entropy import Entropy
-from dreamshare_crypto.errors import IllegalInputError, RangeError
+from dreamshare_crypto.errors import IllegalInputError, MalformedError, RangeError
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.blame import found_faulty
 from dreamshare_crypto.secagg.events import (
@@ -27,6 +27,7 @@ from dreamshare_crypto.secagg.events import (
     Send,
     ServerEffect,
     Stage,
+    Summed,
 )
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.open_round import OpenRound, open_round
@@ -86,7 +87,7 @@ class Course:
         self.missed: Counter[int] = Counter()
         self.gone: set[bytes] = set()
         self.next_round = 0
-        self.unmerged: Unmasking | None = None
+        self.unmerged: tuple[Unmasking, Send, Summed] | None = None
         self.ended = False
         self._identity = identity
         self._entropy = entropy
@@ -279,18 +280,23 @@ class Course:
         return (*aborted, *self.after_round()) if aborted else ()
 
     def hand_over(self) -> Effects:
-        """Return what a stored result says, where an earlier process may not have handed it over.
+        """Return what a stored result says, where no earlier process is known to have."""
+        unmerged, self.unmerged = self.unmerged, None
+        return () if unmerged is None else unmerged[1:]
+
+    @staticmethod
+    def published(stage: Unmasking, message: bytes) -> tuple[Send, Summed]:
+        """Return a stored result and its sum, from the stored answers.
 
         Raises:
-            RangeError: the stored answers do not give the sum that was published.
+            RangeError, MalformedError: they do not give the sum that was published.
         """
-        stage, self.unmerged = self.unmerged, None
-        if stage is None:
-            return ()
-        stage.finish()
-        result, summed = stage.sum()
+        obstacle = stage.finish()
+        result, summed = stage.sum() if obstacle is None else (None, None)
+        if result is None or summed is None or result.encode() != message:
+            raise MalformedError("a result of other answers than those that are stored")
         to = stage.round.ids(stage.round.start.active)
-        return (Send(Stage.ROUND_RESULT, result.encode(), to), summed)
+        return Send(Stage.ROUND_RESULT, message, to), summed
 
     def after_round(self) -> Effects:
         """End the epoch when no round can follow."""

@@ -192,7 +192,7 @@ class _Reading:
                 raise NotRestorable("a result without survivors")
             course.rest()
             self._stand(ended[-1].standing, start.round)
-            course.unmerged = stage
+            course.unmerged = stage, *course.published(stage, ended[-1].message)
 
     def _follow(self, now: float) -> Collecting | Agreeing | Unmasking:
         """Take the round's records; return the stage that they end in."""

@@ -9,12 +9,12 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.errors import AuthenticationError, RefusalCode, Refused
+from dreamshare_crypto.errors import AuthenticationError, MalformedError, RefusalCode, Refused
 from dreamshare_crypto.graph import MILLION
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.keys import check_public
@@ -272,13 +272,18 @@ class Sharing:
         by_index = {index_of[device]: dict(shares.boxes) for device, shares in dealt.items()}
         return Delivering(self._identity, self._session, self._commitments, by_index, gone)
 
-    def handed_out(self, dealers: Iterable[bytes]) -> Delivering:
+    def handed_out(self, dealers: Collection[bytes]) -> Delivering:
         """Return the stage after this one as it is when every box has arrived already.
 
         Args:
             dealers: ids of devices that dealt, and answered for the boxes that they got.
+
+        Raises:
+            MalformedError: one of them is not in the roster.
         """
         index_of = self._session.index_of
+        if not index_of.keys() >= set(dealers):
+            raise MalformedError("boxes of a device that is not in the roster")
         by_index: dict[int, dict[int, bytes]] = {index_of[device]: {} for device in dealers}
         return Delivering(self._identity, self._session, self._commitments, by_index, ())
 

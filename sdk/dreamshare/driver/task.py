@@ -5,12 +5,15 @@ Rules:
 - the coordinator's steps, and the encoding of what is large, run in the engine;
 - a device's frame is acknowledged when its effects have been carried out and what it said is
   durable; frames that wait at the same time share one write (docs/protocol.md 9.8);
-- a message for many devices is encoded once.
+- a message for many devices is encoded once;
+- an error of this program that one device's message found drops that message, where the machine
+  stands as it stood; anywhere else it ends the task.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -20,8 +23,8 @@ from dreamshare.driver.offloading import Encoded, encoded
 from dreamshare.driver.timer import Timer
 from dreamshare.driver.trace import Heard, Reported, Stored, Trace, sending, untraced
 from dreamshare.engine import Engine
-from dreamshare.errors import PeerProtocolError
-from dreamshare.ids import NO_SESSION, PartyId, TaskId
+from dreamshare.errors import DreamshareError, PeerProtocolError
+from dreamshare.ids import NO_SESSION, PartyId, TaskId, short
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.envelope import Address
@@ -31,6 +34,8 @@ from dreamshare.protocol.outcomes import TaskOutcome
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire.codec import decode_message
 from dreamshare_crypto.secagg.events import Record, RecordKind
+
+_LOG = logging.getLogger(__name__)
 
 MOST_TOGETHER = 64
 """Inputs after which those that were handled are acknowledged, whatever else waits."""
@@ -131,11 +136,19 @@ class TaskRun:
 
     async def _handle(self, item: _Item) -> Callable[[], None] | None:
         """Handle one input; return what is to be called when it is durable."""
-        round_ = self._coordinator.round
+        round_, phase = self._coordinator.round, self._coordinator.phase
         try:
             effects = await self._step(item.event)
         except PeerProtocolError:
             self.dropped += 1
+        except DreamshareError:
+            raise
+        except Exception:
+            device = item.event.device if isinstance(item.event, events.HeardFrom) else None
+            if device is None or self._coordinator.phase is not phase:
+                raise
+            self.dropped += 1
+            _LOG.exception("a message of %s was left with an error of this program", short(device))
         else:
             self._trace_heard(item.event, round_)
             await self._carry_out(effects)

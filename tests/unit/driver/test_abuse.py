@@ -7,7 +7,8 @@ import pytest
 from dreamshare.errors import AbortCode, PeerProtocolError
 from dreamshare.ids import TaskId
 from dreamshare.protocol import messages as m
-from dreamshare.protocol.events import Finished, HeardFrom
+from dreamshare.protocol.coordinator import Coordinator
+from dreamshare.protocol.events import CoordinatorEffect, CoordinatorInput, Finished, HeardFrom
 from dreamshare.wire import limits
 from dreamshare.wire.codec import decode_message, encode_message
 from dreamshare.wire.link import Close, Hello, Ping, Standing, decode_packet, encode_packet
@@ -75,6 +76,34 @@ def test_an_error_of_this_program_in_one_connection_leaves_the_others_alone(
             await stage.run_task()
 
     stage.play(play())
+    assert len(stage.sums) == 3
+
+
+def test_an_error_of_this_program_in_one_message_ends_no_task(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage()
+    handle, hostile = Coordinator.handle, stage.handsets[0].id
+    met: list[m.Sa2] = []
+
+    def broken(
+        coordinator: Coordinator, event: CoordinatorInput, now: float
+    ) -> tuple[CoordinatorEffect, ...]:
+        match event:
+            case HeardFrom(device, m.Sa2() as message) if device == hostile and not met:
+                met.append(message)
+                raise KeyError("a bug")
+        return handle(coordinator, event, now)
+
+    async def play() -> None:
+        async with stage.open():
+            with monkeypatch.context() as patch:
+                patch.setattr(Coordinator, "handle", broken)
+                await stage.run_task()
+
+    stage.play(play())
+    assert met
+    assert "left with an error" in caplog.text
     assert len(stage.sums) == 3
 
 
