@@ -283,8 +283,6 @@ class Client:
                     raise reply
                 if isinstance(reply.reply, ControlError):
                     raise ConfigError(reply.reply.text)
-                if isinstance(reply.reply, TaskReport):
-                    asked.request = Watch(reply.reply.status.task, reply.reply.number)
                 yield reply.reply
                 if reply.last:
                     return
@@ -303,7 +301,8 @@ class Client:
         if peering is None or peering.peer_birth == self._birth:
             return
         for number, asked in self._open.items():
-            self._send(number, asked.request)
+            if not asked.answered:
+                self._send(number, asked.request)
 
     def _arrived(self, arrival: Arrival) -> None:
         peering = self._caller.peering
@@ -313,7 +312,7 @@ class Client:
             opened = peering.open(arrival)
             message = None if opened is None else opened.message
             if isinstance(message, Reply) and message.number in self._open:
-                self._open[message.number].replies.put_nowait(message)
+                self._open[message.number].take(message)
         peering.acknowledge(arrival.place)
 
     async def _call(self) -> None:
@@ -332,11 +331,25 @@ class Client:
 
 
 class _Open:
-    """A request whose last reply has not come."""
+    """A request whose last reply was not read yet.
+
+    What has arrived counts, read or not: where it is asked again, it is from there on, and what
+    comes twice because it was asked twice is kept once.
+    """
 
     def __init__(self, request: ControlRequest) -> None:
         self.request = request
+        self.answered = False
         self.replies: asyncio.Queue[Reply | Exception] = asyncio.Queue()
+
+    def take(self, reply: Reply) -> None:
+        match reply.reply, self.request:
+            case TaskReport(number=number), Watch(task, after):
+                if number <= after:
+                    return
+                self.request = Watch(task, number)
+        self.answered = self.answered or reply.last
+        self.replies.put_nowait(reply)
 
 
 class _Remembering:

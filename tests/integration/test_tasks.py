@@ -176,6 +176,25 @@ async def test_a_watcher_misses_nothing_over_a_restart_of_the_aggregator(stage: 
     assert (reports[-1].status.phase, reports[-1].status.aggregations) == (TaskPhase.DONE, 12)
 
 
+async def test_what_a_slow_watcher_has_not_read_does_not_come_twice_after_a_restart(
+    stage: Stage,
+) -> None:
+    async with stage.new_aggregator() as first:
+        stage.note_port()
+        await stage.agents(4)
+        client = await stage.client()
+        task = await first.submit(toy_config(rounds=10), COHORT, DEADLINES)
+        reports = client.watch(task.id)
+        read = [await anext(reports)]
+        await sums(task, 3)
+        await client.list()  # replies come in their order: more reports have arrived by now
+    await stage.aggregator()
+    await client.list()  # connected again, and what was open has been asked again
+    read += [report async for report in reports]
+    assert [report.number for report in read] == list(range(1, len(read) + 1))
+    assert read[-1].status.phase is TaskPhase.DONE
+
+
 async def test_a_device_off_its_charger_is_not_chosen_until_it_is_back(stage: Stage) -> None:
     aggregator = await stage.aggregator()
     await stage.agents(3)
