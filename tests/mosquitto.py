@@ -85,6 +85,19 @@ class Server:
         """End it by SIGKILL."""
         self._end(signal.SIGKILL)
 
+    def save(self) -> None:
+        """Let it write down what a kill is to leave, and return when it has."""
+        if self._process is None:
+            raise AssertionError("only a broker that runs can save")
+        path = self._folder / "mosquitto.db"
+        path.unlink(missing_ok=True)
+        self._process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + _START_S
+        while not path.exists():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"Mosquitto saved nothing:\n{self.log}")
+            time.sleep(0.02)
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)

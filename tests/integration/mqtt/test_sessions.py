@@ -157,6 +157,22 @@ async def test_an_aggregator_that_takes_the_place_of_another_ends_it(mosquitto: 
     await second.close()
 
 
+async def test_a_killed_broker_that_shows_an_older_birth_ends_nobody(
+    own_mosquitto: Broker,
+) -> None:
+    """What it retains after a kill is what it had written down, of an aggregator's former life."""
+    former = listener_of(own_mosquitto)
+    await former.start()
+    own_mosquitto.save()
+    async with ends_at(own_mosquitto) as ends:
+        await former.close()
+        own_mosquitto.kill()
+        own_mosquitto.start()
+        near, far = await ends.come_back(ends.link(MqttStay(connect_timeout_s=3)))
+        await echo(near, far)
+        await near.close()
+
+
 async def test_an_aggregator_that_starts_anew_is_noticed(mosquitto: Broker) -> None:
     async with ends_at(mosquitto) as ends:
         link = ends.link()

@@ -7,7 +7,8 @@ Rules:
   request again gets the same answer;
 - whoever takes this aggregator's place at the broker (same client id) ends the listener for good:
   two aggregators that send each other away would serve nobody. The broker says so, or does not;
-  then it shows when the listener comes back and finds the birth of another;
+  then it shows when the listener comes back and finds the birth of another that came later. Births
+  begin with a time, because a broker that was killed shows an older birth than the last one;
 - a party that the broker reports dead is given up, where the death is that of its present session.
 """
 
@@ -50,6 +51,7 @@ _DEATH_DELAY_S = 5
 _ANSWER = Envelope(expiry_s=60)
 _RETAINED = Envelope(retain=True)
 _MOST_ANSWERS = 4096
+_TIME_BYTES = 8  # of a birth: microseconds since 1970
 _FENCE_S = 1.0  # in which a broker shows what it retains
 _WAITS = BackoffSettings(first_s=0.25, longest_s=15.0)
 
@@ -154,7 +156,9 @@ class MqttListener:
 
     async def _come(self) -> Session:
         """Connect, subscribe and say that the aggregator is here; Unreachable, Rejected."""
-        topics, birth = self._topics, self._draw(NONCE_BYTES)
+        topics = self._topics
+        micros = max(int(self._clock.now() * 1e6), _micros(self._birth) + 1)
+        birth = micros.to_bytes(_TIME_BYTES, "big") + self._draw(NONCE_BYTES - _TIME_BYTES)
         session = await open_session(
             self._address,
             self._tls,
@@ -180,7 +184,10 @@ class MqttListener:
         return session
 
     async def _look_for_another(self, session: Session) -> None:
-        """Raise TakenOver where another aggregator has told its birth since this one's last."""
+        """Raise TakenOver where another aggregator has told its birth since this one's last.
+
+        An earlier birth is none: a broker that was killed goes back to what it had written down.
+        """
         topic = self._topics.hub("state")
         await session.subscribe(topic, retained=True)
         with suppress(TimeoutError):
@@ -189,7 +196,7 @@ class MqttListener:
                     note = decode_note(arrived.payload) if arrived.topic == topic else None
                     if note is None:
                         continue  # somebody who asks again
-                    if note.kind is Kind.BIRTH and note.rest != self._birth:
+                    if note.kind is Kind.BIRTH and _micros(note.rest) > _micros(self._birth):
                         raise TakenOver(
                             f"{self._address}: another aggregator has taken this one's place"
                         )
@@ -312,6 +319,11 @@ class MqttListener:
         task = asyncio.ensure_future(_publish(session, topic, note.encode(), envelope))
         self._answers.add(task)
         task.add_done_callback(self._answers.discard)
+
+
+def _micros(birth: bytes) -> int:
+    """Return when an aggregator came to the broker, by its own clock; 0 for "not yet"."""
+    return int.from_bytes(birth[:_TIME_BYTES], "big")
 
 
 async def _publish(session: Session, topic: str, payload: bytes, envelope: Envelope) -> None:
