@@ -43,6 +43,7 @@ from dreamshare.engine import ThreadEngine
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.outcomes import DeviceOutcome, RoundDeclined
+from dreamshare.transport.backoff import BackoffSettings
 from dreamshare.transport.base import Link
 from dreamshare.transport.tap import ByteCounter, TappedLink
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
@@ -83,6 +84,7 @@ class Surroundings:
         conditions: power and network.
         clock: what time it is.
         entropy: of keys.
+        backoff: the waits between connections.
         threads: how many mask and check at a time, 1 or more; 1 leaves the rest to the owner.
     """
 
@@ -94,6 +96,7 @@ class Surroundings:
     conditions: DeviceConditions = field(default_factory=ManualConditions)
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
+    backoff: BackoffSettings = field(default_factory=BackoffSettings)
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -184,6 +187,7 @@ class EdgeAgent:
             desk,
             self._worker,
             jitter,
+            around.backoff,
             engine=self._steps,
             work=WorkSettings(policy.tasks_at_once, policy.wait_for_turn_s),
         )
