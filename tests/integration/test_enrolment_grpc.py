@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import grpc
 import pytest
 
 from dreamshare.clock import SystemClock
 from dreamshare.driver.enrolling import ask, knock
 from dreamshare.errors import ConfigError, Rejected, Unreachable
 from dreamshare.transport.doors import door_to
-from dreamshare.transport.grpc_enrol import MOST_UP, GrpcDoor, GrpcEnrolmentListener
+from dreamshare.transport.grpc_enrol import MOST_UP, SERVICE, GrpcDoor, GrpcEnrolmentListener
 from dreamshare.transport.tls import TlsFiles
 from dreamshare.wire.enrol import Answer, Down, Knock, Welcome, decode_up, encode_down
 from dreamshare_crypto.authority import Authority
@@ -66,6 +67,23 @@ async def test_a_party_without_a_certificate_is_answered() -> None:
         assert root == hub.authority.tls_roots
         reply = await ask([found.door], root, b"request", CLOCK, random.Random(1), never)
         assert reply == b"the reply"
+
+
+async def test_calls_that_say_nothing_keep_nobody_out() -> None:
+    """They counted as calls that are answered: 64 of them, and nobody could enrol."""
+    async with opened() as hub, AsyncExitStack() as stack:
+        root, where = hub.authority.tls_roots, f"127.0.0.1:{hub.listener.port}"
+        for number in range(20):
+            options = (("grpc.use_local_subchannel_pool", 1), ("a.stranger", number))
+            credentials = grpc.ssl_channel_credentials(root)
+            channel = await stack.enter_async_context(
+                grpc.aio.secure_channel(where, credentials, options)
+            )
+            for _ in range(4):
+                call = channel.stream_unary(f"/{SERVICE}/Exchange")()
+                await call.wait_for_connection()
+        found = await knock([hub.door], hub.authority.tls_hash)
+        assert found.welcome.tls_root == root
 
 
 async def test_a_root_of_somebody_else_is_refused_before_anything_is_sent() -> None:

@@ -97,7 +97,7 @@ class Relay:
             said = Refusal(RefusalReason.MALFORMED, str(error))
         except QueueFull as error:
             said = Refusal(RefusalReason.BUSY, str(error))
-        except (DreamshareError, CryptoError) as error:  # a disk, a file: the operator's to mend
+        except (DreamshareError, CryptoError, OSError) as error:  # the operator's to mend
             _LOG.error("an enrolment cannot be taken: %s", error)
             said = Refusal(RefusalReason.BUSY, "the aggregator cannot take enrolments now")
         return encode_down(said)

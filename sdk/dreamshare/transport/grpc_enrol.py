@@ -2,7 +2,8 @@
 
 Rules:
 - it listens on a port of its own: the port of devices takes nobody without a certificate;
-- messages are opaque here; how many are answered at a time is bounded, the rest is turned away;
+- messages are opaque here; how many are answered at a time is bounded, the rest is turned away.
+  Calls that say nothing do not count, and a connection has few of them and ends with its minutes;
 - `unproven` takes whatever certificate is shown, but that one only: the call goes to who showed it.
 """
 
@@ -32,6 +33,8 @@ MOST_UP = 16 * 1024
 _METHOD = "Exchange"
 _CALL_S = 20.0  # an answer is there at once, or is "ask again"
 _GRACE_S = 1.0
+_CALLS_EACH = 4  # of one connection; a party has one
+_CONNECTION_MS = 60_000
 
 
 class GrpcDoor:
@@ -110,6 +113,7 @@ class GrpcEnrolmentListener:
         self._answer = answer
         self._port = 0
         self._server: grpc.aio.Server | None = None
+        self._answering = 0
 
     @property
     def port(self) -> int:
@@ -118,8 +122,14 @@ class GrpcEnrolmentListener:
 
     async def __aenter__(self) -> Self:
         """Bind; raises ConfigError where the address or the certificate is unusable."""
-        options = (("grpc.max_receive_message_length", MOST_UP), ("grpc.so_reuseport", 0))
-        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_AT_ONCE)
+        options = (
+            ("grpc.max_receive_message_length", MOST_UP),
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_concurrent_streams", _CALLS_EACH),
+            ("grpc.max_connection_age_ms", _CONNECTION_MS),
+            ("grpc.max_connection_age_grace_ms", int(1000 * _CALL_S)),
+        )
+        server = grpc.aio.server(options=options)
         method = grpc.unary_unary_rpc_method_handler(self._serve)
         handler = grpc.method_handlers_generic_handler(SERVICE, {_METHOD: method})
         server.add_generic_rpc_handlers((handler,))
@@ -147,7 +157,14 @@ class GrpcEnrolmentListener:
             await self._server.stop(_GRACE_S)
 
     async def _serve(self, message: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        return await self._answer(message, _host_of(context.peer()))
+        if self._answering >= MOST_AT_ONCE:
+            words = "too many enrol at this moment; come again"
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, words)
+        self._answering += 1
+        try:
+            return await self._answer(message, _host_of(context.peer()))
+        finally:
+            self._answering -= 1
 
 
 def _host_of(peer: str) -> str:

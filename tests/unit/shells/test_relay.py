@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import random
+import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -136,6 +137,13 @@ async def test_a_request_without_its_key_is_not_kept(site: Site) -> None:
         assert isinstance(answer, Refusal)
         assert answer.reason is RefusalReason.MALFORMED
     assert list(site.queue.waiting()) == []
+
+
+async def test_a_folder_that_is_gone_is_told_and_not_raised(site: Site) -> None:
+    shutil.rmtree(site.queue.revocations.parent)
+    answer = await said(site.far, site.message())
+    assert isinstance(answer, Refusal)
+    assert answer.reason is RefusalReason.BUSY
 
 
 async def test_a_csr_swapped_by_the_relay_is_refused_by_the_authority(site: Site) -> None:
