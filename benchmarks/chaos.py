@@ -1,6 +1,7 @@
-"""SIGKILL at random instants of aggregator, agents and broker: what is lost or said twice.
+"""SIGKILL at random instants of aggregator, agents, broker and database: what is lost or repeated.
 
     python -m benchmarks.chaos --kills 200 --seed 1 --json
+    python -m benchmarks.chaos --kills 20 --transport grpc --database postgresql
 
 The same federation runs twice per transport, with the same device keys: once undisturbed, once with
 its processes killed. Both must end in the same state, to the bit; what every device sent and what
@@ -9,7 +10,8 @@ the aggregator received is captured, packet by packet, and searched (`chaos_audi
 Rules:
 - processes, sockets, disks and signals are real; deadlines are above any restart, so that every
   device answers every round;
-- kills are spread over the rounds and fall at random instants within them; which process is drawn;
+- kills are spread over the rounds and fall at random instants within them, however long these take
+  (`chaos_run`); which process is drawn;
 - a violation is counted, never asserted away: any gives exit code 1.
 """
 
@@ -17,174 +19,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from benchmarks.chaos_audit import audit
+from benchmarks.chaos_run import Run
 
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
-from tests.services import find, free_port, tethered
+from tests.services import find
 
 TRANSPORTS = ("grpc", "mqtt")
-PATIENCE_S = 300.0
-"""Without any progress for so long, a run has come to a stop."""
+DATABASES = ("sqlite", "postgresql")
 
 LONGEST_PAUSE_S = 0.8
-"""Kills come at random within this time after the progress that they wait for."""
-
-
-class Stuck(Exception):
-    """A run that makes no progress any more; the text says where its logs are."""
-
-
-@dataclass
-class Part:
-    """One process that can be killed and started again."""
-
-    name: str
-    command: tuple[str, ...]
-    log: Path
-    life: int = 0
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start its next life."""
-        command = [word.replace("LIFE", str(self.life)) for word in self.command]
-        self.life += 1
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(tethered(command), stdout=log, stderr=log)
-
-    def kill(self) -> None:
-        """SIGKILL, at once."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-
-@dataclass
-class Run:
-    """One run of a federation."""
-
-    home: Path
-    transport: str
-    devices: int
-    rounds: int
-    killed: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        self._port = free_port()
-        self.parts = [self._part("aggregator", 0)]
-        self.parts += [self._part("agent", number) for number in range(self.devices)]
-
-    def _part(self, kind: str, number: int) -> Part:
-        scheme = "grpcs" if self.transport == "grpc" else "mqtts"
-        return Part(
-            kind,
-            (
-                *(sys.executable, "-m", "benchmarks.chaos_parts", kind),
-                *("--home", str(self.home), "--life", "LIFE", "--number", str(number)),
-                *("--link", f"{scheme}://127.0.0.1:{self._port}"),
-                *("--devices", str(self.devices), "--rounds", str(self.rounds)),
-            ),
-            self.home / f"{kind}-{number}.log",
-        )
-
-    def run(self, kills: int, seed: int) -> dict[str, object]:
-        """Run to the end with so many kills; return what the aggregator says of the task."""
-        broker = self._broker() if self.transport == "mqtt" else None
-        if broker is not None:
-            self.parts.append(broker)
-            broker.start()
-        try:
-            for part in self.parts:
-                if part is not broker:
-                    part.start()
-            self._disturb(kills, random.Random(seed))
-            self._wait_for((self.home / "result").exists)
-        finally:
-            for part in self.parts:
-                part.kill()
-        said: dict[str, object] = json.loads((self.home / "result").read_bytes())
-        return said
-
-    def _disturb(self, kills: int, dice: random.Random) -> None:
-        for number in range(kills):
-            due = 1 + number * (self.rounds - 2) // max(1, kills)
-            self._wait_for(partial(self._has_merged, due))
-            time.sleep(dice.uniform(0, LONGEST_PAUSE_S))
-            kind = dice.choice(sorted({part.name for part in self.parts}))
-            part = dice.choice([part for part in self.parts if part.name == kind])
-            if (self.home / "result").exists():
-                return
-            part.kill()
-            self.killed[kind] += 1
-            time.sleep(dice.uniform(0, 0.2))
-            part.start()
-            sys.stderr.write(f"\r{self.transport}: {number + 1} of {kills} killed ")
-            sys.stderr.flush()
-
-    def _has_merged(self, sums: int) -> bool:
-        return self.merged() >= sums
-
-    def merged(self) -> int:
-        """How many sums were merged so far."""
-        return len(self.sums())
-
-    def sums(self) -> dict[tuple[str, int], set[str]]:
-        """Return the hashes of the merged means, by step and cycle."""
-        found: dict[tuple[str, int], set[str]] = {}
-        path = self.home / "merged"
-        for line in path.read_text().splitlines() if path.exists() else ():
-            step, cycle, digest, _ = json.loads(line)
-            found.setdefault((step, cycle), set()).add(digest)
-        return found
-
-    def _wait_for(self, holds: Callable[[], bool]) -> None:
-        before, since = -1, time.monotonic()
-        while not holds():
-            now = self.merged()
-            if now != before:
-                before, since = now, time.monotonic()
-            if time.monotonic() - since > PATIENCE_S:
-                raise Stuck(f"no sum in {PATIENCE_S:.0f} s; logs are in {self.home}")
-            self._raise_the_dead()
-            time.sleep(0.05)
-
-    def _raise_the_dead(self) -> None:
-        """Start again what ended by itself, as a service manager does; the log says why it did."""
-        for part in self.parts:
-            ended = part.process is not None and part.process.poll() is not None
-            if ended and not (self.home / "result").exists():
-                self.killed[f"{part.name} ended by itself"] += 1
-                part.start()
-
-    def _broker(self) -> Part:
-        from benchmarks.roads import lay_out
-
-        from tests.services import tethered
-
-        account = "mosquitto"
-        place = Path(tempfile.mkdtemp(prefix="dreamshare-mosquitto-"))
-        federation = FederationFolder(self.home / "federation")
-        lay_out(place, self._port, Identity.load(self.home / "aggregator.key"), federation)
-        command = tethered(["mosquitto", "-c", place / "mosquitto.conf"], account)
-        return Part("broker", tuple(str(word) for word in command), self.home / "broker.log")
-
-    def captures(self) -> list[Path]:
-        """Everything that was captured."""
-        return [*self.home.glob("received-*"), *self.home.glob("device-*/sent-*")]
+"""Kills come within this time, or that of two rounds, after the progress that they wait for."""
 
 
 def make_federation(home: Path, devices: int) -> None:
@@ -196,21 +50,21 @@ def make_federation(home: Path, devices: int) -> None:
         folder.issue(Role.DEVICE, f"device-{number}", home / f"device-{number}" / "device.key")
 
 
-def compare(transport: str, devices: int, kills: int, seed: int, home: Path) -> dict[str, object]:
+def compare(
+    transport: str, devices: int, kills: int, seed: int, home: Path, database: str = "sqlite"
+) -> dict[str, object]:
     """Run twice over one transport and say what the kills changed: nothing, it is hoped."""
     rounds = max(4, kills)
     keys = home / "keys"
     make_federation(keys, devices)
-    runs: list[Run] = []
-    results: list[dict[str, object]] = []
     began = time.monotonic()
-    for name, count in (("undisturbed", 0), ("killed", kills)):
-        place = home / name
-        shutil.copytree(keys, place)
-        run = Run(place, transport, devices, rounds)
-        results.append(run.run(count, seed))
-        runs.append(run)
-    quiet, killed = runs
+    quiet, killed = (
+        Run(shutil.copytree(keys, home / name), transport, devices, rounds, database)
+        for name in ("undisturbed", "killed")
+    )
+    results = [quiet.run(0, seed, 0.0)]
+    a_round_s = (time.monotonic() - began) / len(quiet.sums())
+    results.append(killed.run(kills, seed, min(LONGEST_PAUSE_S, 2 * a_round_s)))
     expected, found = quiet.sums(), killed.sums()
     seen = audit(killed.captures(), Identity.load(keys / "aggregator.key"))
     return {
@@ -247,6 +101,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--devices", type=int, default=4)
     parser.add_argument("--transport", choices=(*TRANSPORTS, "both"), default="both")
+    parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", type=Path, help="leave everything in this new folder")
     asked = parser.parse_args()
@@ -254,9 +109,13 @@ def main() -> int:
     if "mqtt" in wanted and find("mosquitto") is None:
         sys.stderr.write("Mosquitto is not installed: MQTT is left out; `make services`\n")
         wanted = tuple(name for name in wanted if name != "mqtt")
+    if asked.database == "postgresql" and find("initdb") is None:
+        sys.stderr.write("PostgreSQL is not installed; `make services`\n")
+        return 1
     home = Path(tempfile.mkdtemp(prefix="dreamshare-chaos-")) if asked.keep is None else asked.keep
     figures = {
-        name: compare(name, asked.devices, asked.kills, asked.seed, home / name) for name in wanted
+        name: compare(name, asked.devices, asked.kills, asked.seed, home / name, asked.database)
+        for name in wanted
     }
     sys.stderr.write("\n")
     good = bool(figures) and all(clean(each, asked.kills) for each in figures.values())

@@ -16,7 +16,10 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.clock import SystemClock
 from dreamshare.learning.base import Data, Learner
 from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.transport.backoff import BackoffSettings
 from dreamshare.transport.base import Link, Listener
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.mqtt.link import MqttLink
@@ -35,6 +39,7 @@ from dreamshare.transport.tls import TlsFiles
 from dreamshare.updates import Array, Field, Update
 from dreamshare_aggregator import Aggregator, Surroundings, open_store
 from dreamshare_aggregator.capture import Capture
+from dreamshare_aggregator.database import StoreSettings
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, FileStore, Policy
@@ -43,6 +48,17 @@ from tests.integration.toy import ALGORITHMS, Toy, toy_config, toy_data
 
 PATIENT = Deadlines(setup_s=300, collect_s=300, reveal_s=120)
 """Above any restart, so that every device answers every round."""
+
+GATE = "gate"
+"""File with the number of sums up to which agents compute; where there is none, all of them."""
+
+LEASE_S = 2.0
+"""After so long the next life of an aggregator that was killed is active, on PostgreSQL."""
+
+IMPATIENT = BackoffSettings(first_s=0.2, longest_s=2.0)
+"""Agents call again soon: what is measured is what is lost, not how long it takes."""
+
+_LOOK_S = 0.02
 
 AWAY_S = 300.0
 """How long a device may be away before rounds go on without it."""
@@ -113,6 +129,24 @@ class Noted:
         return self._algorithm.merge(state, mean, crowd)
 
 
+class Gated(Noted):
+    """An algorithm whose local part waits for the gate."""
+
+    def local(
+        self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
+    ) -> Update:
+        number = ask.cycle + (ask.step != "start")  # how many sums come before this one
+        while not self._is_open(number):
+            time.sleep(_LOOK_S)
+        return super().local(ask, learner, data, rng)
+
+    def _is_open(self, number: int) -> bool:
+        try:
+            return number < int(self._path.read_text())
+        except FileNotFoundError:
+            return True
+
+
 def listener_of(link: str, identity: Identity) -> Listener:
     """Return where an aggregator of this address listens."""
     if link.startswith("grpcs://"):
@@ -136,8 +170,11 @@ def write_whole(path: Path, content: bytes) -> None:
     part.rename(path)
 
 
-async def aggregate(home: Path, life: int, link: str, devices: int, rounds: int) -> None:
-    """Be the aggregator until the task is over; the result is a file then."""
+async def aggregate(home: Path, life: int, link: str, url: str, devices: int, rounds: int) -> None:
+    """Be the aggregator until the task is over; the result is a file then.
+
+    Raises what stops the service before: the process ends with it.
+    """
     identity, clock = Identity.load(home / "aggregator.key"), SystemClock()
     tap = Capture(home / f"received-{life}", clock)
     around = Surroundings(
@@ -147,12 +184,19 @@ async def aggregate(home: Path, life: int, link: str, devices: int, rounds: int)
         entropy=FirstOf(hashlib.sha256(b"task" + identity.id).digest()[:16]),
     )
     listener = TappedListener(listener_of(link, identity), tap)
-    store = open_store(f"sqlite:///{home / 'rounds.db'}")
+    store = open_store(url, StoreSettings(lease_s=LEASE_S))
     async with Aggregator([listener], store, identity, around) as aggregator:
+        await aggregator.until_active()
         if not aggregator.tasks():
             await aggregator.submit(toy_config(rounds), Cohort(devices, devices), PATIENT)
         (status,) = aggregator.tasks()
-        result = await aggregator.task(status.task).result()
+        ending = asyncio.create_task(aggregator.task(status.task).result())
+        await asyncio.wait(
+            {ending, asyncio.create_task(aggregator.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not ending.done():
+            await aggregator.wait()  # raises what stopped it
+        result = await ending
         said = result.status
         lines = {
             "abandoned": said.abandoned,
@@ -179,7 +223,11 @@ async def take_part(home: Path, life: int, link: str, number: int) -> None:
         store=FileStore(own / "state"),
         policy=Policy(),
         identity=identity,
-        surroundings=AgentSurroundings(entropy=FirstOf(rounding)),
+        surroundings=AgentSurroundings(
+            lookup=lambda name, config: Gated(algorithm_from(name, config), home / GATE),
+            entropy=FirstOf(rounding),
+            backoff=IMPATIENT,
+        ),
     )
     async with agent:
         async for _ in agent.outcomes():
@@ -193,18 +241,31 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--life", type=int, required=True)
     parser.add_argument("--link", required=True)
+    parser.add_argument("--store", required=True)
     parser.add_argument("--number", type=int, default=0)
     parser.add_argument("--devices", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=4)
     asked = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     work = (
-        aggregate(asked.home, asked.life, asked.link, asked.devices, asked.rounds)
+        aggregate(asked.home, asked.life, asked.link, asked.store, asked.devices, asked.rounds)
         if asked.part == "aggregator"
         else take_part(asked.home, asked.life, asked.link, asked.number)
     )
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(work)
+        asyncio.run(_telling(work))
+
+
+async def _telling(work: Coroutine[None, None, None]) -> None:
+    """Do the work; on SIGUSR1, write to the log what each task of the process waits for."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell)
+    await work
+
+
+def _tell() -> None:
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -139,14 +139,14 @@ class Cluster:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """Return the cluster of this process of pytest; use databases of your own (`create`)."""
-    with _cluster() as cluster:
+    with own_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture
 def own_postgres() -> Iterator[Cluster]:
     """Return a cluster that the test may stop and kill."""
-    with _cluster() as cluster:
+    with own_cluster() as cluster:
         yield cluster
 
 
@@ -160,7 +160,8 @@ def new_database(request: pytest.FixtureRequest, folder: Path) -> str:
 
 
 @contextmanager
-def _cluster() -> Iterator[Cluster]:
+def own_cluster() -> Iterator[Cluster]:
+    """Run a cluster that the caller may stop and kill; it is gone after the block."""
     programs = need("PostgreSQL", "postgres", "initdb", "psql")
     # beside the tests' own folders, which another account cannot enter
     folder = Path(tempfile.mkdtemp(prefix="dreamshare-postgres-"))
