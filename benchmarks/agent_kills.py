@@ -31,9 +31,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from benchmarks.chaos import Part, Run, make_federation
+from benchmarks.chaos import make_federation
 from benchmarks.chaos_audit import audit
 from benchmarks.chaos_parts import AWAY_S, PATIENT, FirstOf, Noted, Sent, link_of, write_whole
+from benchmarks.chaos_run import Run
 
 from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.algorithms.codream import CodreamConfig
@@ -52,6 +53,7 @@ from dreamshare_edge.sample import make_equipment
 DEVICES = 3
 MODULE = "benchmarks.agent_kills"
 SUMS_A_CYCLE = 3
+PAUSE_S = 1.0
 
 
 class Watched(FileStore):
@@ -82,12 +84,7 @@ class Kills(Run):
     examined: int = 0
     states: dict[Path, frozenset[str]] = field(default_factory=dict)
 
-    def _part(self, kind: str, number: int) -> Part:
-        part = super()._part(kind, number)
-        part.command = tuple(MODULE if w == "benchmarks.chaos_parts" else w for w in part.command)
-        return part
-
-    def _disturb(self, kills: int, dice: random.Random) -> None:
+    def _disturb(self, kills: int, dice: random.Random, pause_s: float) -> None:
         agents = [part for part in self.parts if part.name == "agent"]
         for number in range(kills):
             part = dice.choice(agents)
@@ -97,7 +94,7 @@ class Kills(Run):
             else:
                 part.kill()
                 part.start()
-            time.sleep(dice.uniform(0, 1.0))
+            time.sleep(dice.uniform(0, pause_s))
             part.kill()
             self.killed["agent"] += 1
             self._examine(agents.index(part))
@@ -129,11 +126,11 @@ def compare(kills: int, seed: int, home: Path) -> dict[str, object]:
     results: list[dict[str, object]] = []
     for name, count in (("undisturbed", 0), ("killed", kills)):
         shutil.copytree(home / "keys", home / name)
-        run = Kills(home / name, "grpc", DEVICES, cycles)
+        run = Kills(home / name, "grpc", DEVICES, cycles, module=MODULE)
         for number in range(DEVICES if runs else 0):
             noted = runs[0].home / f"device-{number}" / "weights"
             run.states[run.home / f"device-{number}"] = frozenset(noted.read_text().split())
-        results.append(run.run(count, seed))
+        results.append(run.run(count, seed, PAUSE_S))
         runs.append(run)
     quiet, killed = runs
     seen = audit(killed.captures(), Identity.load(home / "keys" / "aggregator.key"))
@@ -221,7 +218,8 @@ def be_part(words: list[str]) -> None:
     parser.add_argument("--home", type=Path, required=True)
     for name in ("--life", "--number", "--devices", "--rounds"):
         parser.add_argument(name, type=int, default=0)
-    parser.add_argument("--link", required=True)
+    for name in ("--link", "--store"):
+        parser.add_argument(name, required=True)
     asked = parser.parse_args(words)
     work = (
         aggregate(asked.home, asked.life, asked.link, asked.rounds)

@@ -46,6 +46,7 @@ class Run:
         transport: grpc or mqtt.
         devices, rounds: how many.
         database: sqlite or postgresql.
+        module: what the aggregator and the agents run.
         killed: how often each kind of process was killed, or ended by itself.
     """
 
@@ -54,6 +55,7 @@ class Run:
     devices: int
     rounds: int
     database: str = "sqlite"
+    module: str = "benchmarks.chaos_parts"
     killed: Counter[str] = field(default_factory=Counter)
 
     def run(self, kills: int, seed: int, pause_s: float) -> dict[str, object]:
@@ -87,7 +89,7 @@ class Run:
         return Process(
             kind,
             (
-                *(sys.executable, "-m", "benchmarks.chaos_parts", kind),
+                *(sys.executable, "-m", self.module, kind),
                 *("--home", str(self.home), "--life", "LIFE", "--number", str(number)),
                 *("--link", f"{scheme}://127.0.0.1:{port}", "--store", url),
                 *("--devices", str(self.devices), "--rounds", str(self.rounds)),
