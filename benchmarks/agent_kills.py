@@ -102,6 +102,11 @@ class Kills(Run):
             sys.stderr.write(f"\r{number + 1} of {kills} killed ")
             sys.stderr.flush()
 
+    def merged(self) -> int:
+        """How many sums were merged so far, several of a cycle's step included."""
+        path = self.home / "merged"
+        return len(path.read_bytes().splitlines()) if path.exists() else 0
+
     def _examine(self, number: int) -> None:
         own = self.home / f"device-{number}"
         self.examined += 1
