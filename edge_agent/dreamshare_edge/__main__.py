@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m dreamshare_edge", description="An edge agent.")
     parser.add_argument("--config", type=Path, default=Path("agent.toml"), help="settings (TOML)")
     parser.add_argument("--print-config", action="store_true", help="print commented defaults")
+    parser.add_argument("--doctor", action="store_true", help="say what is wrong and end")
     parser.add_argument("--join", metavar="TOKEN", help="enrol first; '-' reads the token")
     parser.add_argument("--dir", type=Path, help="with --join: the device's folder")
     parser.add_argument("--learner", help="with --join: what computes, file.py:function")
@@ -46,6 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.print_config:
         sys.stdout.write(default_text(AgentConfig))
         return 0
+    if options.doctor:
+        from dreamshare_edge.doctor import examine
+
+        found = examine(options.config)
+        found.show(_say, options.json)
+        return int(found.severity)
     level = logging.DEBUG if options.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     log = logging.getLogger("dreamshare_edge")

@@ -1,4 +1,4 @@
-"""`dreamshare agent`: run a device's agent, or print its commented settings."""
+"""`dreamshare agent`: enrol, run or examine a device's agent; print its commented settings."""
 
 from __future__ import annotations
 
@@ -89,3 +89,22 @@ def run(
     from dreamshare_edge.service import RunOptions, run_agent
 
     raise typer.Exit(run_agent(config, RunOptions(link, as_json, once), say))
+
+
+@app.command()
+def doctor(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The device's settings file (TOML).")
+    ] = Path("agent.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is wrong with this device and what to do; changes nothing.
+
+    Exit codes: 0 all is well, 1 somebody should look at something, 2 the agent cannot take part.
+    """
+    from dreamshare_cli.output import say
+    from dreamshare_edge.doctor import examine
+
+    found = examine(config)
+    found.show(say, as_json)
+    raise typer.Exit(int(found.severity))

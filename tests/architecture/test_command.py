@@ -15,6 +15,7 @@ from dreamshare_cli.command import build
 
 VERBS = {
     "agent config",
+    "agent doctor",
     "agent join",
     "agent run",
     "broker config",

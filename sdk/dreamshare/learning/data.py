@@ -51,15 +51,8 @@ class ArrayData:
         A remainder of fewer than two examples is left out of its pass, unless it is all there is:
         BatchNorm has no variance of one example.
         """
-        if size < 1:
-            raise ConfigError(f"batch size {size}; use 1 or more")
-        while True:
-            order = rng.permutation(len(self._y))
-            for start in range(0, len(order), size):
-                chosen = order[start : start + size]
-                if len(chosen) < 2 <= min(size, len(order)):
-                    continue
-                yield Batch(self._x[chosen], self._y[chosen])
+        for chosen in choices(rng, len(self._y), size):
+            yield Batch(self._x[chosen], self._y[chosen])
 
     def class_counts(self, classes: int) -> Ints:
         """Return the number of examples of each class, shape (classes,).
@@ -67,11 +60,32 @@ class ArrayData:
         Raises:
             ConfigError: a label is `classes` or more.
         """
-        counts_K = np.bincount(self._y, minlength=classes).astype(np.int64)
-        if len(counts_K) > classes:
-            raise ConfigError(f"a label is {len(counts_K) - 1}, but there are {classes} classes")
-        return counts_K
+        return counted(self._y, classes)
 
     def held_out(self) -> Batch:
         """Return the examples that are never trained on."""
         return self._held_out
+
+
+def choices(rng: np.random.Generator, count: int, size: int) -> Iterator[Ints]:
+    """Yield the places of shuffled batches for ever; see `ArrayData.batches` for the remainder.
+
+    Raises:
+        ConfigError: the size is below 1.
+    """
+    if size < 1:
+        raise ConfigError(f"batch size {size}; use 1 or more")
+    while True:
+        order = rng.permutation(count)
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            if not len(chosen) < 2 <= min(size, len(order)):
+                yield chosen
+
+
+def counted(y_N: Ints, classes: int) -> Ints:
+    """Return how many labels each class has, shape (classes,); ConfigError on a label beyond."""
+    counts_K = np.bincount(y_N, minlength=classes).astype(np.int64)
+    if len(counts_K) > classes:
+        raise ConfigError(f"a label is {len(counts_K) - 1}, but there are {classes} classes")
+    return counts_K

@@ -1,0 +1,201 @@
+"""Whether the aggregator or broker of a link answers: a TLS handshake, or a broker's CONNACK.
+
+Rules:
+- a gRPC port is greeted by TLS and HTTP/2 alone: no stream is opened, so that the agent, which may
+  be connected meanwhile, stays connected;
+- a broker is asked with a client id of its own, without a session, for the same reason;
+- the certificate that is shown bounds the clock from both sides: it is one of the federation's and
+  valid now, or one of the two clocks is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dreamshare.errors import ConfigError
+from dreamshare.transport.address import host_and_port
+from dreamshare.transport.base import PACKET_LIMIT
+from dreamshare.transport.tls import TlsFiles
+from dreamshare_edge.doctor.findings import Finding, error, ok, warning
+
+PATIENCE_S = 5.0
+_OVERHEAD = 512  # of an MQTT packet around one of ours
+_MQTT = ("mqtts://", "wss://", "mqtt://", "ws://")
+
+
+def look_at_link(url: str, tls: TlsFiles) -> list[Finding]:
+    """Return what answers at one address of the settings."""
+    try:
+        if url.startswith(_MQTT):
+            return _broker(url, tls)
+        host, port = host_and_port(url)
+        return [_handshake(url, host, port, tls)]
+    except ConfigError as wrong:
+        return [error("link", str(wrong), "mend 'link' in the settings")]
+
+
+def _handshake(url: str, host: str, port: int, tls: TlsFiles) -> Finding:
+    try:
+        with _context(tls) as context:
+            context.set_alpn_protocols(["h2"])
+            with (
+                socket.create_connection((host, port), PATIENCE_S) as raw,
+                context.wrap_socket(raw, server_hostname=host) as secured,
+            ):
+                # With TLS 1.3 a refused certificate shows at the first read; HTTP/2 speaks first.
+                if not secured.recv(1):
+                    return _turned_away(url)
+        return ok("link", f"{url} answers and takes this device's certificate")
+    except ssl.SSLCertVerificationError as wrong:
+        return _unverified(url, wrong)
+    except ssl.SSLError as wrong:
+        if "ALERT" in (wrong.reason or ""):
+            return _turned_away(url)
+        return error("link", f"{url} does not speak TLS ({wrong.reason})", "check the port")
+    except ConnectionResetError:
+        return _turned_away(url)
+    except OSError as wrong:
+        return _unreachable(url, wrong)
+
+
+def _turned_away(url: str) -> Finding:
+    return error(
+        "link",
+        f"{url} refuses this device's certificate",
+        "see 'certificate'; if that is well, the operator revoked it or it is another federation's",
+    )
+
+
+def _unverified(url: str, wrong: ssl.SSLCertVerificationError) -> Finding:
+    if "not yet valid" in wrong.verify_message:
+        advice = "this clock is behind the aggregator's certificate: set the clock (NTP)"
+        return error("clock", f"{url}: its certificate is not valid yet", advice)
+    if "expired" in wrong.verify_message:
+        advice = "set the clock if it is ahead; else the operator has to renew that certificate"
+        return error("clock", f"{url}: its certificate has expired", advice)
+    return error(
+        "link",
+        f"{url} shows a certificate that is not the federation's or not for this host "
+        f"({wrong.verify_message})",
+        "check the address; somebody may be in between",
+    )
+
+
+def _unreachable(url: str, wrong: OSError) -> Finding:
+    what = "no such host" if isinstance(wrong, socket.gaierror) else (wrong.strerror or str(wrong))
+    advice = "is the network up, is the address right, does the aggregator run?"
+    return error("link", f"{url} cannot be reached: {what}", advice)
+
+
+@contextlib.contextmanager
+def _context(tls: TlsFiles) -> Iterator[ssl.SSLContext]:
+    """Yield a context with the device's certificate; `ssl` reads keys from files alone."""
+    context = ssl.create_default_context(cadata=tls.roots_pem.decode())
+    with tempfile.TemporaryDirectory(prefix="dreamshare-") as folder:  # mode 0700
+        path = os.path.join(folder, "pair")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(tls.key_pem + b"\n" + tls.chain_pem)
+        context.load_cert_chain(path)
+    yield context
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """What a broker says it takes.
+
+    Attributes:
+        packet: largest packet in bytes; None: no limit.
+        inflight: messages that it takes before it has acknowledged one.
+        qos: highest quality of service.
+    """
+
+    packet: int | None
+    inflight: int
+    qos: int
+
+
+def _broker(url: str, tls: TlsFiles) -> list[Finding]:
+    from dreamshare.transport.mqtt.address import parse_broker
+
+    address = parse_broker(url)
+    try:
+        with _context(tls) as context:
+            limits = _connack(address.host, address.port, address.path, context, address.secure)
+    except ModuleNotFoundError as missing:
+        return [error("link", f"{missing.name} is missing", "pip install 'dreamshare[mqtt]'")]
+    except ssl.SSLCertVerificationError as wrong:
+        return [_unverified(url, wrong)]
+    except ssl.SSLError:
+        return [_turned_away(url)]
+    except OSError as wrong:
+        return [_unreachable(url, wrong)]
+    if isinstance(limits, str):
+        advice = "the broker's access rules have to let certificates of the federation in"
+        return [error("link", f"{url} refuses to connect: {limits}", advice)]
+    return [ok("link", f"the broker {url} answers"), broker_finding(url, limits)]
+
+
+def broker_finding(url: str, limits: BrokerLimits) -> Finding:
+    """Return whether a broker's limits suffice (docs/mqtt.md)."""
+    advice = "`dreamshare broker config` prints settings that suffice"
+    wanted = PACKET_LIMIT + _OVERHEAD
+    if limits.qos < 1:
+        return error("broker", f"{url} takes no messages of quality 1", advice)
+    if limits.packet is not None and limits.packet < wanted:
+        text = f"{url} takes packets up to {limits.packet} bytes; {wanted} are the best"
+        return warning("broker", text, f"frames travel in smaller parts; {advice}")
+    return ok("broker", f"packets up to {limits.packet or 'any'} bytes, {limits.inflight} at once")
+
+
+def _connack(
+    host: str, port: int, path: str | None, context: ssl.SSLContext, secure: bool
+) -> BrokerLimits | str:
+    from paho.mqtt.client import Client, MQTTv5, MQTT_CLEAN_START_FIRST_ONLY  # noqa: I001
+    from paho.mqtt.enums import CallbackAPIVersion
+
+    answered, found = threading.Event(), list[BrokerLimits | str]()
+
+    def connected(
+        client: object, data: object, flags: object, reason: object, properties: object
+    ) -> None:
+        if getattr(reason, "is_failure", False):
+            found.append(str(reason))
+        else:
+            found.append(
+                BrokerLimits(
+                    getattr(properties, "MaximumPacketSize", None),
+                    getattr(properties, "ReceiveMaximum", 65_535),
+                    getattr(properties, "MaximumQoS", 2),
+                )
+            )
+        answered.set()
+
+    name = f"doctor-{secrets.token_hex(8)}"
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        name,
+        protocol=MQTTv5,
+        transport="tcp" if path is None else "websockets",
+    )
+    if path is not None:
+        client.ws_set_options(path)
+    if secure:
+        client.tls_set_context(context)
+    client.on_connect = connected
+    client.connect_timeout = PATIENCE_S
+    client.connect(host, port, keepalive=30, clean_start=MQTT_CLEAN_START_FIRST_ONLY)
+    client.loop_start()
+    try:
+        answered.wait(PATIENCE_S)
+        client.disconnect()
+    finally:
+        client.loop_stop()
+    return found[0] if found else "it says nothing"
