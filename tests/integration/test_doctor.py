@@ -15,13 +15,14 @@ import pytest
 from dreamshare.clock import ManualClock, SystemClock
 from dreamshare.settings import settings_text
 from dreamshare.transport.grpc import GrpcListener
+from dreamshare.transport.mqtt.limits import BrokerLimits
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_cli.command import execute
 from dreamshare_crypto.certificates import Role
 from dreamshare_edge.conditions import Conditions
 from dreamshare_edge.config import AgentConfig, LearnerConfig
 from dreamshare_edge.doctor import Examination, Severity, examine, look, reach
-from dreamshare_edge.doctor.reach import BrokerLimits, broker_finding, look_at_link
+from dreamshare_edge.doctor.reach import broker_finding, look_at_link
 from dreamshare_edge.policy import Policy
 from tests.integration.toy import Loopback
 

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import socket
 import ssl
 import tempfile
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dreamshare.errors import ConfigError
 from dreamshare.transport.address import host_and_port
 from dreamshare.transport.base import PACKET_LIMIT
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_edge.doctor.findings import Finding, error, ok, warning
+
+if TYPE_CHECKING:
+    from dreamshare.transport.mqtt.limits import BrokerLimits
 
 PATIENCE_S = 5.0
 _OVERHEAD = 512  # of an MQTT packet around one of ours
@@ -107,28 +108,15 @@ def _context(tls: TlsFiles) -> Iterator[ssl.SSLContext]:
     yield context
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerLimits:
-    """What a broker says it takes.
-
-    Attributes:
-        packet: largest packet in bytes; None: no limit.
-        inflight: messages that it takes before it has acknowledged one.
-        qos: highest quality of service.
-    """
-
-    packet: int | None
-    inflight: int
-    qos: int
-
-
 def _broker(url: str, tls: TlsFiles) -> list[Finding]:
     from dreamshare.transport.mqtt.address import parse_broker
 
     address = parse_broker(url)
     try:
+        from dreamshare.transport.mqtt.limits import limits_of
+
         with _context(tls) as context:
-            limits = _connack(address.host, address.port, address.path, context, address.secure)
+            limits = limits_of(address, context, PATIENCE_S)
     except ModuleNotFoundError as missing:
         return [error("link", f"{missing.name} is missing", "pip install 'dreamshare[mqtt]'")]
     except ssl.SSLCertVerificationError as wrong:
@@ -153,49 +141,3 @@ def broker_finding(url: str, limits: BrokerLimits) -> Finding:
         text = f"{url} takes packets up to {limits.packet} bytes; {wanted} are the best"
         return warning("broker", text, f"frames travel in smaller parts; {advice}")
     return ok("broker", f"packets up to {limits.packet or 'any'} bytes, {limits.inflight} at once")
-
-
-def _connack(
-    host: str, port: int, path: str | None, context: ssl.SSLContext, secure: bool
-) -> BrokerLimits | str:
-    from paho.mqtt.client import Client, MQTTv5, MQTT_CLEAN_START_FIRST_ONLY  # noqa: I001
-    from paho.mqtt.enums import CallbackAPIVersion
-
-    answered, found = threading.Event(), list[BrokerLimits | str]()
-
-    def connected(
-        client: object, data: object, flags: object, reason: object, properties: object
-    ) -> None:
-        if getattr(reason, "is_failure", False):
-            found.append(str(reason))
-        else:
-            found.append(
-                BrokerLimits(
-                    getattr(properties, "MaximumPacketSize", None),
-                    getattr(properties, "ReceiveMaximum", 65_535),
-                    getattr(properties, "MaximumQoS", 2),
-                )
-            )
-        answered.set()
-
-    name = f"doctor-{secrets.token_hex(8)}"
-    client = Client(
-        CallbackAPIVersion.VERSION2,
-        name,
-        protocol=MQTTv5,
-        transport="tcp" if path is None else "websockets",
-    )
-    if path is not None:
-        client.ws_set_options(path)
-    if secure:
-        client.tls_set_context(context)
-    client.on_connect = connected
-    client.connect_timeout = PATIENCE_S
-    client.connect(host, port, keepalive=30, clean_start=MQTT_CLEAN_START_FIRST_ONLY)
-    client.loop_start()
-    try:
-        answered.wait(PATIENCE_S)
-        client.disconnect()
-    finally:
-        client.loop_stop()
-    return found[0] if found else "it says nothing"
