@@ -65,8 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
         how = JoinOptions(options.dir, options.learner, as_json=options.json)
         with joined(text, how, show) as settings:
             return run_agent(settings, wanted, show)
-    except (DreamshareError, CryptoError) as error:
-        log.error("%s", error)
+    except (DreamshareError, CryptoError, OSError) as error:
+        if isinstance(error, OSError):
+            log.error("the disk or the machine refuses: %s; mend that and start again", error)
+        else:
+            log.error("%s", error)
         match error:
             case ConfigError():
                 return 2

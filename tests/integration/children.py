@@ -46,9 +46,12 @@ class Child:
 
 @asynccontextmanager
 async def child(
-    module: str, *arguments: str, stderr: BinaryIO | None = None
+    module: str, *arguments: str, stderr: BinaryIO | int | None = None
 ) -> AsyncIterator[Child]:
-    """Run `python -m module` until the end of the block; `stderr` takes its standard error."""
+    """Run `python -m module` until the end of the block.
+
+    `stderr` takes its standard error; it may be `subprocess.PIPE`.
+    """
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     process = await asyncio.create_subprocess_exec(
         *tethered([sys.executable, "-m", module, *arguments]),
