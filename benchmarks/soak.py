@@ -1,5 +1,5 @@
 """Claim: of streams that end badly an aggregator over gRPC keeps no task, stream or file, and at
-most 300 bytes of memory each, which are grpcio's own.
+most 300 bytes of memory each.
 
     python -m benchmarks.soak [--streams 20000] [--json]
 
