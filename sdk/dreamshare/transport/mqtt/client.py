@@ -12,6 +12,7 @@ import asyncio
 import os
 import socket
 import ssl
+import threading
 from dataclasses import dataclass
 
 import aiomqtt
@@ -130,6 +131,7 @@ class BrokerClient(aiomqtt.Client):
         )
         self.pending_calls_threshold = _OUTSTANDING
         self._client.connect_timeout = timeout_s
+        self._home = threading.get_ident()
         self._granted: Properties | None = None
         self._most = PACKET_LIMIT + OVERHEAD if address.path is None else WEBSOCKET_PACKET
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}
@@ -193,6 +195,28 @@ class BrokerClient(aiomqtt.Client):
         with socket.socket(fileno=os.dup(sock.fileno())) as same:
             same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super()._on_socket_open(client, userdata, sock)
+
+    def _on_socket_register_write(
+        self, client: PahoClient, userdata: object, sock: PahoSocket
+    ) -> None:
+        # aiomqtt adds the writer a turn of the loop later, whatever happened meanwhile: the socket
+        # may be closed by then, and its number another's, or all of it may be written
+        def write() -> None:
+            try:
+                client.loop_write()
+            except Exception as error:  # noqa: BLE001  the connection broke, however it shows
+                if not self._disconnected.done():
+                    self._disconnected.set_exception(error)
+
+        def register() -> None:
+            place = client.socket()
+            if place is not None and place is sock and client.want_write():
+                self._loop.add_writer(place.fileno(), write)
+
+        if threading.get_ident() == self._home:
+            register()
+        else:
+            self._loop.call_soon_threadsafe(register)  # while it connects
 
     def _on_connect(
         self,
