@@ -16,7 +16,12 @@ from dreamshare_crypto.certificates import Certificate, RevocationList, Role
 from dreamshare_crypto.errors import AuthenticationError, CryptoError, ParameterError
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
 from dreamshare_crypto.secret import Secret
-from dreamshare_crypto.secretfile import read_private, write_private
+from dreamshare_crypto.secretfile import (
+    document_of,
+    encode_private,
+    read_private_bytes,
+    replace_private,
+)
 
 FORMAT = "dreamshare-identity/1"
 
@@ -89,8 +94,11 @@ class Identity:
 
     def save(self, path: Path | str) -> None:
         """Write the identity to `path`, mode 0600, atomically; ParameterError when it cannot."""
-        write_private(
-            Path(path),
+        replace_private(Path(path), self.encode())
+
+    def encode(self) -> bytes:
+        """Return what `save` writes: it holds private keys in the clear."""
+        return encode_private(
             {
                 "format": FORMAT,
                 "id": self.id.hex(),
@@ -113,7 +121,12 @@ class Identity:
         Raises:
             ParameterError: missing, readable by others, or not a whole and consistent identity.
         """
-        file = read_private(Path(path))
+        return cls.decode(read_private_bytes(Path(path)), str(path))
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Identity:
+        """Read what `encode` made; ParameterError as `load`, naming `where` it came from."""
+        file = document_of(data, where)
         if file.text("format") != FORMAT:
             raise file.broken(f"it is not a {FORMAT} file")
         try:

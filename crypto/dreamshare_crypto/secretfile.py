@@ -106,7 +106,12 @@ def write_private(path: Path, fields: Mapping[str, Json]) -> None:
     Raises:
         ParameterError: the file cannot be written; the text says why.
     """
-    replace_private(path, (json.dumps(fields, indent=1) + "\n").encode())
+    replace_private(path, encode_private(fields))
+
+
+def encode_private(fields: Mapping[str, Json]) -> bytes:
+    """Return what `write_private` writes, for whoever seals it first."""
+    return (json.dumps(fields, indent=1) + "\n").encode()
 
 
 def replace_private(path: Path, data: bytes) -> None:
@@ -136,6 +141,20 @@ def read_private(path: Path) -> Document:
     Raises:
         ParameterError: missing, readable by others, too large, or not JSON; the text says which.
     """
+    return document_of(read_private_bytes(path), str(path))
+
+
+def document_of(data: bytes, where: str) -> Document:
+    """Return the fields of what `encode_private` made; ParameterError where it is not JSON."""
+    try:
+        fields = json.loads(data.decode())
+    except (ValueError, RecursionError):
+        raise ParameterError(f"{where} is not JSON; restore it from a copy") from None
+    return Document(fields, where)
+
+
+def read_private_bytes(path: Path) -> bytes:
+    """Return the content of a private file; ParameterError as `read_private`, JSON or not."""
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -151,11 +170,7 @@ def read_private(path: Path) -> Document:
         )
     if len(data) > _MOST_BYTES:
         raise ParameterError(f"{path} is too large to be one of our files")
-    try:
-        fields = json.loads(data.decode())
-    except (ValueError, RecursionError):
-        raise ParameterError(f"{path} is not JSON; restore it from a copy") from None
-    return Document(fields, str(path))
+    return data
 
 
 def _sync_directory(directory: Path) -> None:
