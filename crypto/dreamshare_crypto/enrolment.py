@@ -27,7 +27,12 @@ from dreamshare_crypto.errors import AuthenticationError, ParameterError
 from dreamshare_crypto.identity import Identity, TlsMaterial
 from dreamshare_crypto.keys import AgreementKey, IdentityKey
 from dreamshare_crypto.secret import Secret
-from dreamshare_crypto.secretfile import read_private, write_private
+from dreamshare_crypto.secretfile import (
+    document_of,
+    encode_private,
+    read_private_bytes,
+    replace_private,
+)
 from dreamshare_crypto.tls import leaf_key, make_key, make_request, public_key_of, read_request
 
 __all__ = [
@@ -70,8 +75,11 @@ class Pending:
 
     def save(self, path: Path | str) -> None:
         """Write it to `path`, mode 0600, atomically; ParameterError when it cannot."""
-        write_private(
-            Path(path),
+        replace_private(Path(path), self.encode())
+
+    def encode(self) -> bytes:
+        """Return what `save` writes: it holds private keys in the clear."""
+        return encode_private(
             {
                 "format": FORMAT,
                 "signing": self.signing.secret().reveal().hex(),
@@ -86,7 +94,12 @@ class Pending:
     @classmethod
     def load(cls, path: Path | str) -> Pending:
         """Read what `save` wrote; ParameterError on anything else, or when others may read it."""
-        file = read_private(Path(path))
+        return cls.decode(read_private_bytes(Path(path)), str(path))
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Pending:
+        """Read what `encode` made; ParameterError as `load`, naming `where` it came from."""
+        file = document_of(data, where)
         if file.text("format") != FORMAT:
             raise file.broken(f"it is not a {FORMAT} file")
         token_key = file.raw("token_key")

@@ -26,6 +26,7 @@ from dreamshare_crypto.enrolment_token import NO_TOKEN
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
 from dreamshare_crypto.errors import AuthenticationError, MalformedError
 from dreamshare_crypto.identity import Identity
+from dreamshare_edge.keystore import load_pending, save_identity, save_pending
 
 Tell = Callable[[str], None]
 """Told, in words, why there is no certificate yet."""
@@ -64,7 +65,7 @@ class Applicant:
             when = datetime.fromtimestamp(token.expiry, UTC).strftime("%Y-%m-%d %H:%M")
             raise ConfigError(f"the token expired at {when} UTC; ask the operator for a new one")
         pending = request(token, self.entropy)
-        pending.save(self.pending_path)
+        save_pending(self.pending_path, pending, self.path, self.entropy)
         return pending
 
     def renewal(self, identity: Identity) -> Pending:
@@ -72,12 +73,12 @@ class Applicant:
         pending = self.stored()
         if pending is None or _token_of(pending) != NO_TOKEN:
             pending = renew(identity, self.entropy)
-            pending.save(self.pending_path)
+            save_pending(self.pending_path, pending, self.path, self.entropy)
         return pending
 
     def stored(self) -> Pending | None:
         """Return what waits for an answer, or None; ParameterError where it is damaged."""
-        return Pending.load(self.pending_path) if self.pending_path.exists() else None
+        return load_pending(self.pending_path) if self.pending_path.exists() else None
 
     async def certified(
         self, pending: Pending, doors: Sequence[Door], roots_pem: bytes, tell: Tell
@@ -100,7 +101,7 @@ class Applicant:
 
     def save(self, identity: Identity) -> None:
         """Keep the identity; what was pending is over. ParameterError where the disk refuses."""
-        identity.save(self.path)
+        save_identity(self.path, identity, self.entropy)
         self.pending_path.unlink(missing_ok=True)
 
 

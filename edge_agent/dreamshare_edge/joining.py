@@ -40,6 +40,7 @@ from dreamshare_crypto.identity import Identity
 from dreamshare_edge import sample
 from dreamshare_edge.certifying import Applicant, fingerprint_of
 from dreamshare_edge.config import AgentConfig, LearnerConfig
+from dreamshare_edge.keystore import load_identity
 
 Print = Callable[[str], None]
 """Takes one line."""
@@ -158,7 +159,7 @@ async def _enrol(token: Token, applicant: Applicant, options: JoinOptions, telle
 
 def _check_same(folder: Path, token: Token, options: JoinOptions) -> None:
     """Find that the device is enrolled here already, and as what was asked for."""
-    identity = Identity.load(folder / "device.key")
+    identity = load_identity(folder / "device.key")
     if identity.federation != token.federation:
         raise ConfigError(
             f"{folder} holds a device of another federation; name another folder with --dir"

@@ -60,10 +60,10 @@ def run_agent(path: Path, options: RunOptions, show: Print = print) -> int:
 
 
 async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
-    from dreamshare_crypto.identity import Identity
     from dreamshare_edge.equipment import load_equipment
+    from dreamshare_edge.keystore import load_identity
 
-    identity: Identity | None = Identity.load(config.identity)
+    identity: Identity | None = load_identity(config.identity)
     equipment = load_equipment(config.learner.factory, config.learner.settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -108,3 +108,29 @@ def doctor(
     found = examine(config)
     found.show(say, as_json)
     raise typer.Exit(int(found.severity))
+
+
+@app.command()
+def keys(
+    to: Annotated[
+        str, typer.Option("--to", help="'keyring': sealed by the system's keystore; 'file': not.")
+    ],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The device's settings file (TOML).")
+    ] = Path("agent.toml"),
+) -> None:
+    """Move the device's keys between a file of mode 0600 and the system's keystore."""
+    from dreamshare.errors import ConfigError
+    from dreamshare_crypto.entropy import SystemEntropy
+    from dreamshare_edge.config import load_config
+    from dreamshare_edge.keystore import to_file, to_keystore
+
+    path = load_config(config).identity
+    if to == "keyring":
+        changed = to_keystore(path, SystemEntropy())
+    elif to == "file":
+        changed = to_file(path)
+    else:
+        raise ConfigError(f"--to is {to!r}; use 'keyring' or 'file'")
+    state = "is sealed by the system's keystore" if to == "keyring" else "is a file of mode 0600"
+    print(f"{path} {state}" + ("" if changed else ", as it was"))

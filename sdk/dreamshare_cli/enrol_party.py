@@ -113,11 +113,11 @@ def renew(
     from dreamshare.errors import ConfigError
     from dreamshare.transport.doors import door_to
     from dreamshare_cli.output import Output
-    from dreamshare_crypto.identity import Identity
     from dreamshare_edge.certifying import Applicant
+    from dreamshare_edge.keystore import load_identity
     from dreamshare_edge.renewing import due_at
 
-    held = Identity.load(identity)
+    held = load_identity(identity)
     if if_due and SystemClock().now() < due_at(held):
         Output(as_json).show(
             {"event": "not_due", "due": due_at(held)},

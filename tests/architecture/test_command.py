@@ -17,6 +17,7 @@ VERBS = {
     "agent config",
     "agent doctor",
     "agent join",
+    "agent keys",
     "agent run",
     "broker config",
     "demo",

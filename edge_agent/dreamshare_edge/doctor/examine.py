@@ -17,6 +17,7 @@ from dreamshare_edge.config import AgentConfig, load_config
 from dreamshare_edge.doctor import look, reach
 from dreamshare_edge.doctor.findings import Finding, Severity, error, gravest, ok
 from dreamshare_edge.fleet_policy import KEPT, Signers, accepted, arrived
+from dreamshare_edge.keystore import load_identity
 from dreamshare_edge.tightening import tightened
 
 
@@ -57,7 +58,7 @@ def _findings(path: Path, clock: Clock) -> Iterator[Finding]:
     yield from look.look_at_permissions(config)
     identity = None
     try:
-        identity = Identity.load(config.identity)
+        identity = load_identity(config.identity)
     except (CryptoError, DreamshareError) as wrong:
         yield error("identity", str(wrong), "`dreamshare agent join TOKEN` enrols a device")
     if identity is not None:
