@@ -174,7 +174,13 @@ _HOMES = MappingProxyType(
 )
 
 _EXTRAS = MappingProxyType(
-    {"torch": "torch", "safetensors": "torch", "grpc": "grpc", "aiomqtt": "mqtt"}
+    {
+        "torch": "torch",
+        "safetensors": "torch",
+        "onnxruntime": "onnx",
+        "grpc": "grpc",
+        "aiomqtt": "mqtt",
+    }
 )
 """Foreign module -> the extra that brings it."""
 

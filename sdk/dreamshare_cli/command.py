@@ -16,6 +16,7 @@ from dreamshare.errors import DreamshareError
 from dreamshare_cli import agent, broker, enrol, history, policy, run, store, up
 from dreamshare_cli.demo.command import demo
 from dreamshare_cli.exits import Exit, UsageMistake, exit_of
+from dreamshare_cli.export import export
 from dreamshare_cli.output import complain
 from dreamshare_crypto.errors import CryptoError
 
@@ -42,6 +43,7 @@ def build() -> typer.Typer:
     app.add_typer(store.app, name="store")
     app.add_typer(policy.app, name="policy")
     app.command(name="history")(history.history)
+    app.command(name="export")(export)
     return app
 
 

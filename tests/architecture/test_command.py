@@ -38,6 +38,7 @@ VERBS = {
     "enrol revoke",
     "enrol token",
     "enrol withdraw",
+    "export",
     "history",
     "policy key",
     "policy show",

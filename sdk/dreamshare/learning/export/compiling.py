@@ -1,0 +1,153 @@
+"""From a net to a bundle: trace, translate, check, pack.
+
+Rules:
+- a graph that fails its check is not written: the error names it and says what to do;
+- progress is told by name, one line for each thing that takes time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+from torch import nn
+
+from dreamshare.learning.export.check import check_bundle
+from dreamshare.learning.export.functions import PureNet
+from dreamshare.learning.export.graphs import (
+    Drawn,
+    Plan,
+    draw_dreams,
+    draw_logits,
+    draw_training,
+    trace_learning,
+)
+from dreamshare.learning.export.quantized import quantized_forward
+from dreamshare.learning.export.refusals import ExportError, unsupported
+from dreamshare.learning.export.versions import check_versions
+from dreamshare.learning.onnx.bundle import WEIGHTS, Bundle, member_of, packed_weights
+from dreamshare.learning.onnx.manifest import GraphEntry, Manifest, Normalisation
+from dreamshare.learning.torch.dreaming import batch_norms
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSettings:
+    """How a net is exported.
+
+    Attributes:
+        name: of the model, for people.
+        normalisation: of raw values, kept for the device.
+        quantize: add the graph "logits_int8".
+        batches: fresh batches of the self-check of each graph, >= 1.
+    """
+
+    name: str = "model"
+    normalisation: Normalisation = Normalisation()
+    quantize: bool = False
+    batches: int = 5
+
+    def __post_init__(self) -> None:
+        if self.batches < 1:
+            raise ExportError(f"batches is {self.batches}; the self-check needs 1 or more")
+
+
+def compile(  # noqa: A001 - the verb of the package, always read behind its name
+    net: nn.Module,
+    shape: tuple[int, ...],
+    *,
+    classes: int,
+    settings: ExportSettings = ExportSettings(),
+    progress: Progress = lambda _: None,
+) -> Bundle:
+    """Return the bundle of `net`, whose state is not changed.
+
+    Args:
+        net: takes float32 (N, *shape), returns logits (N, classes).
+        shape: of one input, without the batch.
+        classes: K >= 2.
+        settings: names and the extent of the check.
+        progress: told what begins.
+
+    Raises:
+        ExportError: an operator without translation, a fixed batch, an untested torch, or a graph
+            that differs from torch by more than rounding.
+    """
+    check_versions()
+    if classes < 2 or not shape or min(shape) < 1:
+        raise ExportError(f"shape {shape} and {classes} classes: sizes >= 1 and at least 2 classes")
+    refuse_layers(net)
+    plan = Plan(PureNet.of(net), shape, classes, type(net).__name__)
+    progress("logits")
+    drawn = [draw_logits(plan)]
+    progress("dream gradient")
+    drawn.append(draw_dreams(plan))
+    progress("training gradient")
+    traced = trace_learning(plan)
+    drawn += [draw_training(plan, traced, k) for k in ("gradients", "train_sgd", "train_adam")]
+    unchecked = _packed(plan, drawn, {}, settings, net)
+    if settings.quantize:
+        progress("8-bit forward graph")
+        drawn.append(_quantized(plan, drawn[0]))
+        unchecked = _packed(plan, drawn, {}, settings, net)
+    progress("self-check against torch")
+    errors = check_bundle(unchecked, net, settings.batches)
+    return _packed(plan, drawn, errors, settings, net)
+
+
+def _quantized(plan: Plan, forward: Drawn) -> Drawn:
+    state = {**plan.net.parameters, **plan.net.buffers}
+    weights = {port: state[port.partition("/")[2]].numpy() for port in forward.entry.weights}
+    entry = replace(forward.entry, name="logits_int8", member="logits_int8.onnx", weights=())
+    return Drawn(entry, quantized_forward(forward.content, weights))
+
+
+def refuse_layers(net: nn.Module) -> None:
+    """Refuse layers that are known not to be translated, by name, and a net without parameters."""
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise ExportError(f"{type(net).__name__} has no trainable parameter; there is no step")
+    for path, module in net.named_modules():
+        if isinstance(module, nn.RNNBase):
+            raise unsupported(
+                f"{type(module).__name__} ({path or 'the net itself'})",
+                type(net).__name__,
+                "write the cell as Linear layers in a Python loop over the steps, or use "
+                "convolutions over time; a recurrent layer of torch hides its loop from the tracer",
+            )
+
+
+def _packed(
+    plan: Plan,
+    drawn: list[Drawn],
+    errors: dict[str, tuple[float, float]],
+    settings: ExportSettings,
+    net: nn.Module,
+) -> Bundle:
+    weights = {n: v.numpy() for n, v in {**plan.net.parameters, **plan.net.buffers}.items()}
+    members = {each.entry.member: each.content for each in drawn}
+    members[WEIGHTS] = packed_weights(weights)
+    identity = hashlib.sha256()
+    for name in sorted(members):
+        identity.update(hashlib.sha256(members[name]).digest())
+    graphs: dict[str, GraphEntry] = {}
+    for each in drawn:
+        ours, torchs = errors.get(each.entry.name, (0.0, 0.0))
+        graphs[each.entry.name] = replace(each.entry, error=ours, torch_error=torchs)
+    manifest = Manifest(
+        model=identity.hexdigest(),
+        name=settings.name,
+        shape=plan.shape,
+        classes=plan.classes,
+        parameters=tuple(plan.net.parameters),
+        buffers=tuple(plan.net.buffers),
+        statistics=len(batch_norms(net)),
+        normalisation=settings.normalisation,
+        torch=version("torch"),
+        exporter=version("dreamshare"),
+        graphs=graphs,
+        members={name: member_of(content) for name, content in members.items()},
+    )
+    return Bundle(manifest, members)

@@ -1,0 +1,1 @@
+"""Learning without torch: bundles that `dreamshare export` made, run by onnxruntime."""

@@ -1,0 +1,238 @@
+"""What a bundle says of itself: `manifest.json` as frozen values.
+
+Rules:
+- `FORMAT` is the version of the whole bundle; a reader refuses every other;
+- ports are the inputs and outputs of a graph in its own order; a size of "N" is the batch;
+- every member of the file but the manifest is listed with size and SHA-256.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from dreamshare.learning.onnx.errors import BundleError
+
+FORMAT = 1
+OPSET = 18
+MAX_MANIFEST = 4 << 20
+DTYPES = ("float32", "int64", "bool")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a graph.
+
+    Attributes:
+        name: such as "x", "P/fc.weight" (a parameter), "B/bn.running_mean", "P_/..." (its new
+            value).
+        dtype: "float32", "int64" or "bool".
+        shape: sizes; "N" is the batch.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name or self.dtype not in DTYPES:
+            raise BundleError(f"port {self.name!r} has the unknown type {self.dtype!r}")
+        if not all(size == "N" or (type(size) is int and 0 <= size < 2**31) for size in self.shape):
+            raise BundleError(f"port {self.name!r} has no valid shape")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEntry:
+    """One graph.
+
+    Attributes:
+        name: "logits", "dream_grad", "gradients", "train_sgd", "train_adam".
+        member: its file in the bundle.
+        inputs: in order.
+        outputs: in order.
+        weights: what a session must be given when it is made ("P/..." and "B/..."): these are
+            external initialisers, not inputs. Empty for graphs that train.
+        error: median error against torch in float64, relative to the largest value.
+        torch_error: the same of torch in float32.
+    """
+
+    name: str
+    member: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    weights: tuple[str, ...]
+    error: float = 0.0
+    torch_error: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of the bundle: its size in bytes and its SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or len(self.sha256) != 64:
+            raise BundleError("a member of the bundle has no valid size and SHA-256")
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """(raw - mean) / deviation for each channel gives the model's input; empty: nothing to do."""
+
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.deviation):
+            raise BundleError("normalisation needs one mean and one deviation for each channel")
+        if not all(math.isfinite(m) for m in self.mean) or not all(
+            math.isfinite(d) and d > 0 for d in self.deviation
+        ):
+            raise BundleError("normalisation needs finite means and deviations > 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a bundle holds.
+
+    Attributes:
+        model: SHA-256 of what was exported, hexadecimal: equal ids, equal graphs and weights.
+        name: for people.
+        shape: of one input, without the batch.
+        classes: K.
+        parameters: names of trainable parameters, in the net's order.
+        buffers: names of everything else of its state.
+        statistics: number of BatchNorm layers that keep running statistics.
+        normalisation: of raw values.
+        torch: version that it was traced with.
+        exporter: version of Dreamshare.
+        graphs: by name.
+        members: files by name, the manifest left out.
+        dtype: of the input.
+        opset: of the graphs.
+        format: of the bundle.
+    """
+
+    model: str
+    name: str
+    shape: tuple[int, ...]
+    classes: int
+    parameters: tuple[str, ...]
+    buffers: tuple[str, ...]
+    statistics: int
+    normalisation: Normalisation
+    torch: str
+    exporter: str
+    graphs: Mapping[str, GraphEntry]
+    members: Mapping[str, Member]
+    dtype: str = "float32"
+    opset: int = OPSET
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT or self.opset != OPSET or self.dtype != "float32":
+            raise BundleError(
+                f"the bundle has format {self.format}, opset {self.opset}, {self.dtype}; this "
+                f"release reads format {FORMAT}, opset {OPSET}, float32: export the model again"
+            )
+        if self.classes < 2 or not self.shape or min(self.shape) < 1:
+            raise BundleError("the bundle's input shape or number of classes is not valid")
+
+    def to_json(self) -> bytes:
+        """Return `manifest.json`."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Manifest:
+        """Parse `manifest.json`.
+
+        Raises:
+            BundleError: too large, not JSON, another format, or not complete.
+        """
+        if len(content) > MAX_MANIFEST:
+            raise BundleError(f"the manifest has {len(content)} bytes; at most {MAX_MANIFEST}")
+        try:
+            given = json.loads(content)
+        except (ValueError, RecursionError):
+            raise BundleError("the manifest is not JSON; was the bundle cut or changed?") from None
+        if not isinstance(given, dict) or given.get("format") != FORMAT:
+            told = given.get("format") if isinstance(given, dict) else None
+            raise BundleError(
+                f"the bundle has format {told!r}; this release reads {FORMAT}: export it again"
+            )
+        try:
+            return cls(
+                **{
+                    **given,
+                    "shape": tuple(map(_whole, given["shape"])),
+                    "classes": _whole(given["classes"]),
+                    "parameters": tuple(map(_text, given["parameters"])),
+                    "buffers": tuple(map(_text, given["buffers"])),
+                    "normalisation": _normalisation(given["normalisation"]),
+                    "graphs": {_text(n): _graph(g) for n, g in given["graphs"].items()},
+                    "members": {
+                        _text(n): Member(_whole(m["size"]), _text(m["sha256"]))
+                        for n, m in given["members"].items()
+                    },
+                }
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"the manifest is not complete: {error}") from None
+
+
+def _graph(given: Mapping[str, object]) -> GraphEntry:
+    fields = dict(given)
+    for name in ("inputs", "outputs"):
+        fields[name] = tuple(_port(each) for each in _list(fields[name]))
+    weights = tuple(map(_text, _list(fields["weights"])))
+    return GraphEntry(
+        _text(fields["name"]),
+        _text(fields["member"]),
+        tuple(_port(each) for each in _list(given["inputs"])),
+        tuple(_port(each) for each in _list(given["outputs"])),
+        weights,
+        _number(given["error"]),
+        _number(given["torch_error"]),
+    )
+
+
+def _port(given: object) -> Port:
+    match given:
+        case {"name": str(name), "dtype": str(dtype), "shape": list(shape)}:
+            return Port(name, dtype, tuple(shape))
+    raise BundleError("a port of a graph is not complete")
+
+
+def _normalisation(given: object) -> Normalisation:
+    match given:
+        case {"mean": list(mean), "deviation": list(deviation)}:
+            return Normalisation(tuple(map(_number, mean)), tuple(map(_number, deviation)))
+    raise BundleError("the normalisation is not complete")
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)

@@ -1,0 +1,130 @@
+"""Optimiser steps by a bundle's graphs, as `TorchLearner` takes them.
+
+Rules:
+- a step with two batches runs two graphs: "gradients" for the local one, whose moved statistics and
+  gradients go into the training step for the dreams;
+- weights and optimiser state are arrays of the caller's `TrainState`; a step replaces all of them
+  or, where it raises, none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Batch
+from dreamshare.learning.objectives import FitObjective, Optimizer
+from dreamshare.learning.onnx.bundle import Bundle, Program, Runtime
+from dreamshare.learning.onnx.calls import Feeds, distillation_feeds, local_feeds, scalar
+from dreamshare.learning.onnx.tensors import Arrays
+
+MOMENTUM = 0.9
+BETAS = (0.9, 0.999)
+
+
+@dataclass(slots=True)
+class TrainState:
+    """What training changes.
+
+    Attributes:
+        weights: parameters and buffers by the net's own names.
+        kind: of the optimiser, "" before the first step.
+        steps: taken with this optimiser.
+        moments: "M/name" and, with Adam, "V/name".
+    """
+
+    weights: Arrays
+    kind: Optimizer | str = ""
+    steps: int = 0
+    moments: Arrays = field(default_factory=dict)
+
+
+class Training:
+    """The training graphs of one bundle; sessions are made when they are first needed."""
+
+    def __init__(self, bundle: Bundle, runtime: Runtime = Runtime()) -> None:  # noqa: B008
+        self._bundle, self._runtime = bundle, runtime
+        self._open: dict[str, Program] = {}
+        weights = bundle.weights()
+        self._blank = {f"G/{n}": np.zeros_like(weights[n]) for n in bundle.manifest.parameters}
+
+    def step(self, state: TrainState, step: tuple[Batch, ...], objective: FitObjective) -> float:
+        """Take one step; return its loss.
+
+        Raises:
+            ConfigError: a step without batches or with more than two, a batch without its labels.
+        """
+        if not 1 <= len(step) <= 2:
+            raise ConfigError(f"a step holds {len(step)} batches; 1 (local) or 2 (and dreams)")
+        manifest = self._bundle.manifest
+        if state.kind != objective.optimizer:
+            state.kind, state.steps, state.moments = objective.optimizer, 0, {}
+        weights, gradients, loss = dict(state.weights), self._blank, 0.0
+        feeds = local_feeds(manifest, step[0], objective)
+        if len(step) == 2 and objective.distillation_weight > 0:
+            dreams = distillation_feeds(manifest, step[1], objective)
+            found = self._program("gradients").run(feeds | self._state(weights) | gradients)
+            weights |= _new(found, "B_/")
+            gradients = {f"G/{n}": g for n, g in _new(found, "G_/").items()}
+            loss, feeds = float(found["loss"]), dreams
+        number = state.steps + 1
+        program = self._program(f"train_{objective.optimizer}")
+        found = program.run(
+            feeds
+            | self._state(weights)
+            | gradients
+            | (state.moments or self._no_moments(objective.optimizer))
+            | rates(objective, number)
+        )
+        state.weights = weights | _new(found, "B_/") | _new(found, "P_/")
+        state.moments = {f"M/{n}": m for n, m in _new(found, "M_/").items()}
+        state.moments |= {f"V/{n}": v for n, v in _new(found, "V_/").items()}
+        state.steps = number
+        return loss + float(found["loss"])
+
+    def _program(self, name: str) -> Program:
+        if name not in self._open:
+            self._open[name] = self._bundle.open(name, {}, self._runtime)
+        return self._open[name]
+
+    def _state(self, weights: Arrays) -> Feeds:
+        manifest = self._bundle.manifest
+        parameters = {f"P/{n}": weights[n] for n in manifest.parameters}
+        return parameters | {f"B/{n}": weights[n] for n in manifest.buffers}
+
+    def _no_moments(self, kind: Optimizer) -> Feeds:
+        groups = ("M", "V") if kind == "adam" else ("M",)
+        return {
+            f"{group}/{path.partition('/')[2]}": blank
+            for path, blank in self._blank.items()
+            for group in groups
+        }
+
+
+def rates(objective: FitObjective, number: int) -> Feeds:
+    """Return the hyper-parameters of the optimiser's 1-based step.
+
+    Adam's two corrections are computed here in double precision: 1 - 0.999 in float32 is wrong by
+    1e-5.
+    """
+    decay = scalar(objective.weight_decay)
+    if objective.optimizer == "sgd":
+        return {
+            "rate": scalar(objective.learning_rate),
+            "momentum": scalar(MOMENTUM),
+            "decay": decay,
+        }
+    first, second = BETAS
+    return {
+        "rate": scalar(objective.learning_rate / (1.0 - first**number)),
+        "correction": scalar(1.0 / math.sqrt(1.0 - second**number)),
+        "decay": decay,
+    }
+
+
+def _new(found: Arrays, prefix: str) -> Arrays:
+    size = len(prefix)
+    return {name[size:]: array for name, array in found.items() if name.startswith(prefix)}
