@@ -24,16 +24,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dreamshare.learning.base import Batch
-from dreamshare.learning.export.refusals import ExportError
+from dreamshare.learning.export.refusals import ExportError, not_any_batch
 from dreamshare.learning.objectives import DreamObjective, FitObjective, Optimizer
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.calls import dream_feeds
+from dreamshare.learning.onnx.errors import BundleError
 from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
 from dreamshare.learning.torch.fitting import Fitter, TorchBatch
 
 FACTOR = 4.0
-FLOOR = 1e-6
+FLOOR = 5e-6
 """An error that no graph is refused for: a few roundings of float32."""
 ADAM_FLOOR = 1e-3
 """The same for Adam, which divides a gradient by its size: one of nearly 0 gives a step of random
@@ -75,7 +76,10 @@ def check_bundle(bundle: Bundle, net: nn.Module, batches: int) -> dict[str, tupl
     found = {}
     for name in CHECKED:
         for size in SIZES:
-            compared = compare(bundle, net, name, size=size, batches=batches)
+            try:
+                compared = compare(bundle, net, name, size=size, batches=batches)
+            except BundleError as error:
+                raise not_any_batch(type(net).__name__, size, str(error)) from None
             if not compared.holds(floor_of(name)):
                 raise ExportError(
                     f"graph {name} of {type(net).__name__} differs from torch: median error "

@@ -26,6 +26,14 @@ def fixed_batch(where: str) -> ExportError:
     )
 
 
+def not_any_batch(where: str, size: int, error: str) -> ExportError:
+    """Return the refusal of a graph that does not run at a batch size."""
+    return ExportError(
+        f"{where} does not run with a batch of {size} ({error}); use x.shape[0] or -1 where the "
+        "net's code has the number of examples"
+    )
+
+
 def without_output(where: str) -> ExportError:
     """Return the refusal of a graph that gives nothing back."""
     return ExportError(f"{where} returns no tensor; a net returns its logits")
