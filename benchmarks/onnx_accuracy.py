@@ -1,11 +1,11 @@
 """Claim: exported graphs lose at most four times what torch's own float32 loses.
 
-    python -m benchmarks.onnx_accuracy [--nets MLP,ResNet-20] [--batches 20] [--sizes 1,5,32] [--json]
+    python -m benchmarks.onnx_accuracy [--nets MLP,ViT] [--batches 20] [--sizes 1,5,32] [--json]
 
-For every covered net (`benchmarks.onnx_nets`), graph and batch size: the median over fresh batches of
-the largest error against torch in float64, relative to the largest value, beside the same of torch in
-float32; and the maximum. Batch 1 is left out where torch itself refuses to train on it. Training
-steps are on a local batch and on dreams at once, from fresh optimiser state.
+For every covered net (`benchmarks.onnx_nets`), graph and batch size: the median over fresh batches
+of the largest error against torch in float64, relative to the largest value, beside the same of
+torch in float32; and the maximum. Batch 1 is left out where torch itself refuses to train on it.
+Training steps are on a local batch and on dreams at once, from fresh optimiser state.
 
 Rules:
 - a row holds where its median is at most `FACTOR` times torch's, or below `ROUNDINGS`;

@@ -3,8 +3,8 @@
     python -m benchmarks.onnx_speed [--nets SmallCNN,LeNet-avg] [--calls 15] [--batch 32] [--json]
 
 Dream gradient at most `DREAM` times, training step (Adam, local examples) at most `STEP` times the
-CPU time of `TorchLearner`'s own code, one thread, medians; the two take turns in one process, so that
-whatever else the machine does falls on both. MobileNet-like is printed and claims nothing.
+CPU time of `TorchLearner`'s own code, one thread, medians; the two take turns in one process, so
+that whatever else the machine does falls on both. MobileNet-like is printed and claims nothing.
 
 Rules:
 - CPU time of the process, not wall time; calls that warm up are left out;
