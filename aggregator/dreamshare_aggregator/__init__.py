@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dreamshare_aggregator.board import AggregatorStopped
     from dreamshare_aggregator.capture import Captured, read_capture
     from dreamshare_aggregator.config import AggregatorConfig, load_config
     from dreamshare_aggregator.handle import Result, Task, TaskEnded
@@ -24,6 +25,7 @@ __all__ = (
     "Result",
     "Task",
     "TaskEnded",
+    "AggregatorStopped",
     "TurnSettings",
     "Store",
     "open_store",
@@ -40,6 +42,7 @@ _HOMES = MappingProxyType(
         "Result": "handle",
         "Task": "handle",
         "TaskEnded": "handle",
+        "AggregatorStopped": "board",
         "TurnSettings": "turns",
         "Store": "store",
         "open_store": "store",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from dreamshare.errors import ConfigError
+from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.ids import NO_TASK, TaskId
 from dreamshare.protocol.history import EndedRound
 from dreamshare.protocol.messages import Submit, TaskPhase, TaskReport, TaskResult, TaskStatus
@@ -23,6 +23,10 @@ PATIENCE_S = 2.0
 
 ENDED = (TaskPhase.DONE, TaskPhase.FAILED, TaskPhase.CANCELLED)
 """Phases after which a task has no more reports."""
+
+
+class AggregatorStopped(DreamshareError):
+    """The aggregator stopped before a task was over; its next start goes on with the task."""
 
 
 class Entry:
@@ -58,6 +62,13 @@ class Board:
         self._store = store
         self._watch = watch or _nobody
         self._entries: dict[TaskId, Entry] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """No task goes on from here: whoever waits for news is told so. Idempotent."""
+        self._stopped = True
+        for entry in self._entries.values():
+            entry.news.set()
 
     async def load(self) -> None:
         """Read the tasks of earlier lives of the aggregator."""
@@ -126,7 +137,12 @@ class Board:
             raise ConfigError(text) from None
 
     async def reports(self, task: TaskId, after: int = 0) -> AsyncIterator[TaskReport]:
-        """Yield the reports of a task above `after` until it is over; raises ConfigError."""
+        """Yield the reports of a task above `after` until it is over.
+
+        Raises:
+            ConfigError: there is no such task.
+            AggregatorStopped: no more will come from here.
+        """
         entry = self.entry(task)
         while True:
             news, ended = entry.news, entry.ended
@@ -137,6 +153,7 @@ class Board:
             if ended and not found:
                 return
             if not found:
+                self._check_serving()
                 await news.wait()
 
     async def page(self, task: TaskId, after: int) -> Sequence[TaskReport]:
@@ -157,11 +174,21 @@ class Board:
         return ""
 
     async def until_ended(self, task: TaskId) -> TaskStatus:
-        """Return a task's status when it is over; raises ConfigError where there is none."""
+        """Return a task's status when it is over.
+
+        Raises:
+            ConfigError: there is no such task.
+            AggregatorStopped: it does not end here.
+        """
         entry = self.entry(task)
         while not entry.ended:
+            self._check_serving()
             await entry.news.wait()
         return entry.status
+
+    def _check_serving(self) -> None:
+        if self._stopped:
+            raise AggregatorStopped("the aggregator stopped; its next start goes on with the task")
 
     async def result(self, task: TaskId) -> TaskResult:
         """Return the result of a task that is done; raises ConfigError where there is none."""

@@ -47,7 +47,11 @@ class Task:
         return self._board.entry(self.id).status
 
     def reports(self, after: int = 0) -> AsyncIterator[TaskReport]:
-        """Yield its reports with numbers above `after`, until it is over."""
+        """Yield its reports with numbers above `after`, until it is over.
+
+        Raises:
+            AggregatorStopped: the aggregator stopped before.
+        """
         return self._board.reports(self.id, after)
 
     async def result(self) -> Result:
@@ -55,6 +59,7 @@ class Task:
 
         Raises:
             TaskEnded: it failed or was cancelled.
+            AggregatorStopped: the aggregator stopped before.
         """
         status = await self._board.until_ended(self.id)
         if status.phase is not TaskPhase.DONE:

@@ -330,6 +330,7 @@ class Aggregator:
                 task.cancel()
             await driver.close()
             await asyncio.gather(running, *others, return_exceptions=True)
+            self._board.stop()  # last: operators hear of a stop from their links alone
 
     async def _count(self, driver: AggregatorDriver) -> None:
         """Tell the tasks at work how many devices are here, whenever one comes or goes."""

@@ -17,6 +17,7 @@ from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskRepor
 from dreamshare.protocol.outcomes import TaskOver
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
+from dreamshare_aggregator.board import AggregatorStopped
 from dreamshare_aggregator.capture import read_capture
 from dreamshare_aggregator.handle import TaskEnded
 from dreamshare_crypto.certificates import Role
@@ -135,6 +136,22 @@ async def test_a_running_task_can_be_cancelled(stage: Stage) -> None:
         await task.result()
     assert task.status.aggregations < 500
     assert await until_over(agents[0]) == "cancelled"
+
+
+async def test_who_waits_for_a_task_is_told_when_the_aggregator_stops(stage: Stage) -> None:
+    """It once waited for ever: the task goes on at the next start, but not here."""
+    async with stage.new_aggregator() as aggregator:
+        task = await aggregator.submit(EvaluateConfig(), COHORT)  # no device comes
+        result = asyncio.create_task(task.result())
+        reports = asyncio.create_task(_all(task.reports()))
+        await asyncio.sleep(0)
+    for waiting in (result, reports):
+        with pytest.raises(AggregatorStopped, match="its next start goes on with the task"):
+            await asyncio.wait_for(waiting, 10)
+
+
+async def _all(reports: AsyncIterator[TaskReport]) -> list[TaskReport]:
+    return [report async for report in reports]
 
 
 async def test_what_cannot_be_run_is_refused_in_words(stage: Stage) -> None:
