@@ -5,17 +5,35 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamshare.algorithms.checkpoint import encode_arrays
 from tests.fuzz.targets import TARGETS
+
+
+def encrypted() -> bytes:
+    """Return an archive whose directory says that its entry is encrypted."""
+    raw = bytearray(encode_arrays({"a": np.zeros(2, np.float32)}))
+    raw[raw.rindex(b"PK\1\2") + 8] |= 1
+    return bytes(raw)
+
 
 FOUND = [
     # a true that is written as 14: as long as the right one, so its length did not give it away
     pytest.param("body", b"\x8a\x03\x14\x08\x04:\x0e\n\x0cno such taskx\x0e", id="true as 14"),
     # the same reply with its fields the other way round
     pytest.param("body", b"\x8a\x03\x14:\x0e\n\x0cno such task\x08\x04x\x01", id="disorder"),
+    # a dealer's shares twice, of which the second counted
+    pytest.param(
+        "round-secrets",
+        bytes(64) + (b"\2\0\0\0" + 2 * (b"\1\0\0\0" + b"\x20\0\0\0" + bytes(64))),
+        id="dealer twice",
+    ),
+    # an archive whose entry says that it is encrypted: zipfile raises RuntimeError
+    pytest.param("file-arrays", encrypted(), id="encrypted"),
 ]
 """(target, input) of every defect that fuzzing has found."""
 

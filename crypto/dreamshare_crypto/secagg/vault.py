@@ -54,7 +54,10 @@ class RoundSecrets:
         p, s = Secret(reader.raw(32), "p"), Secret(reader.raw(32), "s")
         shares = {reader.u32(): (reader.var(32), reader.raw(32)) for _ in range(reader.u32())}
         reader.end()
-        return cls(p=p, s=s, shares=shares)
+        secrets = cls(p=p, s=s, shares=shares)
+        if secrets.encode().reveal() != raw:
+            raise MalformedError("shares of a round are not in their dealers' order, each once")
+        return secrets
 
 
 @dataclass(frozen=True, slots=True)

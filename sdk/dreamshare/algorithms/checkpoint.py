@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -32,7 +34,18 @@ STATE = "state"
 """Name of the entry that holds a state's JSON."""
 
 _DTYPES = frozenset({"<f4", "<f8", "<i8", "|u1"})
-_BROKEN = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError, SyntaxError)
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    SyntaxError,
+    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
+)
 
 
 def encode_arrays(arrays: Mapping[str, PublicArray]) -> bytes:
