@@ -20,7 +20,7 @@ import yaml
 
 from dreamshare_aggregator.config import load_config
 from tests.architecture.packages import ROOT
-from tests.services import find
+from tests.services import need
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = DEPLOY / "docker" / "Dockerfile"
@@ -231,9 +231,7 @@ def test_timers_and_paths_start_units_that_exist() -> None:
 
 def test_systemd_reads_the_units(tmp_path: Path) -> None:
     """The real parser, with programs that exist: unknown keys and bad values are its words."""
-    analyze = find("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed")
+    (analyze,) = need("systemd's parser", "systemd-analyze")
     program = tmp_path / "bin" / "dreamshare"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")

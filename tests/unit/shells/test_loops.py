@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 
 import pytest
 
@@ -11,7 +12,7 @@ from dreamshare_cli.loops import choose_loop
 
 
 def test_uvloop_is_taken_where_it_is_installed() -> None:
-    uvloop = pytest.importorskip("uvloop")
+    uvloop = import_module("uvloop")
     name, why, factory = choose_loop(uvloop_wanted=True)
     assert (name, why) == ("uvloop", "")
     with asyncio.Runner(loop_factory=factory) as runner:
