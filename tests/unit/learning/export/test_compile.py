@@ -16,8 +16,9 @@ from dreamshare.learning.export.check import CHECKED, FLOOR, compare, floor_of
 from dreamshare.learning.export.versions import check_versions
 from dreamshare.learning.objectives import DreamObjective
 from dreamshare.learning.onnx.bundle import Bundle, read_bundle
-from dreamshare.learning.onnx.calls import dream_feeds, scalar
+from dreamshare.learning.onnx.calls import dream_feeds, dream_result, scalar
 from dreamshare.learning.onnx.trial import try_graphs
+from dreamshare.learning.torch import TorchLearner
 
 QUICK = [name for name, covered in COVERED.items() if covered.quick]
 ONCE = ExportSettings(batches=1)
@@ -104,6 +105,33 @@ def test_a_cotangent_gives_the_gradient_of_the_logits_and_a_student_gets_one() -
     (wanted,) = torch.autograd.grad(-3 * 2.0 * apart, given)  # 3 dreams, weight 2
     assert float(found["apart"]) == pytest.approx(float(apart.detach()), rel=1e-4)
     np.testing.assert_allclose(found["student_cotangent"], wanted.numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        DreamObjective(labels_B=np.array([0, 3, 9]), feature_weight=3.0),
+        DreamObjective(
+            labels_B=np.array([1, 1, 2]),
+            weights_B=np.array([0.5, 0.0, 2.0], np.float32),
+            feature_weight=0.0,
+        ),
+        DreamObjective(feature_weight=1.0, diversity=0.7),
+    ],
+    ids=["labels and statistics", "weighted labels", "entropy and diversity"],
+)
+def test_a_dreams_gradient_and_terms_are_those_of_the_torch_learner(
+    objective: DreamObjective, bundles: dict[str, Bundle]
+) -> None:
+    """One seed gives both the same weights; the learner computes each term with torch."""
+    bundle = bundles.setdefault("MLP", exported("MLP"))
+    x = np.random.default_rng(1).standard_normal((3, *COVERED["MLP"].shape)).astype(np.float32)
+    program = bundle.open("dream_grad", bundle.weights())
+    found = dream_result(program.run(dream_feeds(bundle.manifest, x, objective)), objective)
+    right = TorchLearner(build("MLP"), classes=10).input_gradient(x, objective)
+    np.testing.assert_allclose(found.gradient_NCHW, right.gradient_NCHW, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.logits_NK, right.logits_NK, rtol=1e-4, atol=1e-5)
+    assert dict(found.terms) == pytest.approx(dict(right.terms), rel=1e-4)
 
 
 def test_ties_of_a_max_pool_give_their_gradient_to_one_pixel() -> None:
