@@ -10,7 +10,7 @@ SETTINGS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long coverage fuzz check protos services
+.PHONY: help demo test test-long coverage fuzz check protos bundles services
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -35,6 +35,9 @@ check: .venv/.dev ## format, lint, types, arrows, sizes, generated code
 
 protos: .venv/.dev ## make the wire format's Python code anew
 	@scripts/protos
+
+bundles: .venv/.dev ## build the demo's nets for devices without torch anew
+	@$(BIN)/python -m dreamshare_cli.demo.bundles
 
 services: ## install the system services that integration tests want (root, Debian)
 	@scripts/services

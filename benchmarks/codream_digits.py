@@ -28,7 +28,7 @@ from dreamshare.learning.measures import measure
 from dreamshare.learning.torch import TorchLearner
 from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.digits import device_data
-from dreamshare_cli.demo.setting import codream_config, net_seed
+from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from tests.algorithms.oracle import Device, run
 
 Change = str | int | float | bool
@@ -66,7 +66,7 @@ class Row:
 
 def learner(seed: int, device: int) -> TorchLearner:
     """Return the learner that the demo's device would start with."""
-    net = nets.build(nets.architecture_of(device), net_seed(seed, device))
+    net = nets.build(architecture_of(device), net_seed(seed, device))
     return TorchLearner(net, classes=10)
 
 

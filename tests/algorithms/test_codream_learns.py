@@ -19,7 +19,7 @@ from dreamshare.learning.measures import measure
 from dreamshare.learning.torch import TorchLearner
 from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.digits import CLASSES, device_data
-from dreamshare_cli.demo.setting import codream_config, net_seed
+from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from tests.algorithms.oracle import Device, run
 
 SEED = 100
@@ -29,7 +29,7 @@ DEVICES = 4
 def crew() -> list[Device]:
     return [
         Device(
-            TorchLearner(nets.build(nets.architecture_of(i), net_seed(SEED, i)), classes=CLASSES),
+            TorchLearner(nets.build(architecture_of(i), net_seed(SEED, i)), classes=CLASSES),
             device_data(i, DEVICES, SEED, validation=True),
             np.random.default_rng([SEED, i]),
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamshare_cli.demo.setting import ARCHITECTURES
 from tests.architecture.packages import ROOMS, ROOT, sources
 
 
@@ -80,6 +81,14 @@ def test_the_wheel_is_typed_licensed_and_has_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         entry = next(name for name in inside if name.endswith("entry_points.txt"))
         assert "dreamshare = dreamshare_cli.__main__:main" in archive.read(entry).decode()
+
+
+def test_the_wheel_carries_the_demo_s_nets_as_bundles(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        bundles = [each for each in archive.infolist() if each.filename.endswith(".dream")]
+    folder = "dreamshare_cli/demo/bundles"
+    assert {b.filename for b in bundles} == {f"{folder}/{name}.dream" for name in ARCHITECTURES}
+    assert sum(b.file_size for b in bundles) < 3_000_000
 
 
 def test_the_sdist_carries_no_environment_and_no_tests(sdist: Path) -> None:

@@ -31,7 +31,8 @@ from dreamshare.updates import PublicArray
 from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.device_settings import DeviceSettings
 from dreamshare_cli.demo.digits import CLASSES, device_data
-from dreamshare_cli.demo.setting import codream_config, net_seed
+from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
+from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from dreamshare_edge.equipment import Equipment
 
 
@@ -39,7 +40,7 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
     """Return net, digits and companions of one device; raises ConfigError on a wrong table."""
     settings = DeviceSettings.read(table)
     data = device_data(settings.device, settings.devices, settings.seed)
-    architecture = nets.architecture_of(settings.device)
+    architecture = architecture_of(settings.device)
     config = codream_config(settings.seed, settings.cycles)
 
     def learner() -> TorchLearner:
@@ -54,17 +55,17 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
         alone = learner()
         rng = np.random.default_rng([settings.seed, settings.device, number])
         companions.append(Companion(kind, alone, train(config, alone, data, rng)))
-    net = nets.build(architecture, 0)
+    own = learner()
     notes.write(
         {
             "event": "equipped",
             "architecture": architecture,
-            "parameters": nets.parameter_count(net),
+            "parameters": parameter_count(shapes_of(own)),
             "examples": len(data),
             "tested": len(data.held_out().x_NCHW),
         }
     )
-    return Equipment(Accompanied(learner(), companions, data, notes), data, architecture)
+    return Equipment(Accompanied(own, companions, data, notes), data, architecture)
 
 
 class Notes:

@@ -9,7 +9,9 @@ All take (N, 1, 8, 8), return (N, 10) logits, and differ in depth, width and lay
 that could not average their weights.
 
 Rules:
-- initial weights come from a seed through a generator of their own; the global one is untouched.
+- initial weights come from a seed (`first_weights`); torch's global generator is untouched;
+- this is the demo's only module that needs torch: a device without it opens the nets' bundles
+  (`bundles`).
 """
 
 from __future__ import annotations
@@ -19,13 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dreamshare.errors import ConfigError
-
-ARCHITECTURES = ("VGG-like", "ResNet-like", "WideResNet-like", "MobileNet-like")
-
-
-def architecture_of(device: int) -> str:
-    """Return the architecture of the 0-based device: the four in turn."""
-    return ARCHITECTURES[device % len(ARCHITECTURES)]
+from dreamshare_cli.demo.first_weights import first_weights
+from dreamshare_cli.demo.setting import ARCHITECTURES
 
 
 def build(architecture: str, seed: int) -> nn.Module:
@@ -36,7 +33,10 @@ def build(architecture: str, seed: int) -> nn.Module:
     """
     with torch.random.fork_rng(devices=[]):  # torch's constructors draw from the global generator
         net = _built(architecture)
-    _initialise(net, torch.Generator().manual_seed(seed))
+    state = {name: t for name, t in net.state_dict().items() if t.is_floating_point()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    for name, array in first_weights(shapes, seed).items():
+        state[name].copy_(torch.from_numpy(array))
     return net
 
 
@@ -51,11 +51,6 @@ def _built(architecture: str) -> nn.Module:
         case "MobileNet-like":
             return _mobilenet()
     raise ConfigError(f"architecture {architecture!r}: one of {', '.join(ARCHITECTURES)}")
-
-
-def parameter_count(net: nn.Module) -> int:
-    """Return the number of trainable parameters."""
-    return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
 def _conv(
@@ -159,15 +154,3 @@ def _mobilenet() -> nn.Module:
         _unit(32, 48, size=1),
         _head(48),
     )
-
-
-def _initialise(net: nn.Module, generator: torch.Generator) -> None:
-    """He-normal convolutions, small linear weights; BatchNorm starts as the identity."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(
-                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
-            )
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.05, generator=generator)
-            nn.init.zeros_(module.bias)

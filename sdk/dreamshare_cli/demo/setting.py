@@ -10,6 +10,13 @@ from __future__ import annotations
 from dreamshare.algorithms.codream import CodreamConfig
 from dreamshare_cli.demo.digits import CLASSES, HIGH, LOW, SHAPE
 
+ARCHITECTURES = ("VGG-like", "ResNet-like", "WideResNet-like", "MobileNet-like")
+
+
+def architecture_of(device: int) -> str:
+    """Return the architecture of the 0-based device: the four in turn."""
+    return ARCHITECTURES[device % len(ARCHITECTURES)]
+
 
 def codream_config(seed: int, cycles: int) -> CodreamConfig:
     """Return what the demo submits."""
