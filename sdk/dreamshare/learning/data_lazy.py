@@ -25,7 +25,13 @@ from dreamshare.learning.base import Batch, Floats, Ints
 from dreamshare.learning.data import choices, counted
 
 MOST_HELD_OUT = 1000
-"""Held-out examples that are kept in memory, at most."""
+MOST_HELD_OUT_BYTES = 64 << 20
+"""Held-out examples are measured at once: at most so many, and at most so many bytes of them."""
+
+
+def most_held_out(example_bytes: int) -> int:
+    """Return how many examples of this size are held out at most, 1 or more."""
+    return max(1, min(MOST_HELD_OUT, MOST_HELD_OUT_BYTES // max(1, example_bytes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,8 @@ class LazyData:
     Args:
         source: reads examples.
         normalisation: the model's.
-        held_out: part of the examples for evaluation alone, 0 to below 1; at most 1,000 examples.
+        held_out: part of the examples for evaluation alone, 0 to below 1; at most 1,000 examples
+            and 64 MB of them.
         seed: decides which.
 
     Raises:
@@ -104,16 +111,18 @@ class LazyData:
         if not 0 <= held_out < 1:
             raise ConfigError(f"held_out is {held_out}; it must be 0 to below 1")
         labels_N = source.labels()
-        order = np.random.default_rng(seed).permutation(len(labels_N))
-        aside = min(MOST_HELD_OUT, int(len(labels_N) * held_out))
-        self._source = source
-        self._normalisation = normalisation or Normalisation()
-        self._held, self._own = order[:aside], np.sort(order[aside:])
-        self._y = labels_N
-        if not len(self._own):
+        if not len(labels_N):
             raise ConfigError("there are no examples to learn from")
         if (labels_N < 0).any():
             raise ConfigError("the labels hold a negative class")
+        self._source = source
+        self._normalisation = normalisation or Normalisation()
+        self._y = labels_N
+        order = np.random.default_rng(seed).permutation(len(labels_N))
+        one = self._batch(order[:1]).x_NCHW
+        aside = min(most_held_out(one.nbytes), int(len(labels_N) * held_out))
+        self._held, self._own = order[:aside], np.sort(order[aside:])
+        self._no_x = one[:0]
 
     def __len__(self) -> int:
         return len(self._own)
@@ -127,10 +136,7 @@ class LazyData:
 
     def held_out(self) -> Batch:
         places = self._held
-        if len(places):
-            return self._batch(places)
-        one = self._batch(self._own[:1])
-        return Batch(one.x_NCHW[:0], self._y[:0])
+        return self._batch(places) if len(places) else Batch(self._no_x, self._y[:0])
 
     def _batch(self, places: Ints) -> Batch:
         x = self._normalisation.apply(self._source.read(places))

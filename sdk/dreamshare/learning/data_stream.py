@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Floats, Ints
 from dreamshare.learning.data import counted
-from dreamshare.learning.data_lazy import MOST_HELD_OUT, Normalisation
+from dreamshare.learning.data_lazy import Normalisation, most_held_out
 
 Example = tuple[Floats, int]
 """An example and its class."""
@@ -31,7 +32,8 @@ class StreamData:
         shape: of every example.
         normalisation: the model's.
         buffer: examples that are shuffled among each other, 1 or more.
-        held_out_every: every n-th example is for evaluation alone, up to 1,000 of them; 0: none.
+        held_out_every: every n-th example is for evaluation alone, up to 1,000 and 64 MB of them,
+            which stay in memory; 0: none.
 
     Raises:
         ConfigError: there are no examples, or one does not hold; the text names its place.
@@ -58,7 +60,7 @@ class StreamData:
             self._check(place, x, label)
             if not self._is_held(place):
                 labels.append(label)
-            elif len(held) < MOST_HELD_OUT:
+            elif len(held) < most_held_out(4 * math.prod(shape)):
                 held.append((x, label))
         self._y = np.array(labels, np.int64)
         if not labels:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data
+from dreamshare.learning.data_arrays import ArrayFile
 from dreamshare.learning.data_images import ImageFolder
 from dreamshare.learning.data_lazy import LazyData, Normalisation
 from dreamshare.learning.data_stream import Example, StreamData
@@ -197,3 +198,56 @@ class _Nothing:
 
     def read(self, places: np.ndarray) -> np.ndarray:
         raise AssertionError
+
+
+def test_files_of_arrays(tmp_path: Path) -> None:
+    x = np.arange(24, dtype=np.uint8).reshape(6, 1, 2, 2)
+    np.savez_compressed(tmp_path / "a.npz", x=x, y=np.array([0, 1, 2, 0, 1, 2], np.int32))
+    source = ArrayFile(tmp_path / "a.npz")
+    assert source.labels().dtype == np.int64
+    found = source.read(np.array([5, 0]))
+    assert found.dtype == np.float32
+    assert found[:, 0, 1, 1].tolist() == [23.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"x": np.zeros((2, 3))}, r"it lacks \['y'\]"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros(3, np.int64)}, "2 whole numbers are wanted"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros(2)}, "y has shape .* of float64"),
+        ({"x": np.zeros(2), "y": np.zeros(2, np.int64)}, "x has shape"),
+        ({"x": np.zeros(()), "y": np.zeros(1, np.int64)}, "x has shape"),
+        ({"x": np.array([[np.nan], [0.0]]), "y": np.zeros(2, np.int64)}, "not finite"),
+        ({"x": np.array([["a"], ["b"]]), "y": np.zeros(2, np.int64)}, "give numbers"),
+        ({"x": np.array([[None], [0]]), "y": np.zeros(2, np.int64)}, "no file of arrays"),
+    ],
+)
+def test_files_of_arrays_that_do_not_hold(
+    tmp_path: Path, content: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "a.npz", **content)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=message):
+        ArrayFile(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("raw", [b"", b"nothing", b"PK\x03\x04" + bytes(40)])
+def test_what_is_no_file_of_arrays(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(raw)
+    with pytest.raises(ConfigError, match="no file of arrays"):
+        ArrayFile(tmp_path / "a.npz")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(ConfigError, match="it is one array"):
+        ArrayFile(tmp_path / "one.npy")
+    with pytest.raises(ConfigError, match="there is no file"):
+        ArrayFile(tmp_path / "none.npz")
+
+
+def test_what_is_held_out_is_bounded_in_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dreamshare.learning.data_lazy.MOST_HELD_OUT_BYTES", 50)
+    np.savez(tmp_path / "a.npz", x=np.zeros((40, 1, 2, 2)), y=np.zeros(40, np.int64))
+    assert len(LazyData(ArrayFile(tmp_path / "a.npz"), held_out=0.5).held_out().x_NCHW) == 3
+    stream = StreamData(lambda: ((np.zeros(4, np.float32), 0) for _ in range(40)), (4,))
+    assert len(stream.held_out().x_NCHW) == 3
