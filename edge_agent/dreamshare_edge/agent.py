@@ -142,7 +142,8 @@ class EdgeAgent:
         self._looks = ThreadEngine()  # at conditions that have to be asked for
         self._traffic = ByteCounter()
         self._lines: TextIO | None = None
-        self._report = Report(self._write, around.clock, self._traffic, lambda: self.spent)
+        kept = around.report is not None
+        self._report = Report(self._write, around.clock, self._traffic, lambda: self.spent, kept)
         self._running: asyncio.Task[None] | None = None
         self._outcomes: deque[DeviceOutcome] = deque(maxlen=_OUTCOMES_KEPT)
         self._news = asyncio.Event()

@@ -10,7 +10,8 @@ Rules:
 - every line is flushed as it is written, and carries the time, the running counts of closed rounds
   and of bytes up and down, and what the device has spent of its privacy in the policy's period
   (epsilon; null when a round without noise was among it), so that the last line alone says it;
-- a file that exists is appended to: each start of the agent begins with "started".
+- a file that exists is appended to: each start of the agent begins with "started";
+- where no report is kept, nothing is measured for it: a device that waits computes nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Report:
         clock: gives each line its time.
         traffic: running byte counts.
         spent: returns epsilon spent in the policy's period, inf without bound.
+        kept: whether anybody keeps the lines.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class Report:
         clock: Clock,
         traffic: Traffic,
         spent: Callable[[], float] = lambda: 0.0,
+        kept: bool = True,
     ) -> None:
+        self.kept = kept
         self._write = write
         self._clock = clock
         self._traffic = traffic

@@ -8,7 +8,8 @@ Rules:
 - learning is all or nothing: the new weights are stored together with the Tell's number before it
   counts as learnt; where it fails, the weights are what they were;
 - an answer that came too late for its round is kept, and added to the next one (`late`);
-- accuracies before and after a Tell go to the device's own report.
+- accuracies at the start, before and after a Tell go to the device's own report, and are measured
+  where one is kept.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class AgentWorker:
         self._learnt: dict[TaskId, int] = {}
 
     async def begin(self) -> float | None:
-        """Take up the stored weights, or store the first ones; return the accuracy.
+        """Take up the stored weights, or store the first ones; return the accuracy for the report.
 
         Raises:
             ConfigError: the stored weights do not fit this learner.
@@ -140,7 +141,7 @@ class AgentWorker:
         else:
             self._learnt, snapshot = _unpack(stored)
             self._equipment.learner.restore(snapshot)
-        return self._equipment.accuracy()
+        return self._accuracy()
 
     def _compute(self, task: TaskId, order: Compute, halt: Halt) -> Update:
         halt.check()
@@ -161,7 +162,7 @@ class AgentWorker:
         if self._learnt.get(task, 0) >= order.number:
             return
         halt.check()
-        before = self._equipment.accuracy()
+        before = self._accuracy()
         learner = HaltingLearner(self._equipment.learner, halt)
         data = HaltingData(self._equipment.data, halt)
         rng = self._rng(order.plan.payload().hash)
@@ -171,8 +172,11 @@ class AgentWorker:
         except BaseException:
             learner.undo()
             raise
-        after = self._equipment.accuracy()
+        after = self._accuracy()
         self._report.learnt(task, order.number, order.plan.step, before, after)
+
+    def _accuracy(self) -> float | None:
+        return self._equipment.accuracy() if self._report.kept else None
 
     def _save(self, learnt: Mapping[TaskId, int]) -> None:
         self._store.save(_WEIGHTS, _pack(learnt, self._equipment.learner.snapshot()))

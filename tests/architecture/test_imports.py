@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import json
 import subprocess
 import sys
 
 import pytest
 
 import dreamshare
-from tests.architecture.packages import ROOMS, modules
+from tests.architecture.packages import ROOMS, loaded_by, modules
 
 TERMINAL = ("matplotlib", "rich", "sklearn", "typer")
 HEAVY = ("torch", "grpc", "aiomqtt", "sqlalchemy", "uvloop", *TERMINAL)
@@ -68,15 +67,6 @@ PUBLIC = {
     "Unreachable",
     "UnsafePlan",
 }
-
-
-def loaded_by(statement: str) -> set[str]:
-    """Return the top-level modules that a fresh interpreter holds after `statement`."""
-    script = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    answer = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, timeout=60
-    )
-    return {name.partition(".")[0] for name in json.loads(answer.stdout)}
 
 
 @pytest.mark.parametrize("name", [m for m in modules() if not m.endswith("__main__")])

@@ -221,8 +221,12 @@ class GrpcListener:
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, {_METHOD: link}),)
         )
-        from dreamshare.transport.grpc_services import Services  # an aggregator's affair alone
-
+        try:  # an aggregator's affair alone
+            from dreamshare.transport.grpc_services import Services
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"a listener needs {error.name}: pip install 'dreamshare[aggregator]'"
+            ) from None
         services = Services(server, SERVICE)
         try:
             self._port = self._bind(server)

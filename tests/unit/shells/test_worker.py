@@ -16,7 +16,7 @@ from dreamshare.clock import ManualClock
 from dreamshare.engine import InlineEngine
 from dreamshare.errors import BudgetExhausted, ConfigError
 from dreamshare.ids import TaskId
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Data, Floats, Learner
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.transport.tap import ByteCounter
@@ -62,14 +62,21 @@ class Work:
 class Bench:
     """A worker with everything around it, on a folder."""
 
-    def __init__(self, folder: Path, device: int = 1, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        device: int = 1,
+        policy: Policy | None = None,
+        learner: Toy | None = None,
+        kept: bool = True,
+    ) -> None:
         self.clock = ManualClock(1000.0)
         self.store = FileStore(folder)
-        self.learner = Toy()
+        self.learner = learner or Toy()
         self.work = Work()
         self.lines: list[str] = []
         traffic = ByteCounter()
-        report = Report(self.lines.append, self.clock, traffic)
+        report = Report(self.lines.append, self.clock, traffic, kept=kept)
         self.worker = AgentWorker(
             Equipment(self.learner, toy_data(0)),
             self.work,
@@ -150,6 +157,25 @@ async def test_what_was_learnt_is_stored_and_taken_up(tmp_path: Path, new_bench:
     np.testing.assert_array_equal(after.learner.bias, np.full(3, 3))
     await after.worker.learn(TASK, tell(2, cycle=4))
     np.testing.assert_array_equal(after.learner.bias, np.full(3, 4))
+
+
+class Unasked(Toy):
+    """A learner that classifies nothing."""
+
+    def logits(self, x_NCHW: Floats) -> Floats:
+        raise ConfigError("nobody asked")
+
+
+async def test_what_no_report_keeps_is_not_measured(tmp_path: Path) -> None:
+    """A device that waits computes nothing: a runtime for its net need not even be loaded."""
+    bench = Bench(tmp_path / "quiet", learner=Unasked(), kept=False)
+    assert await bench.worker.begin() is None
+    await bench.worker.learn(TASK, tell(1, cycle=3))
+    bench.store.close()
+    told = Bench(tmp_path / "told", learner=Unasked())
+    with pytest.raises(ConfigError, match="nobody asked"):
+        await told.worker.begin()
+    told.store.close()
 
 
 async def test_learning_that_fails_leaves_the_weights_as_they_were(
