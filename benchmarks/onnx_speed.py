@@ -28,7 +28,7 @@ from benchmarks.rig import machine
 from dreamshare.learning.base import Batch
 from dreamshare.learning.export import ExportSettings, compile  # noqa: A004
 from dreamshare.learning.objectives import DreamObjective, FitObjective
-from dreamshare.learning.onnx.bundle import Runtime
+from dreamshare.learning.onnx import Runtime
 from dreamshare.learning.onnx.calls import dream_feeds
 from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.learning.torch import TorchLearner

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     )
     from dreamshare.learning.base import Batch, Data, Learner
     from dreamshare.learning.data import ArrayData
+    from dreamshare.learning.onnx.bundle import read_bundle
+    from dreamshare.learning.onnx.learner import OnnxLearner
     from dreamshare.learning.torch.learner import TorchLearner
     from dreamshare.privacy import Privacy
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport, TaskStatus
@@ -80,6 +82,8 @@ __all__ = (
     "Learner",
     "ArrayData",
     "TorchLearner",
+    "OnnxLearner",
+    "read_bundle",
     # ways to the other end
     "GrpcLink",
     "GrpcListener",
@@ -138,6 +142,8 @@ _HOMES = MappingProxyType(
         "Learner": "dreamshare.learning.base",
         "ArrayData": "dreamshare.learning.data",
         "TorchLearner": "dreamshare.learning.torch.learner",
+        "OnnxLearner": "dreamshare.learning.onnx.learner",
+        "read_bundle": "dreamshare.learning.onnx.bundle",
         "GrpcLink": "dreamshare.transport.grpc",
         "GrpcListener": "dreamshare.transport.grpc",
         "MqttLink": "dreamshare.transport.mqtt.link",

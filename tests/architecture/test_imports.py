@@ -12,7 +12,7 @@ import dreamshare
 from tests.architecture.packages import ROOMS, loaded_by, modules
 
 TERMINAL = ("matplotlib", "rich", "sklearn", "typer")
-HEAVY = ("torch", "grpc", "aiomqtt", "sqlalchemy", "uvloop", *TERMINAL)
+HEAVY = ("torch", "onnxruntime", "grpc", "aiomqtt", "sqlalchemy", "uvloop", *TERMINAL)
 
 PUBLIC = {
     "__version__",
@@ -34,6 +34,8 @@ PUBLIC = {
     "Learner",
     "ArrayData",
     "TorchLearner",
+    "OnnxLearner",
+    "read_bundle",
     "GrpcLink",
     "GrpcListener",
     "MqttLink",
@@ -108,14 +110,18 @@ def test_importing_the_library_costs_the_standard_library_alone() -> None:
 
 
 def test_using_the_light_names_costs_no_framework_and_no_transport() -> None:
-    heavy = {"GrpcLink", "GrpcListener", "MqttLink", "MqttListener", "TorchLearner"}
-    light = ", ".join(sorted(PUBLIC - heavy))
+    transports = {"GrpcLink", "GrpcListener", "MqttLink", "MqttListener"}
+    light = ", ".join(sorted(PUBLIC - transports - {"TorchLearner", "OnnxLearner", "read_bundle"}))
     assert not loaded_by(f"from dreamshare import {light}") & set(HEAVY)
 
 
 @pytest.mark.parametrize(
     ("name", "missing", "extra"),
-    [("TorchLearner", "torch", "torch"), ("GrpcLink", "grpc", "grpc")],
+    [
+        ("TorchLearner", "torch", "torch"),
+        ("OnnxLearner", "onnxruntime", "onnx"),
+        ("GrpcLink", "grpc", "grpc"),
+    ],
 )
 def test_a_missing_extra_is_named(name: str, missing: str, extra: str) -> None:
     script = (

@@ -24,6 +24,9 @@ Adversarial = Literal["none"]
 Optimizer = Literal["adam", "sgd"]
 DistillationNorm = Literal["running", "batch"]
 
+OPTIMIZERS = ("", "adam", "sgd")
+"""Kinds by number, as a snapshot stores them; a released number never changes meaning."""
+
 
 @dataclass(frozen=True, slots=True)
 class DreamObjective:

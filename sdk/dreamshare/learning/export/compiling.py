@@ -143,6 +143,7 @@ def _packed(
         classes=plan.classes,
         parameters=tuple(plan.net.parameters),
         buffers=tuple(plan.net.buffers),
+        state=tuple(name for name in net.state_dict() if name in weights),
         statistics=len(batch_norms(net)),
         normalisation=settings.normalisation,
         torch=version("torch"),

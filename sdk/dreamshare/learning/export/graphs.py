@@ -20,6 +20,7 @@ from torch import Tensor
 from dreamshare.learning.export.builder import Graph
 from dreamshare.learning.export.convolutions import CONVOLUTIONS
 from dreamshare.learning.export.functions import Named, PureNet
+from dreamshare.learning.export.memory import needed
 from dreamshare.learning.export.operators import ARITHMETIC
 from dreamshare.learning.export.pools import POOLS
 from dreamshare.learning.export.shapes import SHAPES
@@ -216,7 +217,17 @@ def _finished(
     content = graph.model(outputs)
     ports = tuple(Port(n, dtype, tuple(shape)) for n, (_, dtype, shape) in outputs.items())
     used = tuple(w for w in weights if w in graph.used_outside)
-    return Drawn(GraphEntry(name, f"{name}.onnx", tuple(inputs), ports, used), content)
+    need = needed(content)
+    entry = GraphEntry(
+        name,
+        f"{name}.onnx",
+        tuple(inputs),
+        ports,
+        used,
+        fixed_bytes=need.fixed,
+        example_bytes=need.example,
+    )
+    return Drawn(entry, content)
 
 
 def _declare(plan: Plan, graph: Graph, names: Sequence[str]) -> list[Port]:

@@ -48,7 +48,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from dreamshare.learning.onnx.errors import BundleError
-from dreamshare.learning.onnx.manifest import MAX_MANIFEST, GraphEntry, Manifest, Member
+from dreamshare.learning.onnx.manifest import MAX_MANIFEST, Manifest, Member
+from dreamshare.learning.onnx.runtime import Program, Runtime, open_program
 from dreamshare.learning.onnx.tensors import Arrays, pack_arrays, unpack_arrays
 
 MANIFEST = "manifest.json"
@@ -56,52 +57,6 @@ WEIGHTS = "weights.safetensors"
 MAX_MEMBERS = 64
 MAX_BYTES = 1 << 30
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Runtime:
-    """How onnxruntime runs a graph.
-
-    Attributes:
-        threads: compute threads of one graph, >= 1.
-        arena: keep freed memory for the next run; faster, and holds the peak for good.
-        providers: execution providers in order of preference.
-    """
-
-    threads: int = 1
-    arena: bool = False
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
-
-    def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise BundleError(f"threads is {self.threads}; use 1 or more")
-        if not self.providers:
-            raise BundleError("providers is empty; name one, such as CPUExecutionProvider")
-
-
-class Program:
-    """A graph that is ready to run."""
-
-    def __init__(self, session: onnxruntime.InferenceSession, entry: GraphEntry) -> None:
-        self._session = session
-        self.entry = entry
-
-    def run(self, feeds: Mapping[str, NDArray[np.generic]]) -> Arrays:
-        """Return every output by name.
-
-        Raises:
-            BundleError: an input is missing or does not fit.
-        """
-        missing = {port.name for port in self.entry.inputs} - feeds.keys()
-        if missing:
-            raise BundleError(f"graph {self.entry.name} lacks its inputs {sorted(missing)[:4]}")
-        given = {port.name: feeds[port.name] for port in self.entry.inputs}
-        names = [port.name for port in self.entry.outputs]
-        try:
-            found = self._session.run(names, given)
-        except Exception as error:  # noqa: BLE001 - onnxruntime has no public root of its errors
-            raise BundleError(f"graph {self.entry.name} failed: {_first_line(error)}") from None
-        return dict(zip(names, found, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +86,7 @@ class Bundle:
         self,
         name: str,
         weights: Mapping[str, NDArray[np.generic]],
-        runtime: Runtime = Runtime(),
+        runtime: Runtime | None = None,
     ) -> Program:
         """Return a graph as a program; `weights` by the net's own names are bound to it.
 
@@ -142,28 +97,16 @@ class Bundle:
         if entry is None:
             known = ", ".join(sorted(self.manifest.graphs))
             raise BundleError(f"the bundle has no graph {name!r}; it has {known}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = runtime.threads
-        options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = runtime.arena
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
         try:
-            values = [
-                onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(weights[_state(w)]))
+            values = {
+                w: onnxruntime.OrtValue.ortvalue_from_numpy(
+                    np.ascontiguousarray(weights[w.partition("/")[2]])
+                )
                 for w in entry.weights
-            ]
+            }
         except KeyError as error:
             raise BundleError(f"graph {name} needs the weight {error}") from None
-        try:
-            if values:
-                options.add_external_initializers(list(entry.weights), values)
-            session = onnxruntime.InferenceSession(
-                self.members[entry.member], options, providers=list(runtime.providers)
-            )
-        except Exception as error:  # noqa: BLE001 - onnxruntime has no public root of its errors
-            raise BundleError(f"onnxruntime refuses graph {name}: {_first_line(error)}") from None
-        return Program(session, entry)
+        return open_program(entry, self.members[entry.member], values, runtime or Runtime())
 
     def to_bytes(self) -> bytes:
         """Return the file; the same bundle gives the same bytes."""
@@ -248,11 +191,3 @@ def member_of(content: bytes) -> Member:
 def packed_weights(weights: Mapping[str, NDArray[np.generic]]) -> bytes:
     """Return `weights.safetensors`."""
     return pack_arrays(weights)
-
-
-def _state(port: str) -> str:
-    return port.partition("/")[2]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -56,6 +56,8 @@ class GraphEntry:
             external initialisers, not inputs. Empty for graphs that train.
         error: median error against torch in float64, relative to the largest value.
         torch_error: the same of torch in float32.
+        fixed_bytes: estimated memory of a run's intermediate values, whatever the batch.
+        example_bytes: what each example of the batch adds.
     """
 
     name: str
@@ -65,6 +67,12 @@ class GraphEntry:
     weights: tuple[str, ...]
     error: float = 0.0
     torch_error: float = 0.0
+    fixed_bytes: int = 0
+    example_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.fixed_bytes < 0 or self.example_bytes < 0:
+            raise BundleError(f"graph {self.name} has no valid need of memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,7 @@ class Manifest:
         classes: K.
         parameters: names of trainable parameters, in the net's order.
         buffers: names of everything else of its state.
+        state: names of both, in the order of the net's `state_dict`.
         statistics: number of BatchNorm layers that keep running statistics.
         normalisation: of raw values.
         torch: version that it was traced with.
@@ -123,6 +132,7 @@ class Manifest:
     classes: int
     parameters: tuple[str, ...]
     buffers: tuple[str, ...]
+    state: tuple[str, ...]
     statistics: int
     normalisation: Normalisation
     torch: str
@@ -141,6 +151,8 @@ class Manifest:
             )
         if self.classes < 2 or not self.shape or min(self.shape) < 1:
             raise BundleError("the bundle's input shape or number of classes is not valid")
+        if sorted(self.state) != sorted({*self.parameters, *self.buffers}):
+            raise BundleError("the bundle's state is not its parameters and buffers")
 
     def to_json(self) -> bytes:
         """Return `manifest.json`."""
@@ -172,6 +184,7 @@ class Manifest:
                     "classes": _whole(given["classes"]),
                     "parameters": tuple(map(_text, given["parameters"])),
                     "buffers": tuple(map(_text, given["buffers"])),
+                    "state": tuple(map(_text, given["state"])),
                     "normalisation": _normalisation(given["normalisation"]),
                     "graphs": {_text(n): _graph(g) for n, g in given["graphs"].items()},
                     "members": {
@@ -197,6 +210,8 @@ def _graph(given: Mapping[str, object]) -> GraphEntry:
         weights,
         _number(given["error"]),
         _number(given["torch_error"]),
+        _whole(given["fixed_bytes"]),
+        _whole(given["example_bytes"]),
     )
 
 

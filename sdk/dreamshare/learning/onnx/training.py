@@ -17,8 +17,9 @@ import numpy as np
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
 from dreamshare.learning.objectives import FitObjective, Optimizer
-from dreamshare.learning.onnx.bundle import Bundle, Program, Runtime
+from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.calls import Feeds, distillation_feeds, local_feeds, scalar
+from dreamshare.learning.onnx.runtime import Program, Runtime
 from dreamshare.learning.onnx.tensors import Arrays
 
 MOMENTUM = 0.9
@@ -45,8 +46,8 @@ class TrainState:
 class Training:
     """The training graphs of one bundle; sessions are made when they are first needed."""
 
-    def __init__(self, bundle: Bundle, runtime: Runtime = Runtime()) -> None:  # noqa: B008
-        self._bundle, self._runtime = bundle, runtime
+    def __init__(self, bundle: Bundle, runtime: Runtime | None = None) -> None:
+        self._bundle, self._runtime = bundle, runtime or Runtime()
         self._open: dict[str, Program] = {}
         weights = bundle.weights()
         self._blank = {f"G/{n}": np.zeros_like(weights[n]) for n in bundle.manifest.parameters}
@@ -60,35 +61,38 @@ class Training:
         if not 1 <= len(step) <= 2:
             raise ConfigError(f"a step holds {len(step)} batches; 1 (local) or 2 (and dreams)")
         manifest = self._bundle.manifest
+        steps, moments = state.steps, state.moments
         if state.kind != objective.optimizer:
-            state.kind, state.steps, state.moments = objective.optimizer, 0, {}
+            steps, moments = 0, {}
         weights, gradients, loss = dict(state.weights), self._blank, 0.0
         feeds = local_feeds(manifest, step[0], objective)
         if len(step) == 2 and objective.distillation_weight > 0:
             dreams = distillation_feeds(manifest, step[1], objective)
-            found = self._program("gradients").run(feeds | self._state(weights) | gradients)
+            found = self._run("gradients", feeds | self._state(weights) | gradients)
             weights |= _new(found, "B_/")
             gradients = {f"G/{n}": g for n, g in _new(found, "G_/").items()}
             loss, feeds = float(found["loss"]), dreams
-        number = state.steps + 1
-        program = self._program(f"train_{objective.optimizer}")
-        found = program.run(
+        number = steps + 1
+        found = self._run(
+            f"train_{objective.optimizer}",
             feeds
             | self._state(weights)
             | gradients
-            | (state.moments or self._no_moments(objective.optimizer))
-            | rates(objective, number)
+            | (moments or self._no_moments(objective.optimizer))
+            | rates(objective, number),
         )
         state.weights = weights | _new(found, "B_/") | _new(found, "P_/")
         state.moments = {f"M/{n}": m for n, m in _new(found, "M_/").items()}
         state.moments |= {f"V/{n}": v for n, v in _new(found, "V_/").items()}
-        state.steps = number
+        state.kind, state.steps = objective.optimizer, number
         return loss + float(found["loss"])
 
-    def _program(self, name: str) -> Program:
+    def _run(self, name: str, feeds: Feeds) -> Arrays:
         if name not in self._open:
             self._open[name] = self._bundle.open(name, {}, self._runtime)
-        return self._open[name]
+        program = self._open[name]
+        self._runtime.check(program.entry, len(feeds["x"]))
+        return program.run(feeds)
 
     def _state(self, weights: Arrays) -> Feeds:
         manifest = self._bundle.manifest

@@ -16,10 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from dreamshare.errors import ConfigError
+from dreamshare.learning.objectives import OPTIMIZERS
 from dreamshare.updates import PublicArray
-
-OPTIMIZERS = ("", "adam", "sgd")
-"""Kinds by number, as stored under "optimizer"; a released number never changes meaning."""
 
 
 def pack(

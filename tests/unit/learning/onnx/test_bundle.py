@@ -45,6 +45,7 @@ def made() -> Bundle:
         classes=2,
         parameters=("w",),
         buffers=(),
+        state=("w",),
         statistics=0,
         normalisation=Normalisation((0.5,), (0.25,)),
         torch="2.13.0",

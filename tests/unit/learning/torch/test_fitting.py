@@ -100,18 +100,6 @@ def test_temperature_squared_keeps_gradients_comparable():
     torch.testing.assert_close(gradients[1], (start - teacher) / 3, rtol=0.05, atol=5e-3)
 
 
-@pytest.mark.parametrize("norm", ["running", "batch"])
-def test_dreams_do_not_move_running_statistics(norm):
-    objective = FitObjective(distillation_norm=norm, learning_rate=1e-9, weight_decay=0.0)
-    with_dreams, without = tiny_learner(), tiny_learner()
-    with_dreams.fit([(local(), dreams())] * 3, objective)
-    without.fit([(local(),)] * 3, objective)
-    for name, array in with_dreams.parameters().items():
-        np.testing.assert_allclose(array, without.parameters()[name], atol=1e-6, err_msg=name)
-    before = tiny_learner().parameters()["1.running_mean"]
-    assert not np.allclose(with_dreams.parameters()["1.running_mean"], before)
-
-
 def test_local_batches_use_batch_statistics_again_after_dreams():
     learner = tiny_learner()
     net = learner._net
@@ -135,73 +123,6 @@ def test_dreams_pull_the_student_towards_their_labels():
     objective = FitObjective(distillation_weight=5.0, distillation_norm="running")
     learner.fit([(local(), batch)] * 60, objective)
     assert distance() < before / 2
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_restored_learner_goes_on_as_if_nothing_had_happened(optimizer):
-    objective = FitObjective(optimizer=optimizer, learning_rate=0.01)
-    steps = [(local(6, seed), dreams(6, seed)) for seed in range(6)]
-    straight = tiny_learner()
-    straight.remember({"codream.dreams": images(2), "n": np.arange(3)})
-    straight.fit(steps[:3], objective)
-    stored = straight.snapshot()
-    straight.fit(steps[3:], objective)
-    resumed = tiny_learner(seed=9)
-    resumed.restore(stored)
-    resumed.fit(steps[3:], objective)
-    assert resumed.snapshot() == straight.snapshot()
-    np.testing.assert_array_equal(resumed.memory()["codream.dreams"], images(2))
-    assert resumed.memory()["n"].dtype == np.int64
-
-
-def test_optimiser_state_lasts_from_call_to_call():
-    objective = FitObjective(learning_rate=0.01)
-    at_once, in_two = tiny_learner(), tiny_learner()
-    at_once.fit([(local(6, s),) for s in range(4)], objective)
-    in_two.fit([(local(6, s),) for s in range(2)], objective)
-    in_two.fit([(local(6, s),) for s in range(2, 4)], objective)
-    assert at_once.snapshot() == in_two.snapshot()
-
-
-def test_a_snapshot_of_another_net_or_of_nothing_is_refused_and_changes_nothing():
-    learner = tiny_learner()
-    before = learner.snapshot()
-    other = TorchLearner(Logits([0.0, 1.0]), classes=2)
-    for wrong in (b"", b"noise" * 40, before[:-10], other.snapshot()):
-        with pytest.raises(ConfigError):
-            learner.restore(wrong)
-    assert learner.snapshot() == before
-
-
-def test_wrong_steps():
-    learner = tiny_learner()
-    for step in ((), (dreams(),), (local(), local()), (local(), dreams(), dreams())):
-        with pytest.raises(ConfigError):
-            learner.fit([step], PLAIN)
-    assert learner.fit([], PLAIN) == 0.0
-
-
-def test_parameters_go_out_and_in():
-    learner, other = tiny_learner(0), tiny_learner(1)
-    parameters = learner.parameters()
-    assert "1.running_var" in parameters and "1.num_batches_tracked" not in parameters
-    other.load_parameters(parameters)
-    np.testing.assert_array_equal(other.logits(images(3)), learner.logits(images(3)))
-    parameters["0.weight"][:] = 7.0
-    assert not (learner.parameters()["0.weight"] == 7.0).any()
-    with pytest.raises(ConfigError, match="shape"):
-        other.load_parameters({**parameters, "0.bias": np.zeros(5, np.float32)})
-    with pytest.raises(ConfigError, match="one side"):
-        other.load_parameters({"0.bias": np.zeros(3, np.float32)})
-
-
-def test_logits_do_not_depend_on_how_many_come_at_once():
-    learner = tiny_learner()
-    x = images(1_100)
-    np.testing.assert_allclose(
-        learner.logits(x)[600:603], learner.logits(x[600:603]), rtol=1e-5, atol=1e-6
-    )
-    assert learner.logits(x[:0]).shape == (0, CLASSES)
 
 
 def test_wrong_learners():
