@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dreamshare.errors import ConfigError
 from dreamshare.settings import Scalar, load_settings, setting, settings_text
+from dreamshare_edge.data_config import DataConfig
 from dreamshare_edge.policy import Policy
 
 _KEY = re.compile(r"([0-9a-f]{64})?")
@@ -22,16 +23,43 @@ _KEY = re.compile(r"([0-9a-f]{64})?")
 
 @dataclass(frozen=True, slots=True)
 class LearnerConfig:
-    """Which code computes, and with what settings."""
+    """What computes: a function of the owner's, or a bundle and no code at all."""
 
     factory: str = setting(
         "Function that makes learner and data: 'package.module:function'. It gets the table "
-        "[learner.settings] and returns a dreamshare_edge.Equipment.",
-        default="my_package.my_module:make_equipment",
+        "[learner.settings] and returns a dreamshare_edge.Equipment. Empty: there is a bundle.",
+        default="",
     )
     settings: Mapping[str, Scalar] = setting(
         "Passed to the factory as it stands: strings, numbers, true or false.", default={}
     )
+    bundle: Path | None = setting(
+        "A model that `dreamshare export` wrote; it computes by onnxruntime (extra 'onnx'), on "
+        "what the table [data] names. No code of yours is needed.",
+        default=None,
+        example="net.dream",
+    )
+    memory_mb: int = setting(
+        "With a bundle: most memory in MB of a step's intermediate values, 1 or more. Classifying "
+        "takes smaller batches then; dreams or training that need more are refused. 0: no bound.",
+        default=0,
+    )
+    providers: tuple[str, ...] = setting(
+        "With a bundle: onnxruntime's execution providers in order of preference, such as "
+        "'CUDAExecutionProvider'. The CPU comes last by itself. Empty: the CPU.",
+        default=(),
+    )
+
+    def __post_init__(self) -> None:
+        if self.factory and self.bundle is not None:
+            raise ConfigError("learner: give a bundle or a factory, not both")
+        if self.memory_mb < 0:
+            raise ConfigError(f"learner: memory_mb is {self.memory_mb}; it must be 0 or more")
+
+    def beside(self, folder: Path) -> LearnerConfig:
+        """Return the same settings with the bundle taken from `folder`."""
+        bundle = None if self.bundle is None else folder / self.bundle
+        return dataclasses.replace(self, bundle=bundle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +132,10 @@ class AgentConfig:
         default="",
     )
     learner: LearnerConfig = setting("What computes.", default=LearnerConfig())
+    data: DataConfig = setting(
+        "With a bundle: the device's own examples, one of images, csv and arrays.",
+        default=DataConfig(),
+    )
     policy: Policy = setting(
         "The device's own floor: what it refuses, whatever is signed.", default=Policy()
     )
@@ -123,6 +155,8 @@ class AgentConfig:
             raise ConfigError(f"threads is {self.threads}; it must be 1 or more")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
+        if self.data.source is not None and self.learner.factory:
+            raise ConfigError("[data] goes with a bundle; a factory makes its data by itself")
 
     def policy_keys(self, authority: bytes) -> tuple[bytes, ...]:
         """Return the public keys whose fleet policies count."""
@@ -149,6 +183,8 @@ class AgentConfig:
             anchor_folder=anchors,
             report=report,
             fleet_policy=None if self.fleet_policy is None else folder / self.fleet_policy,
+            learner=self.learner.beside(folder),
+            data=self.data.beside(folder),
         )
 
 

@@ -1,7 +1,8 @@
 """What an agent computes with: a learner and the device's data.
 
-The factory is named in the device's *own* settings (`[learner] factory = "package.module:name"`):
-code never travels, and nothing that the aggregator sends can name one. It is called once:
+Settings name a bundle and where the data are (`dreamshare_edge.bundled`), or a factory. They are
+the device's *own* (`[learner] factory = "package.module:name"`): code never travels, and nothing
+that the aggregator sends can name one. A factory is called once:
 
     def digits(settings: Mapping[str, str | int | float | bool]) -> Equipment:
         return Equipment(TorchLearner(net, ...), ArrayData(x, y, held_out), label="VGG-like")
@@ -20,6 +21,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
 from dreamshare.learning.measures import measure
 from dreamshare.settings import Scalar
+from dreamshare_edge.config import AgentConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,33 @@ class Equipment:
 Factory = Callable[[Mapping[str, Scalar]], Equipment]
 
 
+def equipment_of(config: AgentConfig) -> Equipment:
+    """Return what the settings name: a bundle with data, or what the factory makes.
+
+    Raises:
+        ConfigError: neither is named, or what is named cannot be used.
+    """
+    if config.learner.bundle is None:
+        return load_equipment(config.learner.factory, config.learner.settings)
+    try:
+        from dreamshare_edge.bundled import bundled_equipment
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"a bundle needs {error.name}, which is not installed: pip install 'dreamshare[onnx]'"
+        ) from None
+    return bundled_equipment(config.learner, config.data, config.threads, config.seed)
+
+
 def load_equipment(name: str, settings: Mapping[str, Scalar]) -> Equipment:
     """Call 'package.module:function' or 'file.py:function' with `settings`; return what it made.
 
     Raises:
         ConfigError: the name leads nowhere, or what it names does not make an Equipment.
     """
+    if not name:
+        raise ConfigError(
+            "nothing computes: name a bundle and its data, or a factory, in the table [learner]"
+        )
     module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
         raise ConfigError(

@@ -60,11 +60,11 @@ def run_agent(path: Path, options: RunOptions, show: Print = print) -> int:
 
 
 async def _serve(config: AgentConfig, options: RunOptions, show: Print) -> int:
-    from dreamshare_edge.equipment import load_equipment
+    from dreamshare_edge.equipment import equipment_of
     from dreamshare_edge.keystore import load_identity
 
     identity: Identity | None = load_identity(config.identity)
-    equipment = load_equipment(config.learner.factory, config.learner.settings)
+    equipment = equipment_of(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -40,7 +40,9 @@ from dreamshare_edge.store import FileStore
 
 T = TypeVar("T")
 
-_WEIGHTS = "learner"
+WEIGHTS = "learner"
+"""The store's name of numbers of Tells and weights, both."""
+
 _HEAD = struct.Struct("<I")
 
 
@@ -135,11 +137,11 @@ class AgentWorker:
 
     def _begin(self) -> float | None:
         self._store.wake(self._clock.now())
-        stored = self._store.load(_WEIGHTS)
+        stored = self._store.load(WEIGHTS)
         if stored is None:
             self._save({})
         else:
-            self._learnt, snapshot = _unpack(stored)
+            self._learnt, snapshot = unpacked(stored)
             self._equipment.learner.restore(snapshot)
         return self._accuracy()
 
@@ -179,7 +181,7 @@ class AgentWorker:
         return self._equipment.accuracy() if self._report.kept else None
 
     def _save(self, learnt: Mapping[TaskId, int]) -> None:
-        self._store.save(_WEIGHTS, _pack(learnt, self._equipment.learner.snapshot()))
+        self._store.save(WEIGHTS, _pack(learnt, self._equipment.learner.snapshot()))
         self._learnt = dict(learnt)
 
     def _rng(self, payload_hash: bytes) -> np.random.Generator:
@@ -191,7 +193,12 @@ def _pack(learnt: Mapping[TaskId, int], snapshot: bytes) -> bytes:
     return _HEAD.pack(len(head)) + head + snapshot
 
 
-def _unpack(stored: bytes) -> tuple[dict[TaskId, int], bytes]:
+def unpacked(stored: bytes) -> tuple[dict[TaskId, int], bytes]:
+    """Return the numbers of the Tells that were learnt, and the learner's snapshot.
+
+    Raises:
+        ConfigError: the stored content is damaged.
+    """
     try:
         (length,) = _HEAD.unpack_from(stored)
         head = json.loads(stored[_HEAD.size : _HEAD.size + length])

@@ -22,6 +22,7 @@ from dreamshare_crypto.certificates import Role
 from dreamshare_edge.conditions import Conditions
 from dreamshare_edge.config import AgentConfig, LearnerConfig
 from dreamshare_edge.doctor import Examination, Severity, examine, look, reach
+from dreamshare_edge.doctor.clock import look_at_clock
 from dreamshare_edge.doctor.reach import broker_finding, look_at_link
 from dreamshare_edge.policy import Policy
 from tests.integration.toy import Loopback
@@ -77,8 +78,8 @@ async def test_a_device_that_is_well(patient: Patient) -> None:
     assert graver(found) == []
     subjects = [each.subject for each in found.findings]
     for subject in (
-        *("settings", "identity", "store", "certificate", "link", "learner", "disk", "memory"),
-        *("anchor", "conditions", "policy"),
+        *("settings", "identity", "store", "certificate", "link", "clock", "learner", "disk"),
+        *("memory", "anchor", "conditions", "policy"),
     ):
         assert subject in subjects
     assert state_of(patient.home) == before, "looking changed something"
@@ -128,11 +129,11 @@ async def test_a_stranger_is_told_that_it_is_refused(patient: Patient, tmp_path:
     mixed = dataclasses.replace(
         TlsFiles.of(stranger.device), roots_pem=patient.device.tls.roots_pem
     )
-    (refused,) = await asyncio.to_thread(look_at_link, url, mixed)
+    (refused,) = (await asyncio.to_thread(look_at_link, url, mixed)).findings
     assert "refuses this device's certificate" in refused.seen
-    (between,) = await asyncio.to_thread(look_at_link, url, TlsFiles.of(stranger.device))
+    (between,) = (await asyncio.to_thread(look_at_link, url, TlsFiles.of(stranger.device))).findings
     assert "not the federation's" in between.seen
-    (nonsense,) = await asyncio.to_thread(look_at_link, "tcp://x", mixed)
+    (nonsense,) = (await asyncio.to_thread(look_at_link, "tcp://x", mixed)).findings
     assert nonsense.severity is Severity.ERROR
 
 
@@ -140,7 +141,7 @@ async def test_certificate_and_clock(patient: Patient) -> None:
     path = patient.settings()
     held = patient.device.certificate
     for now, subject, words in (
-        (held.not_before - 5.0, "clock", "before the certificate begins"),
+        (held.not_before - 5.0, "clock", "before this device's certificate begins"),
         (held.not_after + 5.0, "certificate", "the certificate ended"),
         (held.not_after - 5.0, "certificate", "due for renewal"),
     ):
@@ -163,6 +164,29 @@ def _revoked(patient: Patient) -> object:
 
     authority = Authority.load(patient.federation.folder.authority)
     return authority.revoke(patient.device.certificate.serial, SystemClock().now())
+
+
+async def test_the_clock_is_bounded_by_the_aggregators_certificate_and_the_store(
+    patient: Patient,
+) -> None:
+    url = f"grpcs://127.0.0.1:{patient.listener.port}"
+    reached = await asyncio.to_thread(look_at_link, url, TlsFiles.of(patient.device))
+    shown = reached.shown
+    assert shown is not None
+    issued = patient.federation.aggregator.certificate
+    assert (shown.begin, shown.end) == (issued.not_before, issued.not_after)
+    spans = [*look.spans_of(patient.device), shown]
+    behind = look_at_clock(shown.begin - 1.0, [shown], None)
+    assert behind.severity is Severity.ERROR
+    assert url in behind.seen
+    now = SystemClock().now()
+    assert look_at_clock(now, spans, now - 60.0).severity is Severity.OK
+    back = look_at_clock(now, spans, now + 86_400.0)
+    assert back.severity is Severity.WARNING
+    assert "the store was written on" in back.seen
+    listed = patient.device.revocations.this_update
+    early = look_at_clock(listed - 3600.0, look.spans_of(patient.device)[1:], None)
+    assert "before the revocation list" in early.seen
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from dreamshare_crypto.errors import CryptoError
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge.conditions import LocalHour, Refreshed, conditions_of
 from dreamshare_edge.config import AgentConfig, load_config
-from dreamshare_edge.doctor import look, reach
+from dreamshare_edge.doctor import computing, look, reach
+from dreamshare_edge.doctor.clock import last_written, look_at_clock
 from dreamshare_edge.doctor.findings import Finding, Severity, error, gravest, ok
 from dreamshare_edge.fleet_policy import KEPT, Signers, accepted, arrived
 from dreamshare_edge.keystore import load_identity
@@ -63,23 +64,31 @@ def _findings(path: Path, clock: Clock) -> Iterator[Finding]:
         yield error("identity", str(wrong), "`dreamshare agent join TOKEN` enrols a device")
     if identity is not None:
         yield from look.look_at_certificate(identity, config.enrol, clock.now())
-        yield from _links(config, identity)
+        yield from _reached(config, identity, clock.now())
         yield from _fleet(config, identity)
-    yield look.look_at_learner(config)
+    yield from computing.look_at_computing(config)
     yield from look.look_at_room(config.store)
     yield look.look_at_anchor(config.anchor_folder)
     yield _conditions(config, clock)
     yield from look.look_at_policy(config.policy, config.algorithms)
 
 
-def _links(config: AgentConfig, identity: Identity) -> Iterator[Finding]:
+def _reached(config: AgentConfig, identity: Identity, now: float) -> Iterator[Finding]:
+    """Yield what the links say, and what all certificates together say of the clock."""
+    spans = look.spans_of(identity)
+    denied = False
     try:
         tls = TlsFiles.of(identity)
     except ConfigError as wrong:
         yield error("link", str(wrong), "enrol again")
-        return
-    for url in config.links:
-        yield from reach.look_at_link(url, tls)
+    else:
+        for url in config.links:
+            reached = reach.look_at_link(url, tls)
+            yield from reached.findings
+            denied |= any(each.subject == "clock" for each in reached.findings)
+            spans += [reached.shown] if reached.shown is not None else []
+    if not denied:
+        yield look_at_clock(now, spans, last_written(config.store))
 
 
 def _conditions(config: AgentConfig, clock: Clock) -> Finding:

@@ -5,39 +5,31 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from datetime import UTC, datetime
 from pathlib import Path
 
-from dreamshare.errors import ConfigError
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge.conditions import Conditions
 from dreamshare_edge.config import AgentConfig
+from dreamshare_edge.doctor.clock import SKEW_S, Span, day
 from dreamshare_edge.doctor.findings import Finding, error, ok, warning
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.renewing import due_at
 
-DAY_S = 86_400.0
-_SKEW_S = 300.0
 _MEMORY = 256 << 20
 _DISK = 512 << 20
 _MEMINFO = Path("/proc/meminfo")
 
 
 def look_at_certificate(identity: Identity, enrol: tuple[str, ...], now: float) -> list[Finding]:
-    """Return whether certificate and revocation list serve at `now`, and the clock with them."""
+    """Return whether certificate and revocation list serve at `now`."""
     held, listed = identity.certificate, identity.revocations
-    until = _day(held.not_after)
+    until = day(held.not_after)
     found = []
     if held.serial in listed.serials:
         advice = "ask the operator; a revoked device enrols anew"
         found.append(error("certificate", "the certificate is revoked", advice))
-    elif now < held.not_before:
-        text = (
-            f"the clock says {_day(now)}, before the certificate begins ({_day(held.not_before)})"
-        )
-        found.append(error("clock", text, "set the clock (NTP)"))
     elif now > held.not_after:
-        text = f"the certificate ended on {until}; the clock says {_day(now)}"
+        text = f"the certificate ended on {until}; the clock says {day(now)}"
         advice = "set the clock if it is wrong; else `dreamshare enrol renew`, or enrol again"
         found.append(error("certificate", text, advice))
     elif now > due_at(identity):
@@ -47,12 +39,18 @@ def look_at_certificate(identity: Identity, enrol: tuple[str, ...], now: float) 
     else:
         found.append(ok("certificate", f"good until {until}"))
     if now > listed.next_update:
-        text = f"the revocation list was due for a newer one on {_day(listed.next_update)}"
+        text = f"the revocation list was due for a newer one on {day(listed.next_update)}"
         found.append(warning("revocations", text, "the next offer brings one; if not, ask there"))
-    if now + _SKEW_S < listed.this_update:
-        text = f"the clock says {_day(now)}, before the revocation list was signed"
-        found.append(error("clock", text, "set the clock (NTP)"))
     return found
+
+
+def spans_of(identity: Identity) -> list[Span]:
+    """Return when what this device was given is valid: its certificate, the revocation list."""
+    held, listed = identity.certificate, identity.revocations
+    return [
+        Span("this device's certificate", held.not_before, held.not_after),
+        Span("the revocation list", listed.this_update - SKEW_S, None),
+    ]
 
 
 def look_at_permissions(config: AgentConfig) -> list[Finding]:
@@ -89,7 +87,7 @@ def look_at_room(store: Path) -> list[Finding]:
     found = [ok("disk", text) if free >= _DISK else warning("disk", text, advice)]
     if free < 16 << 20:
         found = [error("disk", text, advice)]
-    memory = _free_memory()
+    memory = free_memory()
     if memory is None:
         return found
     text = f"{memory >> 20} MB are available"
@@ -154,34 +152,11 @@ def look_at_policy(policy: Policy, algorithms: tuple[str, ...]) -> list[Finding]
     return found or [ok("policy", f"sums of {policy.least_cohort} devices or more")]
 
 
-def look_at_learner(config: AgentConfig) -> Finding:
-    """Return whether what computes can be loaded and answers for one example."""
-    from dreamshare_edge.equipment import load_equipment
-
-    try:
-        equipment = load_equipment(config.learner.factory, config.learner.settings)
-        accuracy, count = equipment.accuracy(), len(equipment.data)
-    except ConfigError as wrong:
-        return error("learner", str(wrong), "mend [learner] in the settings, or its bundle")
-    except Exception as wrong:  # noqa: BLE001  the border to the app's factory: it is reported
-        text = f"{config.learner.factory} fails: {type(wrong).__name__}: {wrong}"
-        return error("learner", text, "mend the factory, its data or its bundle")
-    if not count:
-        return error("learner", "there are no examples", "the factory has to find some")
-    if accuracy is None:
-        advice = "evaluate/1 and the device's own report need them"
-        return warning("learner", "it loads, but nothing is held out", advice)
-    return ok("learner", "it loads and classifies its held-out examples")
-
-
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
+    """Return the bytes that may be used without swapping; None where the machine does not say."""
     try:
         lines = _MEMINFO.read_text(encoding="ascii").splitlines()
         (line,) = (each for each in lines if each.startswith("MemAvailable:"))
         return int(line.split()[1]) << 10
     except (OSError, ValueError, IndexError):
         return None
-
-
-def _day(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")

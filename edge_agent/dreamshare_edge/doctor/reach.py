@@ -15,13 +15,15 @@ import os
 import socket
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dreamshare.errors import ConfigError
 from dreamshare.transport.address import host_and_port
 from dreamshare.transport.base import PACKET_LIMIT
 from dreamshare.transport.tls import TlsFiles
+from dreamshare_edge.doctor.clock import Span
 from dreamshare_edge.doctor.findings import Finding, error, ok, warning
 
 if TYPE_CHECKING:
@@ -32,18 +34,32 @@ _OVERHEAD = 512  # of an MQTT packet around one of ours
 _MQTT = ("mqtts://", "wss://", "mqtt://", "ws://")
 
 
-def look_at_link(url: str, tls: TlsFiles) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What answers at an address.
+
+    Attributes:
+        findings: of the link, the broker and, where a certificate denies it, the clock.
+        shown: when the certificate that was shown and verified is valid; None without one.
+    """
+
+    findings: tuple[Finding, ...]
+    shown: Span | None = None
+
+
+def look_at_link(url: str, tls: TlsFiles) -> Reached:
     """Return what answers at one address of the settings."""
     try:
         if url.startswith(_MQTT):
-            return _broker(url, tls)
+            return Reached(tuple(_broker(url, tls)))
         host, port = host_and_port(url)
-        return [_handshake(url, host, port, tls)]
+        found = _handshake(url, host, port, tls)
+        return found if isinstance(found, Reached) else Reached((found,))
     except ConfigError as wrong:
-        return [error("link", str(wrong), "mend 'link' in the settings")]
+        return Reached((error("link", str(wrong), "mend 'link' in the settings"),))
 
 
-def _handshake(url: str, host: str, port: int, tls: TlsFiles) -> Finding:
+def _handshake(url: str, host: str, port: int, tls: TlsFiles) -> Finding | Reached:
     try:
         with _context(tls) as context:
             context.set_alpn_protocols(["h2"])
@@ -54,7 +70,9 @@ def _handshake(url: str, host: str, port: int, tls: TlsFiles) -> Finding:
                 # With TLS 1.3 a refused certificate shows at the first read; HTTP/2 speaks first.
                 if not secured.recv(1):
                     return _turned_away(url)
-        return ok("link", f"{url} answers and takes this device's certificate")
+                shown = _span(url, secured.getpeercert() or {})
+        well = ok("link", f"{url} answers and takes this device's certificate")
+        return Reached((well,), shown)
     except ssl.SSLCertVerificationError as wrong:
         return _unverified(url, wrong)
     except ssl.SSLError as wrong:
@@ -65,6 +83,15 @@ def _handshake(url: str, host: str, port: int, tls: TlsFiles) -> Finding:
         return _turned_away(url)
     except OSError as wrong:
         return _unreachable(url, wrong)
+
+
+def _span(url: str, shown: Mapping[str, object]) -> Span | None:
+    """Return when a certificate is valid, as `ssl` tells it once it has verified it."""
+    match shown:
+        case {"notBefore": str(begin), "notAfter": str(end)}:
+            name = f"the certificate of {url}"
+            return Span(name, ssl.cert_time_to_seconds(begin), ssl.cert_time_to_seconds(end))
+    return None
 
 
 def _turned_away(url: str) -> Finding:

@@ -17,17 +17,30 @@ from dreamshare_edge.equipment import Equipment, load_equipment
 
 def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
-    path.write_text('identity = "a.key"\nstore = "/var/lib/x"\nreport = "r.jsonl"\n')
+    path.write_text(
+        'identity = "a.key"\nstore = "/var/lib/x"\nreport = "r.jsonl"\n'
+        '[learner]\nbundle = "net.dream"\n[data]\nimages = "photos"\n'
+    )
     config = load_config(path)
     assert config.identity == tmp_path / "a.key"
     assert config.store == Path("/var/lib/x")
     assert config.report == tmp_path / "r.jsonl"
+    assert config.learner.bundle == tmp_path / "net.dream"
+    assert config.data.images == tmp_path / "photos"
 
 
 def test_the_printed_default_is_the_default() -> None:
     text = default_text(AgentConfig)
     assert read_settings(AgentConfig, text, source="agent.toml") == AgentConfig()
-    for key in ("link", "identity", "[learner]", "[learner.settings]", "[policy]", "least_cohort"):
+    for key in (
+        "link",
+        "identity",
+        "[learner]",
+        "[learner.settings]",
+        "[data]",
+        "[policy]",
+        "least_cohort",
+    ):
         assert key in text
 
 
@@ -40,6 +53,17 @@ def test_the_printed_default_is_the_default() -> None:
         ("polcy = 1", "did you mean 'policy'"),
         ("[policy]\nleast_cohort = 2", "least_cohort is 2"),
         ("[policy]\nleast_cohor = 3", "did you mean 'policy.least_cohort'"),
+        ('[learner]\nbundle = "a.dream"\nfactory = "b:c"', "a bundle or a factory, not both"),
+        ("[learner]\nmemory_mb = -1", "memory_mb is -1"),
+        ('[learner]\nfactory = "b:c"\n[data]\ncsv = "a"', "csv needs columns"),
+        ('[learner]\nfactory = "b:c"\n[data]\nimages = "a"', "[data] goes with a bundle"),
+        ('[data]\nimages = "a"\narrays = "b"', "one of images, csv and arrays"),
+        ('[data]\nimages = "a"\nwindow = 3', "go with csv"),
+        ('[data]\narrays = "a"\nclasses = ["x", "y"]', "leave classes out"),
+        ('[data]\ncsv = "a"\ncolumns = ["b"]\nclasses = ["c", "c"]', "one of them twice"),
+        ('[data]\ncsv = "a"\ncolumns = ["b"]\nclasses = ["c"]\nstride = 2', "go with window"),
+        ('[data]\ncsv = "a"\ncolumns = ["b"]\nclasses = ["c"]\nwindow = -2', "0 or more"),
+        ("[data]\nheld_out = 1.0", "held_out is 1.0"),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
