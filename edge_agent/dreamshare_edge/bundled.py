@@ -53,9 +53,7 @@ def bundled_equipment(
 
 def runtime_of(learner: LearnerConfig, threads: int) -> Runtime:
     """Return how the bundle is run; raises ConfigError for a provider that is not there."""
-    return Runtime(
-        threads, providers=learner.providers or (CPU,), memory_mb=learner.memory_mb or None
-    )
+    return Runtime(threads, providers=learner.providers or (CPU,), memory_mb=learner.memory_mb)
 
 
 def examples_of(config: DataConfig, manifest: Manifest, seed: int) -> Data:

@@ -39,10 +39,12 @@ class LearnerConfig:
         default=None,
         example="net.dream",
     )
-    memory_mb: int = setting(
+    memory_mb: int | None = setting(
         "With a bundle: most memory in MB of a step's intermediate values, 1 or more. Classifying "
-        "takes smaller batches then; dreams or training that need more are refused. 0: no bound.",
-        default=0,
+        "takes smaller batches then; dreams or training that need more are refused. Absent: no "
+        "bound.",
+        default=None,
+        example=256,
     )
     providers: tuple[str, ...] = setting(
         "With a bundle: onnxruntime's execution providers in order of preference, such as "
@@ -53,8 +55,8 @@ class LearnerConfig:
     def __post_init__(self) -> None:
         if self.factory and self.bundle is not None:
             raise ConfigError("learner: give a bundle or a factory, not both")
-        if self.memory_mb < 0:
-            raise ConfigError(f"learner: memory_mb is {self.memory_mb}; it must be 0 or more")
+        if self.memory_mb is not None and self.memory_mb < 1:
+            raise ConfigError(f"learner: memory_mb is {self.memory_mb}; it must be 1 or more")
 
     def beside(self, folder: Path) -> LearnerConfig:
         """Return the same settings with the bundle taken from `folder`."""

@@ -79,7 +79,7 @@ def _bundle(config: AgentConfig, path: Path) -> Iterator[Finding]:
     yield ok("data", f"{len(data)} examples to learn from fit the bundle")
 
 
-def _memory(manifest: Manifest, size: int, allowed_mb: int) -> Finding:
+def _memory(manifest: Manifest, size: int, allowed_mb: int | None) -> Finding:
     """Return whether a training step fits into the budget and into what the machine has."""
     graphs = manifest.graphs.values()
     least, usual = (
@@ -87,10 +87,10 @@ def _memory(manifest: Manifest, size: int, allowed_mb: int) -> Finding:
         for count in (2, USUAL_BATCH)
     )
     text = f"a step on {USUAL_BATCH} examples needs about {_mb(usual + size)} MB"
-    if allowed_mb and least > allowed_mb << 20:
+    if allowed_mb is not None and least > allowed_mb << 20:
         text = f"a step on 2 examples needs about {_mb(least)} MB; memory_mb allows {allowed_mb}"
         return error("memory", text, "allow more, or export a smaller model")
-    if allowed_mb and usual > allowed_mb << 20:
+    if allowed_mb is not None and usual > allowed_mb << 20:
         advice = "tasks with such batches fail here; allow more, or ask for smaller batches"
         return warning("memory", f"{text}; memory_mb allows {allowed_mb}", advice)
     free = free_memory()

@@ -54,7 +54,7 @@ def test_the_printed_default_is_the_default() -> None:
         ("[policy]\nleast_cohort = 2", "least_cohort is 2"),
         ("[policy]\nleast_cohor = 3", "did you mean 'policy.least_cohort'"),
         ('[learner]\nbundle = "a.dream"\nfactory = "b:c"', "a bundle or a factory, not both"),
-        ("[learner]\nmemory_mb = -1", "memory_mb is -1"),
+        ("[learner]\nmemory_mb = 0", "memory_mb is 0"),
         ('[learner]\nfactory = "b:c"\n[data]\ncsv = "a"', "csv needs columns"),
         ('[learner]\nfactory = "b:c"\n[data]\nimages = "a"', "[data] goes with a bundle"),
         ('[data]\nimages = "a"\narrays = "b"', "one of images, csv and arrays"),

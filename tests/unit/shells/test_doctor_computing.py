@@ -1,4 +1,4 @@
-"""What the doctor says of bundles, data, memory and stored weights: each finding, and its advice."""
+"""What the doctor says of bundles, data, memory and stored weights, and what it advises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.bundles import SHAPE, small_bundle, write_arrays
 
 from dreamshare.learning.onnx import Bundle, OnnxLearner
 from dreamshare.learning.onnx.bundle import member_of
@@ -17,6 +16,7 @@ from dreamshare_edge.data_config import DataConfig
 from dreamshare_edge.doctor.computing import look_at_computing
 from dreamshare_edge.doctor.findings import Finding, Severity
 from dreamshare_edge.sample import FACTORY
+from tests.integration.bundles import SHAPE, small_bundle, write_arrays
 
 MEMORY = "dreamshare_edge.doctor.computing.free_memory"
 

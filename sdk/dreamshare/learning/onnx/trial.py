@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.errors import BundleError
 from dreamshare.learning.onnx.manifest import GraphEntry, Port
+from dreamshare.learning.onnx.runtime import Runtime
 from dreamshare.learning.onnx.tensors import Arrays
 
 _SIZES = (1, 3)
 
 
-def try_graphs(bundle: Bundle) -> None:
-    """Run every graph at two batch sizes.
+def try_graphs(bundle: Bundle, runtime: Runtime | None = None) -> None:
+    """Run every graph at two batch sizes, as `runtime` says.
 
     Raises:
         BundleError: a graph does not run, or gives something else than the manifest says.
     """
     weights = bundle.weights()
     for name, entry in bundle.manifest.graphs.items():
-        program = bundle.open(name, weights)
+        program = bundle.open(name, weights, runtime or Runtime())
         for size in _SIZES:
             rng = np.random.default_rng(0)
             feeds = {port.name: _input(port, size, weights, rng) for port in entry.inputs}
