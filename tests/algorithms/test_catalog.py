@@ -16,9 +16,9 @@ from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.algorithms.fedavg import FedAvg, FedAvgConfig
 from dreamshare.errors import ConfigError
 from tests.algorithms.test_codream import CONFIG
-from tests.algorithms.test_fedavg import toy_config
+from tests.algorithms.test_fedavg import config_of
 
-CONFIGS = (CONFIG, toy_config(), EvaluateConfig(7))
+CONFIGS = (CONFIG, config_of(), EvaluateConfig(7))
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).__name__)
@@ -123,7 +123,7 @@ def test_registered_asks_are_those_of_the_template(config):
 def test_registered_steps_are_what_a_run_plans():
     full = replace(CONFIG, evaluate="end")
     assert set(catalog.entry_of("codream/1").steps) == _planned(Codream(full))
-    assert set(catalog.entry_of("fedavg/1").steps) == _planned(FedAvg(toy_config()))
+    assert set(catalog.entry_of("fedavg/1").steps) == _planned(FedAvg(config_of()))
 
 
 def _planned(algorithm: Codream | FedAvg) -> set[str]:

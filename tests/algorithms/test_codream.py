@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.algorithms.codream import Codream, CodreamConfig, CodreamState
 from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Learner
 from tests.algorithms.oracle import Device, mean_of, run
 from tests.algorithms.toy import CLASSES, SHAPE, ToyLearner, toy_data
 
@@ -33,23 +35,23 @@ CONFIG = CodreamConfig(
 COUNTS = ((10, 6, 4), (2, 9, 9), (8, 0, 12))
 
 
-def devices() -> list[Device]:
+def devices(learner: Callable[[int], Learner] = ToyLearner) -> list[Device]:
     return [
-        Device(ToyLearner(seed), toy_data(seed, counts), np.random.default_rng(seed))
+        Device(learner(seed), toy_data(seed, counts), np.random.default_rng(seed))
         for seed, counts in enumerate(COUNTS)
     ]
 
 
-def test_the_order_of_steps():
-    seen = run(Codream(CONFIG), devices())
+def test_the_order_of_steps(learner):
+    seen = run(Codream(CONFIG), devices(learner))
     cycle = ["dream"] * 3 + ["label", "acquire", "evaluate"]
     assert seen.steps == ["count", "warm_up", *cycle, *cycle]
 
 
-def test_every_ask_lies_within_the_template_and_counts_down():
+def test_every_ask_lies_within_the_template_and_counts_down(learner):
     algorithm = Codream(CONFIG)
     template = algorithm.steps()
-    crew = devices()
+    crew = devices(learner)
     state = algorithm.init(np.random.default_rng(0))
     left = []
     while not isinstance(plan := algorithm.plan(state), Done):
@@ -68,8 +70,8 @@ def test_every_ask_lies_within_the_template_and_counts_down():
     assert left == list(range(1 + 2 * (3 + 1 + 1), 0, -1))
 
 
-def test_the_result_is_public_and_complete():
-    done = run(Codream(CONFIG), devices()).done
+def test_the_result_is_public_and_complete(learner):
+    done = run(Codream(CONFIG), devices(learner)).done
     assert done.result["dreams"].shape == (12, *SHAPE)
     np.testing.assert_allclose(done.result["targets"].sum(axis=1), 1.0, rtol=1e-6)
     # 10+2+8, 6+9+0, 4+9+12
@@ -79,7 +81,7 @@ def test_the_result_is_public_and_complete():
     assert done.result["dreams"].min() >= CONFIG.low and done.result["dreams"].max() <= CONFIG.high
 
 
-def test_a_run_from_a_stored_state_ends_the_same():
+def test_a_run_from_a_stored_state_ends_the_same(learner):
     """Kill and resume after every single step: nothing but the stored bytes is kept."""
 
     class Forgetful(Codream):
@@ -87,13 +89,16 @@ def test_a_run_from_a_stored_state_ends_the_same():
             after = super().merge(state, mean, crowd)
             return decode_state(encode_state(after), CodreamState)
 
-    straight, resumed = run(Codream(CONFIG), devices()), run(Forgetful(CONFIG), devices())
+    straight, resumed = (
+        run(Codream(CONFIG), devices(learner)),
+        run(Forgetful(CONFIG), devices(learner)),
+    )
     assert straight.done.metrics == resumed.done.metrics
     for name, array in straight.done.result.items():
         np.testing.assert_array_equal(array, resumed.done.result[name])
 
 
-def test_local_is_a_function_of_snapshot_tell_data_and_generator():
+def test_local_is_a_function_of_snapshot_tell_data_and_generator(learner):
     """A phase that is redone after a crash gives the same weights and the same memory."""
     algorithm = Codream(CONFIG)
     tell = Tell(
@@ -103,25 +108,25 @@ def test_local_is_a_function_of_snapshot_tell_data_and_generator():
             "targets": np.full((6, CLASSES), 1 / 3, np.float32),
         },
     )
-    learner, data = ToyLearner(), toy_data(0)
-    before = learner.snapshot()
-    algorithm.local(tell, learner, data, np.random.default_rng(7))
-    after = learner.snapshot()
-    learner.restore(before)
-    algorithm.local(tell, learner, data, np.random.default_rng(7))
-    assert learner.snapshot() == after
+    own, data = learner(), toy_data(0)
+    before = own.snapshot()
+    algorithm.local(tell, own, data, np.random.default_rng(7))
+    after = own.snapshot()
+    own.restore(before)
+    algorithm.local(tell, own, data, np.random.default_rng(7))
+    assert own.snapshot() == after
 
 
-def test_the_replay_is_bounded_and_keeps_the_newest():
+def test_the_replay_is_bounded_and_keeps_the_newest(learner):
     algorithm = Codream(replace(CONFIG, fit_steps=0))
-    learner, data = ToyLearner(), toy_data(0)
+    own, data = learner(), toy_data(0)
 
     def acquire(value: float, cycle: int) -> list[float]:
         dreams = np.full((6, *SHAPE), value, np.float32)
         targets = np.full((6, CLASSES), 1 / 3, np.float32)
         tell = Tell("acquire", {"dreams": dreams, "targets": targets}, cycle=cycle)
-        algorithm.local(tell, learner, data, np.random.default_rng(0))
-        return learner.memory()["codream.dreams"][:, 0, 0, 0].tolist()
+        algorithm.local(tell, own, data, np.random.default_rng(0))
+        return own.memory()["codream.dreams"][:, 0, 0, 0].tolist()
 
     assert [acquire(1, 0), acquire(2, 1), acquire(3, 2)] == [
         [1.0] * 6,
@@ -129,23 +134,23 @@ def test_the_replay_is_bounded_and_keeps_the_newest():
         [2.0] * 6 + [3.0] * 6,
     ]
     assert acquire(4, 0) == [4.0] * 6  # a new task forgets the old one's dreams
-    learner.remember({"codream.dreams": np.ones((1, 9)), "codream.targets": np.ones((1, 2))})
+    own.remember({"codream.dreams": np.ones((1, 9)), "codream.targets": np.ones((1, 2))})
     assert acquire(5, 3) == [5.0] * 6  # another task's, of another shape
 
 
-def test_unknown_steps_are_refused():
-    algorithm, learner, data = Codream(CONFIG), ToyLearner(), toy_data(0)
+def test_unknown_steps_are_refused(learner):
+    algorithm, own, data = Codream(CONFIG), learner(), toy_data(0)
     rng = np.random.default_rng(0)
     for plan in (Ask("acquire", ()), Tell("dream", {}), Ask("parameters", ())):
         with pytest.raises(ConfigError, match=r"codream/1 has no"):
-            algorithm.local(plan, learner, data, rng)
+            algorithm.local(plan, own, data, rng)
     with pytest.raises(ConfigError, match=r"needs the public tensor 'dreams'"):
-        algorithm.local(Ask("dream", ()), learner, data, rng)
+        algorithm.local(Ask("dream", ()), own, data, rng)
 
 
-def test_a_class_that_nobody_has_is_not_dreamt():
+def test_a_class_that_nobody_has_is_not_dreamt(learner):
     crew = [
-        Device(ToyLearner(seed), toy_data(seed, (5, 0, 7)), np.random.default_rng(seed))
+        Device(learner(seed), toy_data(seed, (5, 0, 7)), np.random.default_rng(seed))
         for seed in range(3)
     ]
     seen: list[np.ndarray] = []
@@ -177,8 +182,8 @@ def test_a_class_that_nobody_has_is_not_dreamt():
         {"evaluate": "never"},
     ],
 )
-def test_every_variant_runs_to_the_end(change):
-    done = run(Codream(replace(CONFIG, **change)), devices()).done
+def test_every_variant_runs_to_the_end(change, learner):
+    done = run(Codream(replace(CONFIG, **change)), devices(learner)).done
     assert np.isfinite(done.result["dreams"]).all()
     np.testing.assert_allclose(done.result["targets"].sum(axis=1), 1.0, rtol=1e-5)
 

@@ -7,6 +7,7 @@ digits, is `benchmarks/demo_gain.py`.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from statistics import fmean
 
 import numpy as np
@@ -16,37 +17,40 @@ import torch
 from dreamshare.algorithms.baselines import independent
 from dreamshare.algorithms.codream import Codream
 from dreamshare.learning.measures import measure
-from dreamshare.learning.torch import TorchLearner
 from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.digits import CLASSES, device_data
 from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from tests.algorithms.oracle import Device, run
+from tests.unit.learning.learners import around
 
 SEED = 100
 DEVICES = 4
 
 
-def crew() -> list[Device]:
-    return [
-        Device(
-            TorchLearner(nets.build(architecture_of(i), net_seed(SEED, i)), classes=CLASSES),
-            device_data(i, DEVICES, SEED, validation=True),
-            np.random.default_rng([SEED, i]),
-        )
-        for i in range(DEVICES)
-    ]
+def crew(kinds: tuple[str, ...]) -> list[Device]:
+    """Return four devices, whose runtimes are `kinds` in turn."""
+    crew = []
+    for i, kind in zip(range(DEVICES), cycle(kinds), strict=False):
+        net = nets.build(architecture_of(i), net_seed(SEED, i))
+        data = device_data(i, DEVICES, SEED, validation=True)
+        learner = around(kind, net, (1, 8, 8), CLASSES)
+        crew.append(Device(learner, data, np.random.default_rng([SEED, i])))
+    return crew
 
 
 def accuracy(devices: list[Device]) -> float:
     return 100 * fmean(measure(d.learner, d.data.held_out()).accuracy for d in devices)
 
 
-def test_two_short_cycles_beat_as_many_local_steps():
+@pytest.mark.parametrize(
+    "kinds", [("torch",), ("onnx",), ("torch", "onnx"), ("cuda",)], ids="+".join
+)
+def test_two_short_cycles_beat_as_many_local_steps(kinds):
     torch.set_num_threads(1)
     config = replace(
         codream_config(SEED, cycles=2), dream_steps=8, fit_steps=20, local_batch=32, evaluate="end"
     )
-    together, alone = crew(), crew()
+    together, alone = crew(kinds), crew(kinds)
     done = run(Codream(config), together, quantise=np.random.default_rng(1)).done
     for device in alone:
         for _ in independent(config, device.learner, device.data, device.rng):

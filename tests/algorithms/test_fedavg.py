@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ from dreamshare.algorithms.base import Ask, Crowd
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.algorithms.fedavg import FedAvg, FedAvgConfig, FedAvgState, layout_of
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch
+from dreamshare.learning.base import Batch, Learner
 from dreamshare.learning.data import ArrayData
 from tests.algorithms.oracle import Device, mean_of, run
 from tests.algorithms.toy import ToyLearner, toy_data
+from tests.unit.learning.learners import layered
 
 
 class Scalar(ToyLearner):
@@ -90,22 +93,22 @@ def test_everybody_ends_with_the_public_model():
     assert [d.learner.value for d in crew] == [3.0, 3.0, 3.0]
 
 
-def toys() -> list[Device]:
+def crew_of(learner: Callable[[int], Learner] = ToyLearner) -> list[Device]:
     return [
-        Device(ToyLearner(5), toy_data(seed, counts), np.random.default_rng(seed))
+        Device(learner(5), toy_data(seed, counts), np.random.default_rng(seed))
         for seed, counts in enumerate(((10, 6, 4), (2, 9, 9), (8, 0, 12)))
     ]
 
 
-def toy_config(**changes) -> FedAvgConfig:
-    base = FedAvgConfig.of_model(ToyLearner(5).parameters(), classes=3)
+def config_of(learner: Callable[[int], Learner] = ToyLearner, **changes) -> FedAvgConfig:
+    base = FedAvgConfig.of_model(learner(5).parameters(), classes=3)
     return replace(
         base, rounds=4, fit_steps=5, batch=8, learning_rate=0.5, evaluate=True, **changes
     )
 
 
-def test_a_run_on_toys_learns_and_its_bounds_follow_the_sums():
-    seen = run(FedAvg(toy_config()), toys())
+def test_a_run_learns_and_its_bounds_follow_the_sums(learner):
+    seen = run(FedAvg(config_of(learner)), crew_of(learner))
     assert seen.steps == ["start", "train", "train", "train", "train", "adopt", "evaluate"]
     assert seen.done.metrics["accuracy"] > 0.6  # chance is 1/3
     # weights are 20 of 65,535 examples; the first bound is twice that share of 16
@@ -113,17 +116,36 @@ def test_a_run_on_toys_learns_and_its_bounds_follow_the_sums():
     assert seen.bounds[-1] < seen.bounds[1]
 
 
-def test_rounding_of_small_weights_changes_little():
+def test_rounding_of_small_weights_changes_little(learner):
     """16 bits: the model differs from the exact one by far less than it moved (about 1)."""
-    config = toy_config(delta_bound=4.0)
-    exact = run(FedAvg(config), toys()).done.result["p0"]
-    rounded = run(FedAvg(config), toys(), quantise=np.random.default_rng(0)).done.result["p0"]
-    moved = np.abs(exact - ToyLearner(5).parameters()["weight"]).max()
+    config = config_of(learner, delta_bound=4.0)
+    exact = run(FedAvg(config), crew_of(learner)).done.result["p0"]
+    rounded = run(FedAvg(config), crew_of(learner), quantise=np.random.default_rng(0)).done.result[
+        "p0"
+    ]
+    moved = np.abs(exact - next(iter(learner(5).parameters().values()))).max()
     assert np.abs(exact - rounded).max() < 0.01 * moved
 
 
+@pytest.mark.parametrize("others", ["onnx", "cuda"])
+def test_devices_of_two_kinds_average_one_model(others):
+    """Torch on one device and another runtime on two: the same model as by torch alone."""
+
+    def model_of(kinds):
+        learners = [layered(kind, 5) for kind in kinds]
+        crew = [
+            replace(device, learner=one) for device, one in zip(crew_of(), learners, strict=True)
+        ]
+        return run(FedAvg(config_of(partial(layered, "torch"))), crew).done.result
+
+    alike, mixed = model_of(["torch"] * 3), model_of(["torch", others, others])
+    assert list(alike) == list(mixed)
+    for name, array in alike.items():
+        np.testing.assert_allclose(mixed[name], array, rtol=1e-3, atol=1e-4)
+
+
 def test_steps_and_template_agree():
-    algorithm = FedAvg(toy_config())
+    algorithm = FedAvg(config_of())
     state = algorithm.init(np.random.default_rng(0))
     ask = algorithm.plan(state)
     assert isinstance(ask, Ask)
@@ -132,7 +154,7 @@ def test_steps_and_template_agree():
 
 
 def test_state_survives_storing():
-    algorithm, crew = FedAvg(toy_config()), toys()
+    algorithm, crew = FedAvg(config_of()), crew_of()
     state = algorithm.init(np.random.default_rng(0))
     for _ in range(3):
         ask = algorithm.plan(state)
@@ -145,7 +167,7 @@ def test_state_survives_storing():
 
 
 def test_another_model_is_refused():
-    algorithm = FedAvg(toy_config())
+    algorithm = FedAvg(config_of())
     ask = algorithm.plan(algorithm.init(np.random.default_rng(0)))
     with pytest.raises(ConfigError, match="needs equal models"):
         algorithm.local(ask, Scalar(0.0), toy_data(0), np.random.default_rng(0))

@@ -26,6 +26,14 @@ def learner(kind: str, seed: int = 0, runtime: Runtime | None = None) -> Learner
     return around(kind, tiny_net(seed), SHAPE, CLASSES, runtime)
 
 
+def layered(kind: str, seed: int = 0) -> Learner:
+    """Return a learner of a kind around two layers that take a toy's inputs."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    return around(kind, net, (1, 2, 2), 3)
+
+
 def around(
     kind: str,
     net: nn.Module,
