@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.packages import ROOT, loaded_by
+from tests.integration.bundles import small_bundle
 
 AGENT = (
     "import dreamshare_edge.__main__\n"
     "from dreamshare import GrpcLink, MqttLink\n"
-    "from dreamshare.learning.onnx.bundle import read_bundle\n"
+    "from dreamshare.learning.onnx import OnnxLearner, Runtime, read_bundle\n"
     "from dreamshare_edge import EdgeAgent, LinuxConditions, load_config"
 )
 """What `python -m dreamshare_edge` imports with a bundle, whatever its transport."""
@@ -42,6 +43,17 @@ one, `dreamshare[onnx,grpc]` is 11 (docs/performance.md)."""
 
 def test_an_agent_loads_nothing_of_workstation_aggregator_command_or_demo() -> None:
     assert loaded_by(AGENT) & ELSEWHERE == set()
+
+
+def test_a_device_that_waits_has_not_loaded_onnxruntime(tmp_path: Path) -> None:
+    bundle = tmp_path / "small.dream"
+    bundle.write_bytes(small_bundle().to_bytes())
+    waiting = (
+        f"{AGENT}\nfrom pathlib import Path\n"
+        f"learner = OnnxLearner(read_bundle(Path({str(bundle)!r})), runtime=Runtime(threads=1))\n"
+        "learner.restore(learner.snapshot())"
+    )
+    assert "onnxruntime" not in loaded_by(waiting)
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--print-config"], ["--doctor"], ["--help"]])

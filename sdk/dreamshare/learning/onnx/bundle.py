@@ -44,7 +44,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from dreamshare.learning.onnx.errors import BundleError
@@ -98,14 +97,9 @@ class Bundle:
             known = ", ".join(sorted(self.manifest.graphs))
             raise BundleError(f"the bundle has no graph {name!r}; it has {known}")
         try:
-            values = {
-                w: onnxruntime.OrtValue.ortvalue_from_numpy(
-                    np.ascontiguousarray(weights[w.partition("/")[2]])
-                )
-                for w in entry.weights
-            }
+            values = {name: weights[name.partition("/")[2]] for name in entry.weights}
         except KeyError as error:
-            raise BundleError(f"graph {name} needs the weight {error}") from None
+            raise BundleError(f"graph {entry.name} needs the weight {error}") from None
         return open_program(entry, self.members[entry.member], values, runtime or Runtime())
 
     def to_bytes(self) -> bytes:

@@ -2,6 +2,8 @@
 
 Rules:
 - no thread spins between runs: an idle device is idle;
+- onnxruntime is imported when the first graph is opened: an agent that waits for its first round
+  does not hold its 20 MB. Whether it is installed is looked at when this module is imported;
 - an execution provider is asked for by name; one that this onnxruntime does not have is an error,
   one that cannot start here (no driver, no card) is a warning and the CPU goes on;
 - nothing is computed elsewhere: a provider that sends inputs over a network is refused.
@@ -12,15 +14,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from dreamshare.learning.onnx.errors import BundleError
 from dreamshare.learning.onnx.manifest import GraphEntry
 from dreamshare.learning.onnx.tensors import Arrays
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+if find_spec("onnxruntime") is None:  # said now, and not in the middle of a round
+    raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
 
 CPU = "CPUExecutionProvider"
 _REMOTE = frozenset({"AzureExecutionProvider"})
@@ -50,7 +58,8 @@ class Runtime:
             raise BundleError(f"threads is {self.threads}; use 1 or more")
         if self.memory_mb is not None and self.memory_mb < 1:
             raise BundleError(f"memory_mb is {self.memory_mb}; use 1 or more, or leave it out")
-        unknown = sorted({*self.providers} - {*local_providers()})
+        accelerators = {*self.providers} - {CPU}
+        unknown = sorted(accelerators - {*local_providers()}) if accelerators else []
         if unknown:
             raise BundleError(
                 f"onnxruntime has no execution provider {unknown[0]} here; "
@@ -107,7 +116,7 @@ class Program:
 def open_program(
     entry: GraphEntry,
     content: bytes,
-    weights: Mapping[str, onnxruntime.OrtValue],
+    weights: Mapping[str, NDArray[np.generic]],
     runtime: Runtime,
 ) -> Program:
     """Return a graph as a program, `weights` bound to it by their ports' names.
@@ -115,6 +124,8 @@ def open_program(
     Raises:
         BundleError: onnxruntime refuses it.
     """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runtime.threads
     options.inter_op_num_threads = 1
@@ -124,7 +135,9 @@ def open_program(
     providers = [name for name in runtime.providers if name != CPU]
     try:
         if weights:
-            options.add_external_initializers(list(weights), list(weights.values()))
+            arrays = map(np.ascontiguousarray, weights.values())
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays]
+            options.add_external_initializers(list(weights), values)
         session = onnxruntime.InferenceSession(content, options, providers=[*providers, CPU])
     except Exception as error:  # noqa: BLE001 - onnxruntime has no public root of its errors
         raise BundleError(f"onnxruntime refuses graph {entry.name}: {_first_line(error)}") from None
@@ -136,6 +149,8 @@ def open_program(
 
 def local_providers() -> tuple[str, ...]:
     """Return the execution providers of this onnxruntime that compute on this machine."""
+    import onnxruntime
+
     return tuple(n for n in onnxruntime.get_available_providers() if n not in _REMOTE)
 
 
