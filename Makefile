@@ -49,7 +49,7 @@ services: ## install the system services that integration tests want (root, Debi
 
 # A stamp is older than the settings exactly when the environment may differ from them.
 .venv/.demo: $(SETTINGS) | .venv/bin/python
-	@echo "Installing what the demo needs into .venv (once; torch is the largest part)"
+	@echo "Installing what the demo needs into .venv (once)"
 	$(PIP) install -c constraints.txt -e '.[demo]'
 	@touch $@
 

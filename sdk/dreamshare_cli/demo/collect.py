@@ -20,6 +20,7 @@ def client_result(name: str, report: DeviceReport, *, alive: bool) -> ClientResu
         id=report.id,
         name=name,
         architecture=report.architecture,
+        runtime=report.runtime,
         examples=report.examples,
         tested=report.tested,
         parameters=report.parameters,
@@ -59,6 +60,7 @@ def demo_result(
         dropped=status.dropped,
         seconds=seconds,
         secure_aggregation=confirm(status.secure_aggregation, status.aggregations, seen),
+        runtime=options.runtime.value,
         seed=options.seed,
         out=str(options.out),
     )

@@ -8,15 +8,15 @@ Rules:
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.runtimes import RuntimeChoice, choose, importable
 
-NEEDED = ("torch", "sklearn", "matplotlib", "grpc", "sqlalchemy", "aiosqlite")
+NEEDED = ("sklearn", "matplotlib", "grpc", "sqlalchemy", "aiosqlite")
 
 
 def demo(
@@ -34,6 +34,13 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="New folder for everything; default ./demo-<time>.")
     ] = None,
+    runtime: Annotated[
+        RuntimeChoice | None,
+        typer.Option(
+            help="What devices compute with; torch where it is installed, else onnx. Mixed: every "
+            "other device the other one."
+        ),
+    ] = None,
     capture: Annotated[
         Path | None,
         typer.Option(help="For debugging: everything that the aggregator receives, as a new file."),
@@ -50,8 +57,8 @@ def demo(
 
     began = datetime.now().astimezone()
     folder = out or Path(began.strftime("demo-%Y%m%d-%H%M%S"))
-    options = DemoOptions(folder, devices, drop, seed, cycles, capture)
-    missing = [name for name in NEEDED if find_spec(name) is None]
+    options = DemoOptions(folder, devices, drop, seed, cycles, capture, choose(runtime))
+    missing = [name for name in NEEDED if not importable(name)]
     if missing:
         raise ConfigError(
             f"the demo needs {', '.join(missing)}; install it with: pip install 'dreamshare[demo]'"

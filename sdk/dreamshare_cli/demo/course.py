@@ -210,6 +210,7 @@ class Course:
         return DeviceView(
             name=name,
             architecture=report.architecture,
+            runtime=report.runtime,
             state=state,
             bytes_up=report.bytes_up,
             bytes_down=report.bytes_down,

@@ -8,7 +8,8 @@ local steps, each companion takes as many.
 Rules:
 - companions' accuracies go to the notes file of the device and nowhere else: nothing here sends;
 - notes are JSON lines, flushed one by one, accuracies 0 to 1:
-    {"event": "equipped", "architecture": "VGG-like", "parameters": 1, "examples": 1, "tested": 1}
+    {"event": "equipped", "architecture": "VGG-like", "runtime": "onnx", "parameters": 1,
+     "examples": 1, "tested": 1}
     {"event": "alone", "kind": "independent", "cycle": 0, "accuracy": 0.5}   cycle 0 is the warm-up
 """
 
@@ -25,13 +26,12 @@ from dreamshare.algorithms.baselines import balanced, independent
 from dreamshare.learning.base import Batch, Data, Floats, InputGradient, Learner
 from dreamshare.learning.measures import measure
 from dreamshare.learning.objectives import DreamObjective, FitObjective
-from dreamshare.learning.torch import TorchLearner
 from dreamshare.settings import Scalar
 from dreamshare.updates import PublicArray
-from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.device_settings import DeviceSettings
-from dreamshare_cli.demo.digits import CLASSES, device_data
+from dreamshare_cli.demo.digits import device_data
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
+from dreamshare_cli.demo.learners import make_learner
 from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from dreamshare_edge.equipment import Equipment
 
@@ -43,9 +43,9 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
     architecture = architecture_of(settings.device)
     config = codream_config(settings.seed, settings.cycles)
 
-    def learner() -> TorchLearner:
-        net = nets.build(architecture, net_seed(settings.seed, settings.device))
-        return TorchLearner(net, classes=CLASSES)
+    def learner() -> Learner:
+        seed = net_seed(settings.seed, settings.device)
+        return make_learner(settings.runtime, architecture, seed)
 
     notes = Notes(settings.notes)
     companions = []
@@ -60,6 +60,7 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
         {
             "event": "equipped",
             "architecture": architecture,
+            "runtime": settings.runtime.value,
             "parameters": parameter_count(shapes_of(own)),
             "examples": len(data),
             "tested": len(data.held_out().x_NCHW),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dreamshare.errors import ConfigError
 from dreamshare.settings import Scalar
+from dreamshare_cli.demo.runtimes import DeviceRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class DeviceSettings:
         seed: of the split and the first weights.
         cycles: CoDream cycles of the run, so that companions take as many steps.
         notes: file for the companions' figures.
+        runtime: what it computes with.
     """
 
     device: int
@@ -30,6 +32,7 @@ class DeviceSettings:
     seed: int
     cycles: int
     notes: Path
+    runtime: DeviceRuntime
 
     def as_table(self) -> Mapping[str, Scalar]:
         """Return the table; `read` is the inverse."""
@@ -39,6 +42,7 @@ class DeviceSettings:
             "seed": self.seed,
             "cycles": self.cycles,
             "notes": str(self.notes),
+            "runtime": self.runtime.value,
         }
 
     @classmethod
@@ -54,4 +58,14 @@ class DeviceSettings:
         notes = table.get("notes")
         if not isinstance(notes, str):
             raise ConfigError(f"learner.settings.notes is {notes!r}; name a file")
-        return cls(whole("device"), whole("devices"), whole("seed"), whole("cycles"), Path(notes))
+        runtime = table.get("runtime")
+        if runtime not in (known := [each.value for each in DeviceRuntime]):
+            raise ConfigError(f"learner.settings.runtime is {runtime!r}; one of {', '.join(known)}")
+        return cls(
+            whole("device"),
+            whole("devices"),
+            whole("seed"),
+            whole("cycles"),
+            Path(notes),
+            DeviceRuntime(runtime),
+        )

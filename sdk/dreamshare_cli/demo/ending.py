@@ -14,12 +14,12 @@ WIDTH = 78
 
 def ending(result: DemoResult, published: Published) -> str:
     """Return the closing text: figures, what the aggregator could see, where the files are."""
-    lines = [f"{'':<10} {'':<17}{'alone':>9} {'histogram':>10} {'dreams':>9} {'gain':>7}"]
+    lines = [f"{'':<10} {'':<17}{'':<6}{'alone':>9} {'histogram':>10} {'dreams':>9} {'gain':>7}"]
     lines += [_line(c) for c in result.clients]
     gain = result.mean_codream - result.mean_independent
     lines.append(
-        f"{'mean':<10} {'':<17}{result.mean_independent:>7.1f} % {result.mean_balanced:>8.1f} % "
-        f"{result.mean_codream:>7.1f} % {gain_text(gain):>7}"
+        f"{'mean':<10} {'':<17}{'':<6}{result.mean_independent:>7.1f} % "
+        f"{result.mean_balanced:>8.1f} % {result.mean_codream:>7.1f} % {gain_text(gain):>7}"
     )
     lines += ["", *_fill(compared(result)), "", *_fill(_summary(result))]
     told = disclose(result)
@@ -37,7 +37,7 @@ def ending(result: DemoResult, published: Published) -> str:
 
 
 def _line(client: ClientResult) -> str:
-    head = f"{client.name:<10} {client.architecture:<17}"
+    head = f"{client.name:<10} {client.architecture:<17}{client.runtime:<6}"
     if not client.alive or None in (client.independent, client.balanced, client.codream):
         return head + "killed on the way"
     alone, dreams = client.independent or 0.0, client.codream or 0.0

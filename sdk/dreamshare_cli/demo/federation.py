@@ -123,7 +123,12 @@ def _settings(link: str, number: int, options: DemoOptions) -> str:
     notes = Path(f"device-{number + 1}") / "notes.jsonl"
     place = (options.out / "federation" / "devices").absolute()
     learner = DeviceSettings(
-        number, options.devices, options.seed, options.cycles, place / notes
+        number,
+        options.devices,
+        options.seed,
+        options.cycles,
+        place / notes,
+        options.runtime.of(number),
     ).as_table()
     return settings_text(_agent(link, options.seed, learner))
 

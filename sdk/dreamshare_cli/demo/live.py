@@ -39,10 +39,14 @@ class DeviceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
-    """One line of the table; accuracies in percent, None while unknown."""
+    """One line of the table; accuracies in percent, None while unknown.
+
+    `runtime` is "torch" or "onnx", empty before the device has built its net.
+    """
 
     name: str
     architecture: str
+    runtime: str
     state: DeviceState
     bytes_up: int = 0
     bytes_down: int = 0
@@ -185,10 +189,11 @@ def render(snapshot: Snapshot) -> RenderableType:
         ProgressBar(total=1.0, completed=snapshot.part, width=36, complete_style="magenta"),
         Text(snapshot.phase, style="italic"),
     )
-    table = Table(box=None, padding=(0, 1), header_style="dim", pad_edge=False)
-    table.add_column("device")
-    table.add_column("net")
-    table.add_column("")
+    table = Table(
+        box=None, padding=(0, 1), header_style="dim", pad_edge=False, collapse_padding=True
+    )
+    for name in ("device", "net", "", ""):
+        table.add_column(name)
     for name in ("up", "down", "before", "now"):
         table.add_column(name, justify="right", min_width=7)
     table.add_column("", justify="right", min_width=5)
@@ -206,6 +211,7 @@ def _cells(device: DeviceView) -> tuple[Text, ...]:
     return (
         Text(device.name, style=tone or "bold"),
         Text(device.architecture, style=tone),
+        Text(device.runtime, style=tone or "dim"),
         Text(device.state.value, style=_TONES[device.state]),
         Text(megabytes(device.bytes_up), style=tone),
         Text(megabytes(device.bytes_down), style=tone),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.runtimes import RuntimeChoice
 
 LEAST_DEVICES = 3
 """Fewer than three and a sum minus one's own answer is the other's (docs/protocol.md 4.2)."""
@@ -35,6 +36,7 @@ class DemoOptions:
         cycles: CoDream cycles (dream, label, learn), 1 to 50.
         out: folder for everything that the demo writes; new or empty.
         capture: file that gets every byte the aggregator receives, or None.
+        runtime: what the devices compute with; `runtimes.choose` knows what can be had here.
     """
 
     out: Path
@@ -43,6 +45,7 @@ class DemoOptions:
     seed: int = 0
     cycles: int = 5
     capture: Path | None = None
+    runtime: RuntimeChoice = RuntimeChoice.TORCH
 
     def __post_init__(self) -> None:
         if self.devices < LEAST_DEVICES:

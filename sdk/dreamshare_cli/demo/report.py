@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -152,7 +153,8 @@ def _device(client: ClientResult, floor: float) -> str:
 
     who = (
         f'<div class="who"><b>{escape(client.name)}</b><span>{escape(client.architecture)}, '
-        f"{client.parameters:,} parameters<br>{client.examples} digits of its own</span></div>"
+        f"{client.parameters:,} parameters<br>{client.examples} digits of its own, "
+        f"{escape(client.runtime)}</span></div>"
     )
     dots, bar = "", ""
     for name, value in (
@@ -216,6 +218,7 @@ def _facts(result: DemoResult, command: str) -> str:
     )
     rows = (
         ("Secure aggregation", secure),
+        ("Devices compute with", _runtimes(result)),
         ("CoDream cycles", str(result.rounds)),
         ("Masked sums", f"{result.aggregations} opened, {result.abandoned} given up"),
         ("Devices", f"{len(result.clients)} started, {result.dropped} lost"),
@@ -226,6 +229,15 @@ def _facts(result: DemoResult, command: str) -> str:
     )
     body = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in rows)
     return f"<h2>The run</h2>\n<table>{body}</table>"
+
+
+def _runtimes(result: DemoResult) -> str:
+    names = {"torch": "PyTorch", "onnx": "onnxruntime, no PyTorch"}
+    counted = Counter(client.runtime for client in result.survivors)
+    if len(counted) == 1:
+        return names.get(result.runtime, escape(result.runtime))
+    told = (f"{count} with {names.get(n, escape(n))}" for n, count in sorted(counted.items()))
+    return "; ".join(told)
 
 
 def _list(sentences: tuple[str, ...]) -> str:

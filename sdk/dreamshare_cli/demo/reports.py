@@ -25,6 +25,7 @@ class DeviceReport:
     Attributes:
         id: 32 hex digits, empty before it has started.
         architecture: of its net, empty before it was built.
+        runtime: what it computes with, empty before its net was built.
         examples, tested: its training digits, and those that accuracy is measured on.
         parameters: of its net.
         curve: accuracy in percent: after the warm-up, then after each cycle.
@@ -36,6 +37,7 @@ class DeviceReport:
 
     id: str = ""
     architecture: str = ""
+    runtime: str = ""
     examples: int = 0
     tested: int = 0
     parameters: int = 0
@@ -71,6 +73,7 @@ class ReportReader:
         return DeviceReport(
             id=self._id,
             architecture=str(self._equipped.get("architecture", "")),
+            runtime=str(self._equipped.get("runtime", "")),
             examples=_whole(self._equipped, "examples"),
             tested=_whole(self._equipped, "tested"),
             parameters=_whole(self._equipped, "parameters"),

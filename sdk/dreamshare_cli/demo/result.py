@@ -25,6 +25,8 @@ class ClientResult:
         id: the device's id, 32 hex digits.
         name: what people call it, e.g. "device-1".
         architecture: of its net, e.g. "VGG-like".
+        runtime: what it computed with, "torch" or "onnx"; empty where it died before its net was
+            built.
         examples, tested: its training digits, and the test digits it was measured on.
         parameters: of its net.
         before: accuracy after local warm-up, when the sharing began.
@@ -41,6 +43,7 @@ class ClientResult:
     id: str
     name: str
     architecture: str
+    runtime: str
     examples: int
     tested: int
     parameters: int
@@ -69,6 +72,7 @@ class DemoResult:
         dropped: devices that were lost on the way.
         seconds: wall time from the command to the last report.
         secure_aggregation: see `confirm`.
+        runtime: what the devices computed with: "torch", "onnx" or "mixed".
         seed: of everything.
         out: the folder.
     """
@@ -80,6 +84,7 @@ class DemoResult:
     dropped: int
     seconds: float
     secure_aggregation: bool
+    runtime: str
     seed: int
     out: str
 
@@ -142,6 +147,7 @@ class DemoResult:
             "bytes_down_per_client": self.bytes_down_per_client,
             "seconds": round(self.seconds, 1),
             "secure_aggregation": self.secure_aggregation,
+            "runtime": self.runtime,
             "seed": self.seed,
             "devices": len(self.clients),
             "test_examples": self.test_examples,
@@ -186,6 +192,7 @@ def _client(c: ClientResult) -> dict[str, object]:
         "id": c.id,
         "name": c.name,
         "architecture": c.architecture,
+        "runtime": c.runtime,
         "examples": c.examples,
         "parameters": c.parameters,
         "before": _short(c.before),

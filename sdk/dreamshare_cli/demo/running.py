@@ -62,7 +62,7 @@ async def _until_stopped(course: Course) -> Finished | None:
 
 def _command(options: DemoOptions) -> str:
     parts = [f"dreamshare demo --devices {options.devices} --seed {options.seed}"]
-    parts.append(f"--cycles {options.cycles}")
+    parts.append(f"--cycles {options.cycles} --runtime {options.runtime}")
     if options.drop:
         parts.append("--drop")
     return " ".join(parts)

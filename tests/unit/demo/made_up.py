@@ -19,6 +19,7 @@ def client(
         id=f"{number:032x}",
         name=f"device-{number}",
         architecture=KINDS[(number - 1) % len(KINDS)],
+        runtime="onnx",
         examples=300 + number,
         tested=500,
         parameters=11_000 * number,
@@ -55,6 +56,7 @@ def result(devices: int = 4, *, lost: int = 0, cycles: int = 5) -> DemoResult:
         dropped=lost,
         seconds=61.25,
         secure_aggregation=True,
+        runtime="onnx",
         seed=0,
         out="demo-made-up",
     )

@@ -21,6 +21,7 @@ def report(sums: int = 43, cycles: int = 2) -> DeviceReport:
     return DeviceReport(
         id="ab" * 16,
         architecture="VGG-like",
+        runtime="torch",
         examples=300,
         tested=500,
         parameters=17,

@@ -21,6 +21,7 @@ from dreamshare_cli.command import execute
         (["--cycles", "0"], "--cycles 0"),
         (["--seed", "-5"], "--seed -5"),
         (["--nonsense"], "--nonsense"),
+        (["--runtime", "tensorflow"], "--runtime"),
     ],
 )
 def test_a_bad_option_is_one_line_and_exit_code_2(

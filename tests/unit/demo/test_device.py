@@ -16,6 +16,7 @@ from dreamshare.learning.base import Learner
 from dreamshare.learning.measures import measure
 from dreamshare_cli.demo.device import make_equipment
 from dreamshare_cli.demo.device_settings import DeviceSettings
+from dreamshare_cli.demo.runtimes import DeviceRuntime
 from dreamshare_cli.demo.setting import codream_config
 from dreamshare_edge.equipment import Equipment, load_equipment
 
@@ -28,8 +29,10 @@ def config(monkeypatch: pytest.MonkeyPatch) -> CodreamConfig:
     return short
 
 
-def settings(folder: Path, device: int = 3) -> DeviceSettings:
-    return DeviceSettings(device, 4, 0, 1, folder / "notes.jsonl")
+def settings(
+    folder: Path, device: int = 3, runtime: DeviceRuntime = DeviceRuntime.TORCH
+) -> DeviceSettings:
+    return DeviceSettings(device, 4, 0, 1, folder / "notes.jsonl", runtime)
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -41,28 +44,33 @@ def test_the_table_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("device", "one"), ("seed", True), ("cycles", 1.5), ("notes", 3)]
+    ("name", "value"),
+    [("device", "one"), ("seed", True), ("cycles", 1.5), ("notes", 3), ("runtime", "tensorflow")],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, name: str, value: str | float) -> None:
     with pytest.raises(ConfigError, match=f"learner.settings.{name}"):
         make_equipment({**settings(tmp_path).as_table(), name: value})
 
 
-def test_an_agent_finds_it_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", DeviceRuntime)
+def test_an_agent_finds_it_by_name(tmp_path: Path, runtime: DeviceRuntime) -> None:
     made = load_equipment(
-        "dreamshare_cli.demo.device:make_equipment", settings(tmp_path).as_table()
+        "dreamshare_cli.demo.device:make_equipment", settings(tmp_path, runtime=runtime).as_table()
     )
     assert isinstance(made, Equipment)
     assert made.label == "MobileNet-like"
     (equipped,) = lines(tmp_path)
     assert equipped["examples"] == len(made.data)
     assert equipped["tested"] == 500
+    assert equipped["runtime"] == runtime.value
+    assert equipped["parameters"] == 7_226
 
 
+@pytest.mark.parametrize("runtime", DeviceRuntime)
 def test_companions_take_as_many_steps_and_the_net_none_of_theirs(
-    tmp_path: Path, config: CodreamConfig
+    tmp_path: Path, config: CodreamConfig, runtime: DeviceRuntime
 ) -> None:
-    equipment = make_equipment(settings(tmp_path).as_table())
+    equipment = make_equipment(settings(tmp_path, runtime=runtime).as_table())
     learner: Learner = equipment.learner
     codream_device.warm_up(config, learner, equipment.data, np.random.default_rng(5))
     codream_device.acquire_alone(config, learner, equipment.data, np.random.default_rng(6))
@@ -70,7 +78,7 @@ def test_companions_take_as_many_steps_and_the_net_none_of_theirs(
 
     twin_folder = tmp_path / "twin"
     twin_folder.mkdir()
-    twin = make_equipment(settings(twin_folder).as_table())
+    twin = make_equipment(settings(twin_folder, runtime=runtime).as_table())
     plain = twin.learner._learner  # the same net without companions
     codream_device.warm_up(config, plain, twin.data, np.random.default_rng(5))
     codream_device.acquire_alone(config, plain, twin.data, np.random.default_rng(6))

@@ -21,7 +21,7 @@ def test_it_tells_the_figures_the_disclosure_and_the_files() -> None:
     for piece in (
         "mean", "69.0 %", "71.0 %", "79.0 %", "+10.0", "killed on the way", "60 masked sums",
         "confirmed by both sides", "The aggregator could see", "The aggregator could not see",
-        "report.html", "a.png", "d.png", "r.json",
+        "report.html", "a.png", "d.png", "r.json", "onnx",
     ):  # fmt: skip
         assert piece in text
     assert max(len(line) for line in text.splitlines()) <= 80

@@ -10,6 +10,7 @@ from dreamshare.clock import SystemClock
 from dreamshare_cli.demo.federation import DemoFederation
 from dreamshare_cli.demo.options import DemoOptions
 from dreamshare_cli.demo.processes import Child, Children
+from dreamshare_cli.demo.runtimes import RuntimeChoice
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
@@ -29,7 +30,9 @@ class Noted(Children):
 
 
 def lay_out(folder: Path) -> DemoFederation:
-    options = DemoOptions(folder / "out", devices=3, seed=7, cycles=2, capture=folder / "cap")
+    options = DemoOptions(
+        folder / "out", 3, seed=7, cycles=2, capture=folder / "cap", runtime=RuntimeChoice.MIXED
+    )
     return DemoFederation.lay_out(options, SystemClock(), SystemEntropy())
 
 
@@ -45,6 +48,7 @@ def test_every_device_has_keys_settings_and_files_of_its_own(tmp_path: Path) -> 
         assert config.threads == 1
         assert config.learner.settings["device"] == number
         assert config.learner.settings["cycles"] == 2
+        assert config.learner.settings["runtime"] == ("torch", "onnx", "torch")[number]
         assert config.policy.least_cohort == 3
         assert config.report is not None
         notes = config.learner.settings["notes"]

@@ -20,10 +20,19 @@ def snapshot() -> Snapshot:
         part=0.3,
         devices=(
             DeviceView(
-                "device-1", "VGG-like", DeviceState.WORKING, 1_234_567, 2_345_678, 60.0, 71.5
+                "device-1",
+                "VGG-like",
+                "onnx",
+                DeviceState.WORKING,
+                1_234_567,
+                2_345_678,
+                60.0,
+                71.5,
             ),
-            DeviceView("device-2", "WideResNet-like", DeviceState.KILLED, 5_000, 0, 70.0, 68.0),
-            DeviceView("device-3", "MobileNet-like", DeviceState.STARTING),
+            DeviceView(
+                "device-2", "WideResNet-like", "torch", DeviceState.KILLED, 5_000, 0, 70.0, 68.0
+            ),
+            DeviceView("device-3", "MobileNet-like", "", DeviceState.STARTING),
         ),
     )
 
@@ -40,7 +49,8 @@ def test_the_table_tells_what_was_asked_for_in_80_columns() -> None:
     text = stream.getvalue()
     for piece in (
         "cycle 2 of 5", "43 masked sums", "2 of 3 alive", "12 s", "dreaming together",
-        "device-1", "VGG-like", "1.2 MB", "2.3 MB", "60.0 %", "71.5 %", "+11.5", "-2.0", "killed",
+        "device-1", "VGG-like", "onnx", "torch", "1.2 MB", "2.3 MB", "60.0 %", "71.5 %",
+        "+11.5", "-2.0", "killed",
     ):  # fmt: skip
         assert piece in text
     assert max(len(line) for line in text.splitlines()) <= 80

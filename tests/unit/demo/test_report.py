@@ -89,6 +89,14 @@ def test_figures_and_disclosure_are_told() -> None:
     assert "1 was killed on the way" in text
 
 
+def test_what_devices_computed_with_is_told() -> None:
+    same = made_up.result()
+    assert "onnxruntime, no PyTorch" in read(same)[1].text
+    first = dataclasses.replace(same.clients[0], runtime="torch")
+    mixed = dataclasses.replace(same, clients=(first, *same.clients[1:]), runtime="mixed")
+    assert "3 with onnxruntime, no PyTorch; 1 with PyTorch" in read(mixed)[1].text
+
+
 def test_a_loss_is_not_told_as_a_gain() -> None:
     worse = tuple(
         dataclasses.replace(c, codream=(c.independent or 0) - 2) for c in made_up.result().clients

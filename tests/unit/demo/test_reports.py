@@ -32,12 +32,12 @@ def test_curves_grow_as_the_files_grow(files: tuple[Path, Path]) -> None:
     write(report, {"event": "started", "device": "ab" * 16, "accuracy": 0.1, **counts})
     write(
         notes,
-        {"event": "equipped", "architecture": "VGG-like", "parameters": 9, "examples": 3,
-         "tested": 4},
+        {"event": "equipped", "architecture": "VGG-like", "runtime": "onnx", "parameters": 9,
+         "examples": 3, "tested": 4},
     )  # fmt: skip
     seen = reader.read()
     assert (seen.id, seen.architecture, seen.examples, seen.tested) == ("ab" * 16, "VGG-like", 3, 4)
-    assert seen.curve == ()
+    assert (seen.runtime, seen.curve) == ("onnx", ())
 
     write(report, {"event": "round", "rounds": 1, "bytes_up": 50, "bytes_down": 70})
     write(report, {"event": "learnt", "step": "warm_up", "before": 0.1, "after": 0.5,

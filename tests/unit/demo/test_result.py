@@ -28,7 +28,7 @@ def test_json_has_what_the_command_promises() -> None:
     promised = {
         "mean_independent", "mean_balanced", "mean_codream", "clients", "rounds", "aggregations",
         "dropped", "bytes_up_per_client", "bytes_down_per_client", "seconds",
-        "secure_aggregation", "seed", "devices", "out",
+        "secure_aggregation", "seed", "devices", "out", "runtime",
     }  # fmt: skip
     assert promised <= set(body)
     assert (body["devices"], body["dropped"], body["rounds"]) == (4, 1, 5)
@@ -36,7 +36,7 @@ def test_json_has_what_the_command_promises() -> None:
     assert body["secure_aggregation"] is True
     client_keys = {
         "id", "architecture", "examples", "independent", "balanced", "codream", "before", "alive",
-        "bytes_up", "bytes_down",
+        "bytes_up", "bytes_down", "runtime",
     }  # fmt: skip
     assert all(client_keys <= set(c) for c in body["clients"])
     assert [c["alive"] for c in body["clients"]] == [True, True, True, False]
