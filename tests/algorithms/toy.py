@@ -18,6 +18,7 @@ import numpy as np
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Floats, InputGradient
 from dreamshare.learning.data import ArrayData
+from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.measures import log_softmax, softmax
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.updates import PublicArray
@@ -54,9 +55,17 @@ class ToyLearner:
             task = float(-(onehot_NK * log_softmax(logits_NK)).sum(axis=1).mean())
         if objective.weights_B is not None:
             cotangent_NK = cotangent_NK * objective.weights_B[:, None]
+        terms, student_NK = {"task": task}, None
+        if objective.student_BK is not None:
+            apart = disagreement(objective.adversarial, logits_NK, objective.student_BK)
+            cotangent_NK = cotangent_NK - objective.adversarial_weight * apart.teacher_BK
+            student_NK = (-objective.adversarial_weight * apart.student_BK).astype(np.float32)
+            terms["adversarial"] = float(apart.value_B.mean())
+        if objective.cotangent_BK is not None:
+            cotangent_NK = cotangent_NK + objective.cotangent_BK
         gradient = (cotangent_NK @ self.weight_DK.T).reshape(x_NCHW.shape)
         return InputGradient(
-            gradient.astype(np.float32), logits_NK.astype(np.float32), {"task": task}
+            gradient.astype(np.float32), logits_NK.astype(np.float32), terms, student_NK
         )
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:

@@ -55,12 +55,16 @@ class InputGradient:
     Attributes:
         gradient_NCHW: of `DreamObjective`'s sum over the batch.
         logits_NK: at x, before any step.
-        terms: unweighted values by name ("task": mean per dream, "features": R_bn).
+        terms: unweighted values by name ("task": mean per dream, "features": R_bn,
+            "adversarial": mean disagreement per dream).
+        student_cotangent_BK: gradient of the same sum with respect to `student_BK`; None without
+            an adversarial term. Sums of it over teachers are all that a student needs.
     """
 
     gradient_NCHW: Floats
     logits_NK: Floats
     terms: Mapping[str, float]
+    student_cotangent_BK: Floats | None = None
 
 
 class Data(Protocol):

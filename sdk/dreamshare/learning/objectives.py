@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
 
-Adversarial = Literal["none"]
+Adversarial = Literal["none", "jsd", "masked_kl", "server_entropy"]
 Optimizer = Literal["adam", "sgd"]
 DistillationNorm = Literal["running", "batch"]
 
@@ -33,19 +33,26 @@ class DreamObjective:
     """What a batch of dreams should become in the eyes of one teacher.
 
         sum_b weights[b] * task(b)  +  B * feature_weight * R_bn  -  B * diversity * H(mean p)
+            -  adversarial_weight * sum_b D(b)  +  sum_bk cotangent[b, k] * logits[b, k]
 
     The sum over dreams, not the mean, so that a dream's gradient does not shrink with the batch.
     `task(b)` is the cross-entropy to `labels_B[b]` or, without labels, the entropy of the softmax.
     `R_bn` is the mean over BatchNorm layers of RMS(mean - running mean) + RMS(var - running var),
     with the batch's biased variance of the layer's input (Yin et al. 2020, un-squared as in
-    CoDream's code, scaled by the square root of the channels).
+    CoDream's code, scaled by the square root of the channels). `D(b)` is how far teacher and
+    student are apart (`dreamshare.learning.disagreement`): dreams are drawn to where they differ.
 
     Attributes:
         labels_B: target class of each dream, int64, or None for the entropy objective.
         weights_B: weight >= 0 of each dream's task term, float32, or None for ones.
         feature_weight: weight of R_bn, >= 0; 0 leaves it out. Reference: 3 to 10.
         diversity: weight of the entropy of the batch's mean prediction, >= 0 (entropy objective).
-        adversarial: teacher against student term; this release has "none".
+        adversarial: kind of D: "none", "jsd", "masked_kl" or "server_entropy"; all but "none" need
+            `student_BK`, and the answer then has `student_cotangent_BK`.
+        adversarial_weight: weight of D, >= 0.
+        student_BK: public logits of the student at the dreams, float32, or None.
+        cotangent_BK: added weight of every logit, float32, or None: with `weights_B` zeros and
+            `feature_weight` 0 the gradient is the vector-Jacobian product of the logits.
     """
 
     labels_B: NDArray[np.int64] | None = None
@@ -53,11 +60,21 @@ class DreamObjective:
     feature_weight: float = 10.0
     diversity: float = 0.0
     adversarial: Adversarial = "none"
+    adversarial_weight: float = 1.0
+    student_BK: NDArray[np.float32] | None = None
+    cotangent_BK: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        _non_negative(self, "feature_weight", "diversity")
-        if self.adversarial != "none":
-            raise ConfigError(f"adversarial {self.adversarial!r}: this release offers 'none'")
+        _non_negative(self, "feature_weight", "diversity", "adversarial_weight")
+        if self.adversarial not in get_args(Adversarial):
+            known = ", ".join(get_args(Adversarial))
+            raise ConfigError(f"adversarial {self.adversarial!r}: choose one of {known}")
+        if (self.adversarial != "none") != (self.student_BK is not None):
+            raise ConfigError("student_BK goes with an adversarial term, and only with one")
+        for name in ("student_BK", "cotangent_BK"):
+            array = getattr(self, name)
+            if array is not None and not (array.ndim == 2 and np.isfinite(array).all()):
+                raise ConfigError(f"{name} must be finite, one row per dream")
         if self.labels_B is not None and (self.labels_B.ndim != 1 or (self.labels_B < 0).any()):
             raise ConfigError("labels_B must be one non-negative class index per dream")
         if self.weights_B is not None:
@@ -65,6 +82,18 @@ class DreamObjective:
                 raise ConfigError("weights_B must be one weight per dream")
             if not (np.isfinite(self.weights_B).all() and (self.weights_B >= 0).all()):
                 raise ConfigError("weights_B must be finite and not negative")
+
+    def check(self, batch: int, classes: int) -> None:
+        """Raise ConfigError where arrays do not fit a batch or a net's classes."""
+        labels = self.labels_B
+        if labels is not None and (labels.shape != (batch,) or (labels >= classes).any()):
+            raise ConfigError(f"labels_B must hold {batch} classes below {classes}")
+        if self.weights_B is not None and self.weights_B.shape != (batch,):
+            raise ConfigError(f"weights_B has shape {self.weights_B.shape}, not ({batch},)")
+        for name in ("student_BK", "cotangent_BK"):
+            array = getattr(self, name)
+            if array is not None and array.shape != (batch, classes):
+                raise ConfigError(f"{name} has shape {array.shape}, not ({batch}, {classes})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,9 +13,9 @@ from torch import nn
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Learner
-from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.learning.objectives import Adversarial, DreamObjective, FitObjective
 from tests.unit.learning.learners import KINDS, around, learner
-from tests.unit.learning.torch.tiny import CLASSES, images
+from tests.unit.learning.torch.tiny import CLASSES, images, tiny_net
 
 LABELS = np.array([0, 2, 1, 2])
 PLAIN = FitObjective(optimizer="sgd", learning_rate=0.1, weight_decay=0.0)
@@ -25,6 +27,27 @@ OBJECTIVES = {
     "weights": DreamObjective(labels_B=LABELS, weights_B=np.array([0.5, 0, 1, 2], np.float32)),
     "entropy": DreamObjective(feature_weight=0.0),
     "diversity": DreamObjective(feature_weight=1.0, diversity=2.0),
+}
+LOGITS = np.random.default_rng(8).normal(0, 2, (4, CLASSES)).astype(np.float32)
+OTHERS = np.random.default_rng(9).normal(0, 2, (4, CLASSES)).astype(np.float32)
+DISAGREE = get_args(Adversarial)[1:]
+OBJECTIVES |= {
+    "cotangent": DreamObjective(
+        weights_B=np.zeros(4, np.float32), feature_weight=0.0, cotangent_BK=OTHERS
+    ),
+    "everything": DreamObjective(
+        labels_B=LABELS, adversarial="jsd", student_BK=LOGITS, cotangent_BK=OTHERS, diversity=1.0
+    ),
+}
+OBJECTIVES |= {
+    kind: DreamObjective(
+        labels_B=LABELS,
+        feature_weight=0.5,
+        adversarial=kind,
+        adversarial_weight=2.0,
+        student_BK=LOGITS,
+    )
+    for kind in DISAGREE
 }
 FITS = {
     "adam": FitObjective(learning_rate=0.01),
@@ -71,6 +94,48 @@ def test_an_input_gradient_is_torchs(kind: str, name: str) -> None:
     np.testing.assert_allclose(found.logits_NK, wanted.logits_NK, rtol=1e-4, atol=1e-5)
     assert found.terms == pytest.approx(wanted.terms, rel=1e-4)
     assert found.gradient_NCHW.dtype == found.logits_NK.dtype == np.float32
+    if wanted.student_cotangent_BK is None:
+        assert found.student_cotangent_BK is None
+    else:
+        np.testing.assert_allclose(
+            found.student_cotangent_BK, wanted.student_cotangent_BK, rtol=1e-3, atol=1e-5
+        )
+
+
+def test_a_cotangent_alone_pulls_the_logits_back(kind: str) -> None:
+    """The second leg of an exchange: d <logits, c> / d x, by autograd through the same net."""
+    x = torch.tensor(images(4), requires_grad=True)
+    logits = tiny_net(1).eval()(x)
+    (wanted,) = torch.autograd.grad((logits * torch.tensor(OTHERS)).sum(), x)
+    found = learner(kind, 1).input_gradient(images(4), OBJECTIVES["cotangent"])
+    np.testing.assert_allclose(found.gradient_NCHW, wanted.numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DISAGREE)
+def test_disagreement_is_autograds(kind: str, name: str) -> None:
+    """Both gradients of -weight * sum of D, with D written in torch here once more."""
+    x = torch.tensor(images(4), requires_grad=True)
+    student = torch.tensor(LOGITS, requires_grad=True)
+    teacher = tiny_net(1).eval()(x)
+    p, q = teacher.softmax(1), student.softmax(1)
+    if name == "jsd":
+        middle = ((p + q) / 2).log()
+        each = (p * (p.log() - middle) + q * (q.log() - middle)) / 2
+    elif name == "masked_kl":
+        agreed = teacher.argmax(1) == student.argmax(1)
+        assert 0 < int(agreed.sum()) < 4
+        each = p * (p.log() - q.log()) * agreed[:, None]
+    else:
+        each = -q * q.log()
+    wanted = torch.autograd.grad(-2.0 * each.sum(), (x, student), allow_unused=True)
+    objective = replace(
+        OBJECTIVES[name], weights_B=np.zeros(4, np.float32), labels_B=None, feature_weight=0.0
+    )
+    found = learner(kind, 1).input_gradient(images(4), objective)
+    pulled = np.zeros_like(images(4)) if wanted[0] is None else wanted[0].numpy()
+    np.testing.assert_allclose(found.gradient_NCHW, pulled, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found.student_cotangent_BK, wanted[1].numpy(), rtol=1e-3, atol=1e-5)
+    assert found.terms["adversarial"] == pytest.approx(float(each.sum().detach()) / 4, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -219,6 +284,13 @@ def test_refusals(kind: str) -> None:
         one.input_gradient(images(2), DreamObjective(weights_B=np.ones(3, np.float32)))
     with pytest.raises(ConfigError, match="labels_B"):
         one.input_gradient(images(4), DreamObjective(labels_B=np.array([0, 1])))
+    narrow = np.zeros((4, 2), np.float32)
+    for wrong in (
+        DreamObjective(adversarial="masked_kl", student_BK=narrow),
+        DreamObjective(cotangent_BK=narrow),
+    ):
+        with pytest.raises(ConfigError, match=r"_BK has shape \(4, 2\), not \(4, 3\)"):
+            one.input_gradient(images(4), wrong)
     plain = around(kind, nn.Sequential(nn.Flatten(), nn.Linear(16, CLASSES)), (1, 4, 4), CLASSES)
     with pytest.raises(ConfigError, match="no BatchNorm"):
         plain.input_gradient(images(2), DreamObjective(feature_weight=1.0))

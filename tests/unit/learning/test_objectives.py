@@ -50,7 +50,12 @@ def test_wrong_fit_objectives(values):
         {"weights_B": np.float32(1.0) * np.ones((1, 1), np.float32)},
         {"feature_weight": -1.0},
         {"diversity": float("nan")},
-        {"adversarial": "jsd"},
+        {"adversarial": "gan"},
+        {"student_BK": np.ones((2, 3), np.float32)},
+        {"student_BK": None, "adversarial": "jsd"},
+        {"cotangent_BK": np.ones(3, np.float32)},
+        {"cotangent_BK": np.full((1, 3), np.inf, np.float32)},
+        {"adversarial_weight": -1.0},
     ],
 )
 def test_wrong_dream_objectives(values):

@@ -148,6 +148,8 @@ class CodreamConfig:
                 raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
+        if self.adversarial != "none":
+            raise ConfigError(f"adversarial {self.adversarial!r}: this release offers 'none'")
         if self.replay < self.dreams:
             raise ConfigError(f"replay is {self.replay}; keep at least one cycle's {self.dreams}")
         if self.first_gradient_bound > self.gradient_bound:

@@ -4,21 +4,59 @@ Shape legend: N batch, K classes.
 
 Rules:
 - every term that an objective leaves out has weight 0;
-- what an objective asks for and a net cannot give is refused as `TorchLearner` refuses it.
+- what an objective asks for and a net cannot give is refused as `TorchLearner` refuses it;
+- the graphs know one disagreement with a student, "jsd"; any other enters as a cotangent, made of
+  the logits of a run before (`folded`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Floats, InputGradient
+from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.onnx.manifest import Manifest
 from dreamshare.learning.onnx.tensors import Arrays
 
 Feeds = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """An objective whose disagreement is a cotangent, and what that was made of.
+
+    Attributes:
+        objective: without an adversarial term.
+        term: mean disagreement per dream, nats.
+        student_NK: gradient of the first objective with respect to the student's logits.
+    """
+
+    objective: DreamObjective
+    term: float
+    student_NK: Floats
+
+
+def folded(objective: DreamObjective, student_NK: Floats, logits_NK: Floats) -> Folded:
+    """Return an objective with the same gradient at inputs that have these logits."""
+    apart = disagreement(objective.adversarial, logits_NK, student_NK)
+    weight = -objective.adversarial_weight
+    cotangent_NK = weight * apart.teacher_BK
+    if objective.cotangent_BK is not None:
+        cotangent_NK = cotangent_NK + objective.cotangent_BK
+    plain = replace(
+        objective,
+        adversarial="none",
+        student_BK=None,
+        cotangent_BK=cotangent_NK.astype(np.float32),
+    )
+    return Folded(
+        plain, float(apart.value_B.mean()), (weight * apart.student_BK).astype(np.float32)
+    )
 
 
 def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -> Feeds:
@@ -33,28 +71,28 @@ def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -
             "feature_weight > 0, but the net has no BatchNorm layer with running "
             "statistics; set feature_weight to 0 or use a net that has them"
         )
+    objective.check(count, classes)
     weights_N = np.ones(count, np.float32)
     if objective.weights_B is not None:
-        if objective.weights_B.shape != (count,):
-            raise ConfigError(f"weights_B has shape {objective.weights_B.shape}, not ({count},)")
         weights_N = objective.weights_B.astype(np.float32)
     targets_NK = np.zeros((count, classes), np.float32)
     labels = objective.labels_B
     if labels is not None:
-        if labels.shape != (count,) or (count and labels.max() >= classes):
-            raise ConfigError(f"labels_B must hold {count} classes below {classes}")
         targets_NK = one_hot(labels, classes)
     nothing_N = np.zeros(count, np.float32)
+    nothing_NK = np.zeros((count, classes), np.float32)
+    jsd = objective.adversarial == "jsd"
+    cotangent = objective.cotangent_BK
     return {
         "x": np.ascontiguousarray(x_NCHW, np.float32),
         "targets": targets_NK,
-        "student": np.zeros((count, classes), np.float32),
-        "cotangent": np.zeros((count, classes), np.float32),
+        "student": nothing_NK if objective.student_BK is None else objective.student_BK,
+        "cotangent": nothing_NK if cotangent is None else cotangent.astype(np.float32, copy=False),
         "label_weight": nothing_N if labels is None else weights_N,
         "entropy_weight": weights_N if labels is None else nothing_N,
         "feature_weight": scalar(objective.feature_weight),
         "diversity": scalar(objective.diversity),
-        "adversarial": scalar(0.0),
+        "adversarial": scalar(objective.adversarial_weight if jsd else 0.0),
     }
 
 
@@ -68,10 +106,15 @@ def dream_result(found: Arrays, objective: DreamObjective) -> InputGradient:
         terms["features"] = float(found["features"])
     if objective.diversity > 0:
         terms["diversity"] = float(found["spread"])
+    student = None
+    if objective.student_BK is not None:
+        terms["adversarial"] = float(found["apart"])
+        student = found["student_cotangent"].astype(np.float32, copy=False)
     return InputGradient(
         gradient_NCHW=found["gradient"].astype(np.float32, copy=False),
         logits_NK=found["logits"].astype(np.float32, copy=False),
         terms=terms,
+        student_cotangent_BK=student,
     )
 
 

@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from dreamshare.learning.base import Batch, Floats, InputGradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.onnx import snapshots
 from dreamshare.learning.onnx.bundle import Bundle
-from dreamshare.learning.onnx.calls import dream_feeds, dream_result
+from dreamshare.learning.onnx.calls import dream_feeds, dream_result, folded
 from dreamshare.learning.onnx.runtime import Program, Runtime
 from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.updates import PublicArray
@@ -74,6 +75,12 @@ class OnnxLearner:
             ConfigError: the objective does not fit the batch or the net, or the batch the budget.
         """
         self._check_shape(x_NCHW)
+        if objective.student_BK is not None and objective.adversarial != "jsd":
+            objective.check(len(x_NCHW), self.classes)
+            fold = folded(objective, objective.student_BK, self.logits(x_NCHW))
+            found = self.input_gradient(x_NCHW, fold.objective)
+            terms = {**found.terms, "adversarial": fold.term}
+            return replace(found, terms=terms, student_cotangent_BK=fold.student_NK)
         feeds = dream_feeds(self._bundle.manifest, x_NCHW, objective)
         program = self._program("dream_grad")
         self._runtime.check(program.entry, len(x_NCHW))

@@ -5,6 +5,7 @@ Shape legend: B dreams, C channels, K classes; x is (B, C, H, W).
 Rules:
 - the teacher is in evaluation mode and asks for no parameter gradients while it dreams; its
   parameters, buffers, modes and flags are the same before and after;
+- disagreement with a student enters by its gradient with respect to the logits, a constant;
 - the statistics term reads the *input* of every BatchNorm layer through hooks that live for one
   evaluation.
 """
@@ -15,11 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dreamshare.errors import ConfigError
+from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.objectives import DreamObjective
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -27,11 +31,16 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A dream objective at one point: gradient (B, C, H, W), logits (B, K), unweighted terms."""
+    """A dream objective at one point: gradient (B, C, H, W), logits (B, K), unweighted terms.
+
+    Attributes:
+        student_cotangent: gradient with respect to the student's logits (B, K), or None.
+    """
 
     gradient: Tensor
     logits: Tensor
     terms: dict[str, float]
+    student_cotangent: Tensor | None = None
 
 
 def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> Evaluated:
@@ -49,6 +58,7 @@ def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> 
                 hooks.callback(layer.register_forward_pre_hook(_measure(distances)).remove)
         logits = net(x)
         count = x.shape[0]
+        objective.check(*logits.shape)
         task_B = _task(logits, objective)
         total = task_B.sum()
         terms = {"task": float(task_B.detach().mean())}
@@ -66,8 +76,19 @@ def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> 
             spread = -(mean_K * (mean_K + 1e-8).log()).sum()
             total = total - count * objective.diversity * spread
             terms["diversity"] = float(spread.detach())
+        student_cotangent = None
+        if objective.student_BK is not None:
+            apart = disagreement(
+                objective.adversarial, logits.detach().cpu().numpy(), objective.student_BK
+            )
+            weight = -objective.adversarial_weight
+            total = total + (logits * _like(logits, weight * apart.teacher_BK)).sum()
+            student_cotangent = _like(logits, weight * apart.student_BK)
+            terms["adversarial"] = float(apart.value_B.mean())
+        if objective.cotangent_BK is not None:
+            total = total + (logits * _like(logits, objective.cotangent_BK)).sum()
         (gradient,) = torch.autograd.grad(total, x)
-    return Evaluated(gradient, logits.detach(), terms)
+    return Evaluated(gradient, logits.detach(), terms, student_cotangent)
 
 
 def batch_norms(net: nn.Module) -> tuple[BatchNorm, ...]:
@@ -96,20 +117,20 @@ def teaching(net: nn.Module) -> Iterator[None]:
 
 def _task(logits: Tensor, objective: DreamObjective) -> Tensor:
     """Return weights[b] * task(b), shape (B,)."""
-    count = logits.shape[0]
     if objective.labels_B is None:
         log_p = functional.log_softmax(logits, dim=1)
         task_B = -(log_p.exp() * log_p).sum(dim=1)
     else:
-        if objective.labels_B.shape != (count,) or objective.labels_B.max() >= logits.shape[1]:
-            raise ConfigError(f"labels_B must hold {count} classes below {logits.shape[1]}")
         labels_B = torch.tensor(objective.labels_B, device=logits.device)
         task_B = functional.cross_entropy(logits, labels_B, reduction="none")
     if objective.weights_B is not None:
-        if objective.weights_B.shape != (count,):
-            raise ConfigError(f"weights_B has shape {objective.weights_B.shape}, not ({count},)")
         task_B = task_B * torch.tensor(objective.weights_B, device=logits.device)
     return task_B
+
+
+def _like(logits: Tensor, array: NDArray[np.float32] | NDArray[np.float64]) -> Tensor:
+    """Return a constant of the logits' type and device."""
+    return torch.tensor(array, dtype=logits.dtype, device=logits.device)
 
 
 def _measure(distances: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -83,10 +83,12 @@ class TorchLearner:
             ConfigError: the objective does not fit the batch or the net.
         """
         evaluated = evaluate_objective(self._net, self._tensor(x_NCHW), objective)
+        student = evaluated.student_cotangent
         return InputGradient(
             gradient_NCHW=np.ascontiguousarray(evaluated.gradient.float().cpu().numpy()),
             logits_NK=evaluated.logits.float().cpu().numpy(),
             terms=evaluated.terms,
+            student_cotangent_BK=None if student is None else student.float().cpu().numpy(),
         )
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
