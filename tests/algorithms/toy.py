@@ -71,8 +71,11 @@ class ToyLearner:
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         prior_K = np.log(objective.class_prior) if objective.class_prior else 0.0
         losses = []
+        anchor_DK, anchor_K = self.weight_DK, self.bias_K
         for step in steps:
             local = step[0]
+            pull_DK = objective.proximal * (self.weight_DK - anchor_DK)
+            pull_K = objective.proximal * (self.bias_K - anchor_K)
             loss, residual_NK = self._cross_entropy(local, np.eye(self.classes)[local.y_N], prior_K)
             parts = [(local, residual_NK / len(residual_NK))]
             for dreams in step[1:]:
@@ -84,6 +87,8 @@ class ToyLearner:
                 gradient_DK = self._flat(batch.x_NCHW).T @ residual_NK
                 self.weight_DK = self.weight_DK - objective.learning_rate * gradient_DK
                 self.bias_K = self.bias_K - objective.learning_rate * residual_NK.sum(axis=0)
+            self.weight_DK = self.weight_DK - objective.learning_rate * pull_DK
+            self.bias_K = self.bias_K - objective.learning_rate * pull_K
             self.steps_taken += 1
             losses.append(loss)
         return float(np.mean(losses)) if losses else 0.0

@@ -101,6 +101,7 @@ class FitObjective:
     """How a learner trains on local examples and, where there are any, on labelled dreams.
 
         CE(z + log class_prior, y)  +  distillation_weight * T^2 * KL(targets || softmax(z / T))
+            +  proximal / 2 * |w - w0|^2
 
     Attributes:
         optimizer: "adam" (betas 0.9, 0.999) or "sgd" (momentum 0.9). Its state is kept from one
@@ -115,6 +116,8 @@ class FitObjective:
             skewed label histogram does not become a skewed classifier. None leaves it out.
         distillation_norm: BatchNorm on distillation batches: "running" normalises with the running
             statistics, "batch" with the batch's own; neither lets dreams move the running ones.
+        proximal: mu >= 0 (Li et al. 2020, FedProx); w are the trainable parameters, w0 what they
+            were when `fit` was called.
     """
 
     optimizer: Optimizer = "adam"
@@ -124,10 +127,11 @@ class FitObjective:
     temperature: float = 1.0
     class_prior: tuple[float, ...] | None = None
     distillation_norm: DistillationNorm = "batch"
+    proximal: float = 0.0
 
     def __post_init__(self) -> None:
         _positive(self, "learning_rate", "temperature")
-        _non_negative(self, "weight_decay", "distillation_weight")
+        _non_negative(self, "weight_decay", "distillation_weight", "proximal")
         if self.optimizer not in ("adam", "sgd"):
             raise ConfigError(f"optimizer {self.optimizer!r}: choose 'adam' or 'sgd'")
         if self.distillation_norm not in ("running", "batch"):

@@ -56,6 +56,7 @@ FITS = {
     "warm": FitObjective(learning_rate=0.01, temperature=4.0, distillation_weight=3.0),
     "running": FitObjective(learning_rate=0.01, distillation_norm="running"),
     "no dreams": FitObjective(learning_rate=0.01, distillation_weight=0.0),
+    "proximal": FitObjective(optimizer="sgd", learning_rate=0.05, proximal=2.0),
 }
 
 
@@ -146,6 +147,25 @@ def test_training_is_torchs(kind: str, name: str) -> None:
     found = one.fit(steps, FITS[name])
     assert found == pytest.approx(wanted.fit(steps, FITS[name]), rel=1e-4)
     assert_close(one, wanted)
+
+
+def test_the_proximal_term_pulls_back_to_where_the_call_began(kind: str) -> None:
+    """It shortens the way of six steps; of one it cannot: at the anchor its gradient is 0."""
+    free, pulled = learner(kind), learner(kind)
+    steps = [(local(6, seed),) for seed in range(6)]
+    free.fit(steps, PLAIN)
+    pulled.fit(steps, replace(PLAIN, proximal=5.0))
+    first = state_of(learner(kind))
+
+    def moved(one: Learner) -> float:
+        weights = [name for name in first if name.endswith("weight")]
+        return sum(float(np.square(state_of(one)[n] - first[n]).sum()) for n in weights)
+
+    assert moved(pulled) < 0.5 * moved(free)
+    free, one_step = learner(kind), learner(kind)
+    free.fit(steps[:1], PLAIN)
+    one_step.fit(steps[:1], replace(PLAIN, proximal=5.0))
+    assert_close(free, one_step, rtol=0, atol=0)
 
 
 def test_the_optimiser_that_changes_begins_anew(kind: str) -> None:

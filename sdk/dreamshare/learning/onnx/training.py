@@ -13,9 +13,10 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch
+from dreamshare.learning.base import Batch, Floats
 from dreamshare.learning.objectives import FitObjective, Optimizer
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.calls import Feeds, distillation_feeds, local_feeds, scalar
@@ -52,8 +53,20 @@ class Training:
         weights = bundle.weights()
         self._blank = {f"G/{n}": np.zeros_like(weights[n]) for n in bundle.manifest.parameters}
 
-    def step(self, state: TrainState, step: tuple[Batch, ...], objective: FitObjective) -> float:
+    def step(
+        self,
+        state: TrainState,
+        step: tuple[Batch, ...],
+        objective: FitObjective,
+        anchor: Arrays | None = None,
+    ) -> float:
         """Take one step; return its loss.
+
+        Args:
+            state: what changes.
+            step: one or two batches.
+            objective: how.
+            anchor: where `objective.proximal` pulls to; None for where `state` is.
 
         Raises:
             ConfigError: a step without batches or with more than two, a batch without its labels.
@@ -64,14 +77,15 @@ class Training:
         steps, moments = state.steps, state.moments
         if state.kind != objective.optimizer:
             steps, moments = 0, {}
-        weights, gradients, loss = dict(state.weights), self._blank, 0.0
+        weights = dict(state.weights)
+        gradients, loss = self._pulled(weights, anchor or weights, objective.proximal)
         feeds = local_feeds(manifest, step[0], objective)
         if len(step) == 2 and objective.distillation_weight > 0:
             dreams = distillation_feeds(manifest, step[1], objective)
             found = self._run("gradients", feeds | self._state(weights) | gradients)
             weights |= _new(found, "B_/")
             gradients = {f"G/{n}": g for n, g in _new(found, "G_/").items()}
-            loss, feeds = float(found["loss"]), dreams
+            loss, feeds = loss + float(found["loss"]), dreams
         number = steps + 1
         found = self._run(
             f"train_{objective.optimizer}",
@@ -86,6 +100,16 @@ class Training:
         state.moments |= {f"V/{n}": v for n, v in _new(found, "V_/").items()}
         state.kind, state.steps = objective.optimizer, number
         return loss + float(found["loss"])
+
+    def _pulled(self, weights: Arrays, anchor: Arrays, proximal: float) -> tuple[Arrays, float]:
+        """Return gradient and value of proximal / 2 * |w - w0|^2: graphs add to what they get."""
+        if proximal == 0:
+            return self._blank, 0.0
+        names = self._bundle.manifest.parameters
+        apart = {n: _floats(weights[n]) - _floats(anchor[n]) for n in names}
+        square = sum(float(np.square(a, dtype=np.float64).sum()) for a in apart.values())
+        gradients: Arrays = {f"G/{n}": np.float32(proximal) * a for n, a in apart.items()}
+        return gradients, proximal / 2 * square
 
     def _run(self, name: str, feeds: Feeds) -> Arrays:
         if name not in self._open:
@@ -132,3 +156,7 @@ def rates(objective: FitObjective, number: int) -> Feeds:
 def _new(found: Arrays, prefix: str) -> Arrays:
     size = len(prefix)
     return {name[size:]: array for name, array in found.items() if name.startswith(prefix)}
+
+
+def _floats(array: NDArray[np.generic]) -> Floats:
+    return array.astype(np.float32, copy=False)

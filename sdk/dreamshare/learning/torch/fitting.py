@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -39,11 +39,14 @@ class Fitter:
         if objective.class_prior is not None:
             device = next(self._net.parameters()).device
             log_prior = torch.tensor(objective.class_prior, device=device).log()
+        anchor = [p.detach().clone() for p in self._trained()] if objective.proximal else []
         losses = []
         self._net.train()
         for step in steps:
             optimizer.zero_grad(set_to_none=True)
             loss = self._loss(step, objective, log_prior)
+            if anchor:
+                loss = loss + objective.proximal / 2 * self._distance(anchor)
             torch.autograd.backward(loss)
             optimizer.step()
             losses.append(loss.detach())
@@ -106,6 +109,14 @@ class Fitter:
             )
         return loss
 
+    def _distance(self, anchor: Sequence[Tensor]) -> Tensor:
+        """Return |w - w0|^2 over the trainable parameters."""
+        pairs = zip(self._trained(), anchor, strict=True)
+        return torch.stack([(p - p0).square().sum() for p, p0 in pairs]).sum()
+
+    def _trained(self) -> list[nn.Parameter]:
+        return [p for p in self._net.parameters() if p.requires_grad]
+
     @contextmanager
     def _statistics_frozen(self, objective: FitObjective) -> Iterator[None]:
         """Let a forward pass through without touching running statistics."""
@@ -134,7 +145,7 @@ class Fitter:
         return self._optimizer
 
     def _made(self, kind: str) -> torch.optim.Adam | torch.optim.SGD:
-        parameters = [p for p in self._net.parameters() if p.requires_grad]
+        parameters = self._trained()
         if kind == "adam":
             return torch.optim.Adam(parameters, betas=(0.9, 0.999), foreach=True)
         return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, foreach=True)

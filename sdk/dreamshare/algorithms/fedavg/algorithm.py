@@ -1,4 +1,4 @@
-"""`fedavg/1`: the weighted mean of what equal models learnt (McMahan et al. 2017).
+"""The state machine of `fedavg/1`; with `proximal` > 0 it is FedProx (Li et al. 2020).
 
     start -> train x rounds -> adopt (-> evaluate) -> done
 
@@ -15,12 +15,9 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,98 +25,17 @@ from numpy.typing import NDArray
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import CLIPPED, Bound, answer, carried, clipped_field
 from dreamshare.algorithms.evaluate import EVALUATE, evaluated, evaluation, evaluation_fields
+from dreamshare.algorithms.fedavg.config import FedAvgConfig, layout_of
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Floats, Learner
-from dreamshare.learning.objectives import FitObjective, Optimizer
+from dreamshare.learning.objectives import FitObjective
 from dreamshare.updates import Array, Field, PublicArray, Update
-
-Weighting = Literal["examples", "uniform"]
 
 SHARE = Field("share", (), bound=1.0, bits=20)
 """A device's weight, in `start`: how much smaller what travels is than a difference."""
 
 LEAST_SHARE = 2.0**-16
 """Resolution of a weight in the encoding (docs/protocol.md 12.3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class FedAvgConfig:
-    """A run of `fedavg/1`; `FedAvgConfig.of_model` fills in the first two.
-
-    Attributes:
-        shapes: shape of every parameter and floating-point buffer, in the model's order.
-        layout: hex digest of their names and shapes.
-        classes: K >= 2.
-        rounds: >= 1.
-        fit_steps: optimiser steps of a device in each round, >= 1.
-        batch: examples of a step, >= 2.
-        optimizer: "sgd" or "adam"; its state stays on the device between rounds.
-        learning_rate: > 0.
-        weight_decay: >= 0.
-        balanced: balanced softmax with the device's own label histogram.
-        weighting: "examples" or "uniform".
-        weight_cap: largest number of examples that counts for one device, > 0 (ignored by
-            "uniform").
-        server_rate: factor of the mean difference, > 0; 1 is plain averaging.
-        start_bound: largest clip of a parameter in `start`, > 0.
-        delta_bound: largest clip of a difference, > 0; the bounds in use follow the public sums.
-        bits: resolution of every parameter field, 8 to 20.
-        evaluate: ask for masked accuracy and loss at the end.
-        max_examples: largest number of held-out examples of one device, 1 to 2^24.
-    """
-
-    shapes: tuple[tuple[int, ...], ...]
-    layout: str
-    classes: int
-    rounds: int = 10
-    fit_steps: int = 30
-    batch: int = 64
-    optimizer: Optimizer = "sgd"
-    learning_rate: float = 0.05
-    weight_decay: float = 0.0001
-    balanced: bool = False
-    weighting: Weighting = "examples"
-    weight_cap: float = 65_535.0
-    server_rate: float = 1.0
-    start_bound: float = 64.0
-    delta_bound: float = 16.0
-    bits: int = 16
-    evaluate: bool = False
-    max_examples: int = 65_536
-
-    def __post_init__(self) -> None:
-        if not self.shapes or any(n < 1 for shape in self.shapes for n in shape):
-            raise ConfigError("shapes must name at least one array, every dimension >= 1")
-        if len(self.layout) != 64:
-            raise ConfigError("layout must be the 64 hex digits of `layout_of(parameters)`")
-        for name, least, most in _WHOLE:
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise ConfigError(f"{name} is {value}; choose {least} to {most}")
-        for name in ("learning_rate", "weight_cap", "server_rate", "start_bound", "delta_bound"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} is {value}; it must be finite and > 0")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ConfigError(f"weight_decay is {self.weight_decay}; it must be >= 0")
-        if self.optimizer not in get_args(Optimizer) or self.weighting not in get_args(Weighting):
-            raise ConfigError(f"optimizer {self.optimizer!r} or weighting {self.weighting!r}")
-
-    @classmethod
-    def of_model(cls, parameters: Mapping[str, Floats], classes: int) -> FedAvgConfig:
-        """Return the defaults for models with these parameters; change them with `replace`."""
-        shapes = tuple(array.shape for array in parameters.values())
-        return cls(shapes=shapes, layout=layout_of(parameters), classes=classes)
-
-
-_WHOLE = (
-    ("classes", 2, 10_000),
-    ("rounds", 1, 10_000),
-    ("fit_steps", 1, 1_000_000),
-    ("batch", 2, 65_536),
-    ("bits", 8, 20),
-    ("max_examples", 1, 2**24),
-)
 
 
 class Stage(StrEnum):
@@ -289,7 +205,10 @@ class FedAvg:
         before = self._received(ask.tensors, learner)
         learner.load_parameters(before)
         objective = FitObjective(
-            optimizer=c.optimizer, learning_rate=c.learning_rate, weight_decay=c.weight_decay
+            optimizer=c.optimizer,
+            learning_rate=c.learning_rate,
+            weight_decay=c.weight_decay,
+            proximal=c.proximal,
         )
         if c.balanced:
             objective = objective.balanced(data.class_counts(c.classes))
@@ -321,9 +240,3 @@ class FedAvg:
             bounds=bounds,
             clipped=max(state.clipped, share),
         )
-
-
-def layout_of(parameters: Mapping[str, Floats]) -> str:
-    """Return the hex SHA-256 of the names and shapes, in order."""
-    text = "\n".join(f"{name} {array.shape}" for name, array in parameters.items())
-    return hashlib.sha256(text.encode()).hexdigest()
