@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dreamshare.learning.onnx.bundle import read_bundle
 from dreamshare_cli.demo.bundles import demo_bundle
-from dreamshare_cli.demo.bundles.making import MADE, likeness, make_bundles
+from dreamshare_cli.demo.bundles.making import likeness, make_bundles
+from dreamshare_cli.demo.bundles.sources import MADE
 
 
 def test_building_again_gives_the_same_graphs_and_weights(tmp_path: Path) -> None:

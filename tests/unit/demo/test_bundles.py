@@ -16,8 +16,8 @@ from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.learning.torch import TorchLearner
 from dreamshare_cli.demo import bundles, nets
 from dreamshare_cli.demo.bundles import demo_bundle
-from dreamshare_cli.demo.bundles.making import MADE, SEED
-from dreamshare_cli.demo.bundles.sources import meaning, sources, sources_hash
+from dreamshare_cli.demo.bundles.making import SEED
+from dreamshare_cli.demo.bundles.sources import MADE, meaning, outdated, sources
 from dreamshare_cli.demo.digits import CLASSES, SHAPE
 from dreamshare_cli.demo.setting import ARCHITECTURES
 
@@ -26,11 +26,19 @@ MOST_BYTES = 3_000_000
 
 
 def test_they_were_made_from_the_sources_as_they_are() -> None:
-    made = json.loads((FOLDER / MADE).read_text())
-    assert made["sources"] == sources_hash(), (
-        "the demo's nets or the exporter changed: make bundles"
-    )
-    assert made["models"] == {name: demo_bundle(name).manifest.model for name in ARCHITECTURES}
+    assert outdated(FOLDER) == "", "make bundles"
+
+
+def test_bundles_of_other_sources_or_of_two_builds_are_found_out(tmp_path: Path) -> None:
+    for file in FOLDER.iterdir():
+        if file.suffix in (".json", ".dream"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert outdated(tmp_path) == ""
+    first, second = (tmp_path / f"{name}.dream" for name in ARCHITECTURES[:2])
+    second.write_bytes(first.read_bytes())
+    assert "not of one build" in outdated(tmp_path)
+    (tmp_path / MADE).write_text(json.dumps({"sources": "0" * 64, "models": {}}))
+    assert "the exporter changed" in outdated(tmp_path)
 
 
 def test_there_is_one_of_each_architecture_and_all_are_small() -> None:

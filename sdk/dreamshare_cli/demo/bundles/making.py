@@ -19,11 +19,10 @@ from dreamshare.learning.onnx.bundle import Bundle, read_bundle
 from dreamshare.learning.onnx.errors import BundleError
 from dreamshare.learning.onnx.manifest import Manifest
 from dreamshare_cli.demo import nets
-from dreamshare_cli.demo.bundles.sources import sources_hash
+from dreamshare_cli.demo.bundles.sources import MADE, sources_hash
 from dreamshare_cli.demo.digits import CLASSES, SHAPE
 from dreamshare_cli.demo.setting import ARCHITECTURES
 
-MADE = "made.json"
 SEED = 0
 """Of the exported weights; a device draws its own (`first_weights`)."""
 

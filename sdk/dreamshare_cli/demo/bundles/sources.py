@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 from pathlib import Path
 
-from dreamshare.learning import export
+from dreamshare import learning
+from dreamshare.learning.onnx.bundle import read_bundle
 from dreamshare.learning.onnx.manifest import FORMAT, OPSET
 from dreamshare_cli import demo
 
@@ -30,11 +32,13 @@ TRACELESS = frozenset(
 """Modules of the exporter that keep, check or refuse bundles."""
 
 OF_THE_DEMO = ("first_weights.py", "nets.py")
+MADE = "made.json"
 
 
 def sources() -> list[Path]:
     """Return the files whose meaning counts, in a fixed order."""
-    translating = sorted(Path(*export.__path__).rglob("*.py"))
+    exporter = Path(*learning.__path__) / "export"  # not imported: that takes torch
+    translating = sorted(exporter.rglob("*.py"))
     ours = [Path(*demo.__path__) / name for name in OF_THE_DEMO]
     return [*(path for path in translating if path.name not in TRACELESS), *ours]
 
@@ -45,6 +49,21 @@ def sources_hash() -> str:
     for path in sources():
         digest.update(hashlib.sha256(f"{path.name}\n{meaning(path.read_text())}".encode()).digest())
     return digest.hexdigest()
+
+
+def outdated(folder: Path) -> str:
+    """Say what a folder's `made.json` and bundles disagree about with the sources; "" for nothing.
+
+    Raises:
+        BundleError: a bundle is damaged.
+    """
+    made = json.loads((folder / MADE).read_text())
+    if made["sources"] != sources_hash():
+        return "the demo's nets or the exporter changed since its bundles were built"
+    held = {file.stem: read_bundle(file).manifest.model for file in folder.glob("*.dream")}
+    if made["models"] != held:
+        return "made.json and the bundles beside it are not of one build"
+    return ""
 
 
 def meaning(source: str) -> str:
