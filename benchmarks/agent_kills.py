@@ -1,6 +1,7 @@
 """SIGKILL of agents at random instants: what is left of their stores, and what they said twice.
 
     python -m benchmarks.agent_kills --kills 100 --seed 1 --json
+    python -m benchmarks.agent_kills --runtime onnx --kills 100 --json
 
 Three agents learn by `codream/1` in many cycles: they compute, learn and store all the time. After
 each kill, before the next life, the store is opened as the next life would open it, and the stored
@@ -31,6 +32,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from benchmarks.agent_learners import CLASSES, RUNTIMES, choose, chosen, equipment
 from benchmarks.chaos import make_federation
 from benchmarks.chaos_audit import audit
 from benchmarks.chaos_parts import AWAY_S, PATIENT, FirstOf, Noted, Sent, link_of, write_whole
@@ -48,7 +50,6 @@ from dreamshare_aggregator import Aggregator, Surroundings, open_store
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, FileStore, Policy
 from dreamshare_edge import Surroundings as AgentSurroundings
-from dreamshare_edge.sample import make_equipment
 
 DEVICES = 3
 MODULE = "benchmarks.agent_kills"
@@ -122,10 +123,11 @@ class Kills(Run):
             self.between += 1
 
 
-def compare(kills: int, seed: int, home: Path) -> dict[str, object]:
+def compare(kills: int, seed: int, home: Path, runtime: str = "sample") -> dict[str, object]:
     """Run undisturbed, then with kills; return what was violated: nothing, it is hoped."""
     cycles = max(3, kills // 4)
     make_federation(home / "keys", DEVICES)
+    choose(home / "keys", runtime)
     began = time.monotonic()
     runs: list[Kills] = []
     results: list[dict[str, object]] = []
@@ -140,6 +142,7 @@ def compare(kills: int, seed: int, home: Path) -> dict[str, object]:
     quiet, killed = runs
     seen = audit(killed.captures(), Identity.load(home / "keys" / "aggregator.key"))
     return {
+        "runtime": runtime,
         "kills": killed.killed["agent"],
         "ended_by_themselves": killed.killed["agent ended by itself"],
         "stores_opened": killed.examined - len(killed.broken),
@@ -181,9 +184,10 @@ async def aggregate(home: Path, life: int, link: str, cycles: int) -> None:
         entropy=FirstOf(hashlib.sha256(b"task" + identity.id).digest()[:16]),
         capture=home / f"received-{life}",
     )
+    feature_weight = 0.0 if chosen(home) == "sample" else 3.0  # of nets with BatchNorm
     config = CodreamConfig(
-        shape=(1, 8, 8), classes=10, cycles=cycles, dreams=20, dream_steps=SUMS_A_CYCLE - 1,
-        feature_weight=0.0, warm_up_epochs=1, fit_steps=10, optimizer="sgd", replay=40,
+        shape=(1, 8, 8), classes=CLASSES, cycles=cycles, dreams=20, dream_steps=SUMS_A_CYCLE - 1,
+        feature_weight=feature_weight, warm_up_epochs=1, fit_steps=10, optimizer="sgd", replay=40,
     )  # fmt: skip
     listener = GrpcListener(link.removeprefix("grpcs://"), TlsFiles.of(identity))
     async with Aggregator([listener], open_store("sqlite://"), identity, around) as aggregator:
@@ -199,12 +203,12 @@ async def take_part(home: Path, life: int, link: str, number: int) -> None:
     own = home / f"device-{number}"
     identity = Identity.load(own / "device.key")
     rounding = hashlib.sha256(b"rounding" + (own / "device.key").read_bytes()).digest()
-    equipment = make_equipment({"seed": number})
+    own_equipment = equipment(home, number)
     tap = Sent(Capture(own / f"sent-{life}", SystemClock()), identity.id.hex())
     agent = EdgeAgent(
         link=TappedLink(link_of(link, identity), tap),
-        learner=equipment.learner,
-        data=equipment.data,
+        learner=own_equipment.learner,
+        data=own_equipment.data,
         algorithms=("codream/1",),
         store=Watched(own),
         policy=Policy(),
@@ -244,10 +248,11 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"python -m {MODULE}", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--runtime", choices=RUNTIMES, default="sample")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args(words)
     home = Path(tempfile.mkdtemp(prefix="dreamshare-agent-kills-"))
-    figures = {"seed": asked.seed, **compare(asked.kills, asked.seed, home)}
+    figures = {"seed": asked.seed, **compare(asked.kills, asked.seed, home, asked.runtime)}
     sys.stdout.write("\n" + json.dumps(figures, indent=None if asked.json else 2) + "\n")
     if clean(figures, asked.kills):
         shutil.rmtree(home, ignore_errors=True)

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 KILLS = 5
 
 
-def test_a_killed_agent_keeps_its_store_and_repeats_nothing(tmp_path: Path) -> None:
-    figures = compare(KILLS, 3, tmp_path)
+@pytest.mark.parametrize("runtime", ["sample", "onnx"])
+def test_a_killed_agent_keeps_its_store_and_repeats_nothing(tmp_path: Path, runtime: str) -> None:
+    figures = compare(KILLS, 3, tmp_path, runtime)
     assert clean(figures, KILLS), figures
