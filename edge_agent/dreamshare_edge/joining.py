@@ -39,11 +39,14 @@ from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge import sample
 from dreamshare_edge.certifying import Applicant, fingerprint_of
-from dreamshare_edge.config import AgentConfig, LearnerConfig
+from dreamshare_edge.config import AgentConfig, LearnerConfig, load_config
 from dreamshare_edge.keystore import load_identity
 
 Print = Callable[[str], None]
 """Takes one line."""
+
+BUNDLE = ".dream"
+"""How a bundle's name ends."""
 
 _FOLDER = "device"
 
@@ -54,7 +57,7 @@ class JoinOptions:
 
     Attributes:
         folder: the device's own; None takes the first free one here.
-        learner: factory of learner and data; None takes the sample learner.
+        learner: factory of learner and data, or a bundle NAME.dream; None takes the sample learner.
         settings: for the factory.
         algorithms: what the device is willing to compute; empty takes the defaults.
         label: what the operator sees beside the device's id.
@@ -69,12 +72,17 @@ class JoinOptions:
     as_json: bool = False
 
     @property
-    def factory(self) -> str | None:
+    def named(self) -> LearnerConfig | None:
         """The learner as settings name it: a file's path does not depend on where one stands."""
-        if self.learner is None or ".py:" not in self.learner:
-            return self.learner
-        path, _, function = self.learner.rpartition(":")
-        return f"{Path(path).absolute()}:{function}"
+        if self.learner is None:
+            return None
+        if self.learner.endswith(BUNDLE):
+            return LearnerConfig(bundle=Path(self.learner).absolute())
+        factory = self.learner
+        if ".py:" in factory:
+            path, _, function = factory.rpartition(":")
+            factory = f"{Path(path).absolute()}:{function}"
+        return LearnerConfig(factory, dict(self.settings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,10 @@ async def _enrol(token: Token, applicant: Applicant, options: JoinOptions, telle
             f"({sample.FACTORY}); name yours in {folder / 'agent.toml'}",
             {"learner": sample.FACTORY},
         )
+    elif options.learner.endswith(BUNDLE):
+        settings = str(folder / "agent.toml")
+        words = f"name the device's examples in the table [data] of {settings}"
+        teller.tell("data-wanted", words, {"settings": settings})
 
 
 def _check_same(folder: Path, token: Token, options: JoinOptions) -> None:
@@ -164,9 +176,9 @@ def _check_same(folder: Path, token: Token, options: JoinOptions) -> None:
         raise ConfigError(
             f"{folder} holds a device of another federation; name another folder with --dir"
         )
-    if options.factory is not None:
-        text = (folder / "agent.toml").read_text(encoding="utf-8")
-        if json.dumps(options.factory) not in text:
+    if options.named is not None:
+        held = load_config(folder / "agent.toml").learner
+        if (held.factory, held.bundle) != (options.named.factory, options.named.bundle):
             raise ConfigError(
                 f"the device in {folder} is enrolled and has another learner; edit agent.toml there"
             )
@@ -178,9 +190,9 @@ def _write_settings(
     path = folder / "agent.toml"
     if path.exists():
         return
-    learner = LearnerConfig(options.factory or sample.FACTORY, dict(options.settings))
+    learner = options.named
     algorithms = options.algorithms
-    if options.learner is None:
+    if learner is None:
         seed = int.from_bytes(identity.id[:4])
         learner = LearnerConfig(sample.FACTORY, {"seed": seed, **options.settings})
         algorithms = algorithms or sample.ALGORITHMS

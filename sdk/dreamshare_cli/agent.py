@@ -32,8 +32,9 @@ def join(
     learner: Annotated[
         str | None,
         typer.Option(
-            help="What computes: package.module:function or file.py:function, which returns a "
-            "dreamshare_edge.Equipment. Without it: a sample on made-up examples."
+            help="What computes: a bundle, NAME.dream; or package.module:function or "
+            "file.py:function, which returns a dreamshare_edge.Equipment. Without it: a sample on "
+            "made-up examples."
         ),
     ] = None,
     algorithm: Annotated[

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -19,6 +20,7 @@ from dreamshare.transport.tls import TlsFiles
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge.sample import SampleLearner
+from tests.integration.bundles import small_bundle, write_arrays
 from tests.integration.children import Child, child
 
 pytestmark = pytest.mark.integration
@@ -127,3 +129,30 @@ async def test_the_first_free_folder_is_taken(
             )
             await process.event("ready")
             assert (tmp_path / name / "device.key").exists()
+
+
+async def test_a_device_joins_with_a_bundle(tmp_path: Path) -> None:
+    """It is told that the examples are missing; with them in its settings it takes part."""
+    (tmp_path / "net.dream").write_bytes(small_bundle().to_bytes())
+    write_arrays(tmp_path / "examples.npz", 40, 1)
+    async with up(tmp_path) as site:
+        arguments = ("agent", "join", site.token, "--learner", str(tmp_path / "net.dream"))
+        arguments = (*arguments, "--json", "--dir", str(tmp_path / "one"))
+        async with child("dreamshare_cli", *arguments, "--enrol-only") as first:
+            settings = Path(str((await first.event("data-wanted"))["settings"]))
+            assert await first.process.wait() == 0
+        async with child("dreamshare_cli", *arguments, stderr=PIPE) as without:
+            _, said = await without.process.communicate()
+            assert without.process.returncode == 2
+            assert b"name images, csv or arrays in the table [data]" in said
+        name_examples(settings)
+        async with child("dreamshare_cli", *arguments) as again:
+            assert (await again.event("ready"))["label"] == "small"
+            assert await again.end(signal.SIGTERM) == 0
+
+
+def name_examples(settings: Path) -> None:
+    """Do what the owner of the device is told to."""
+    text = settings.read_text(encoding="utf-8")
+    wanted = '[data]\narrays = "../examples.npz"\n'
+    settings.write_text(text.replace("[data]\n", wanted), encoding="utf-8")

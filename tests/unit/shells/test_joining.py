@@ -89,9 +89,10 @@ def test_a_learner_in_a_file_is_named_by_its_whole_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert JoinOptions(None, "my.py:make").factory == f"{tmp_path / 'my.py'}:make"
-    assert JoinOptions(None, "my.module:make").factory == "my.module:make"
-    assert JoinOptions().factory is None
+    assert JoinOptions(None, "my.py:make").named == LearnerConfig(f"{tmp_path / 'my.py'}:make")
+    assert JoinOptions(None, "my.module:make").named == LearnerConfig("my.module:make")
+    assert JoinOptions(None, "net.dream").named == LearnerConfig(bundle=tmp_path / "net.dream")
+    assert JoinOptions().named is None
 
 
 def test_a_link_without_a_host_takes_that_of_the_call() -> None:
