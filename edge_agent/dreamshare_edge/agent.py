@@ -11,7 +11,7 @@
     )
     async with agent:
         async for outcome in agent.outcomes():
-            log.info("%s", outcome)
+            log.info("%s", sentence_of(outcome))
 
 Rules:
 - while the agent is open the learner belongs to it: its weights change when the device learns;
@@ -19,7 +19,9 @@ Rules:
   halted at its next batch or step, and the round is declined at once;
 - leaving the block declines what is being computed, says so, and stores everything; a kill at any
   instant loses nothing that was promised to the aggregator;
-- the store belongs to one agent and is closed with it.
+- the store belongs to one agent and is closed with it;
+- logs hold ids, counts, sizes and reasons, and nothing that comes from data: what an error of the
+  learner or the data says is in the outcome and in the device's report alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Outcomes in words for people, and as fields for programs."""
+"""Outcomes in words for people, and as fields for programs.
+
+Rules:
+- words go into logs: what an error of the learner or the data says is left out of them, because it
+  may name examples. The fields have it; they are for the device's own report and for programs.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +43,7 @@ def fields_of(outcome: DeviceOutcome) -> Fields:
                 "step": step,
                 "cycle": cycle,
             }
-        case RoundDeclined(task, round_, code, text):
+        case RoundDeclined(task, round_, code, text, _):
             return {
                 "event": "declined",
                 "task": task.hex(),
@@ -64,12 +69,19 @@ def sentence_of(outcome: DeviceOutcome) -> str:
             return f"{start} one of {members} in an epoch; {guarantee}"
         case RoundDone(_, number, _, step, cycle):
             return f"{start} round {number} ({step}, cycle {cycle}) is closed"
-        case RoundDeclined(_, round_, code, text):
+        case RoundDeclined(_, round_, code, text, private):
             what = "this task" if round_ is None else f"round {round_}"
-            return f"{start} declined {what} ({code}): {text}"
+            return f"{start} declined {what} ({code}): {_kind(text) if private else text}"
         case RoundAborted(_, number, reason):
             return f"{start} round {number} was given up ({reason.name.lower().replace('_', ' ')})"
         case TellLearnt(_, number, step):
             return f"{start} learnt from tell {number} ({step})"
         case TaskOver(_, ended):
             return f"{start} {ended}"
+
+
+def _kind(text: str) -> str:
+    """Return which error it was, without its own words."""
+    name, colon, _ = text.partition(":")
+    kind = name if colon and name.isidentifier() else "an error"
+    return f"{kind} of the learner or the data; the device's report and the outcome say more"

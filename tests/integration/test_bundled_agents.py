@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -81,7 +82,9 @@ async def test_codream_fedavg_and_evaluate_without_torch_and_without_code(stage:
             )
             path = home / "agent.toml"
             path.write_text(settings_text(config), encoding="utf-8")
-            agent = child("tests.integration.torchless", "--json", "--config", str(path))
+            arguments = ("--verbose", "--json", "--config", str(path))
+            log = stack.enter_context(closing(log_file(home)))
+            agent = child("tests.integration.torchless", *arguments, stderr=log)
             agents.append(await stack.enter_async_context(agent))
             assert (await agents[-1].event("ready"))["label"] == "small"
         averaging = FedAvgConfig.of_model(OnnxLearner(bundle).parameters(), CLASSES)
@@ -105,3 +108,16 @@ async def test_codream_fedavg_and_evaluate_without_torch_and_without_code(stage:
         assert found[3].status.aggregations >= 3
         for agent in agents:
             assert await agent.end(signal.SIGTERM) == 0
+        for number in range(3):
+            logged = log_of(stage.path / f"device-{number}")
+            assert "(dream, cycle 0) is closed" in logged
+            for word in ("digit-", "photos", "table.csv", "examples.npz", "accuracy"):
+                assert word not in logged, "logs name no data"
+
+
+def log_file(home: Path) -> BinaryIO:
+    return (home / "log").open("wb")
+
+
+def log_of(home: Path) -> str:
+    return (home / "log").read_text(encoding="utf-8")

@@ -55,12 +55,14 @@ class RoundDeclined:
     Attributes:
         code: the row of docs/protocol.md section 10; it alone was told to the aggregator.
         text: the reason in words; it stays on the device.
+        private: the words are those of the learner or the data and may name examples: not for logs.
     """
 
     task: TaskId
     round: int | None
     code: RefusalCode
     text: str
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

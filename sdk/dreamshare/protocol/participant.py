@@ -289,7 +289,8 @@ class Participant:
         self.phase = Resting()
         if isinstance(event, events.LearnFailed):
             yield Send(Declined(RefusalCode.S6, None))
-            yield Emit(outcomes.RoundDeclined(self.task, None, RefusalCode.S6, event.text))
+            code = RefusalCode.S6
+            yield Emit(outcomes.RoundDeclined(self.task, None, code, event.text, private=True))
             return
         self._position = self._position.learn()
         yield events.Persist(self._position.learnt_record())
@@ -329,7 +330,8 @@ class Participant:
             case Computing(mine) | Answering(mine) if round_ == mine:
                 yield from self._rest()
         yield Send(Declined(code, round_))
-        yield Emit(outcomes.RoundDeclined(self.task, round_, code, text))
+        private = code is RefusalCode.E1  # of what was computed: an error of learner or data
+        yield Emit(outcomes.RoundDeclined(self.task, round_, code, text, private))
 
     def _closed(self, round_: int, reason: sa2.AbortReason | None, included: bool) -> Effects:
         plan = self._asked

@@ -275,7 +275,8 @@ def test_a_tell_that_cannot_be_learnt_is_declined_for_good() -> None:
     world.feed(device, events.Heard(tell()))
     effects = device.participant.handle(events.LearnFailed(1, "no room"), world.now)
     assert sends(effects) == [Declined(RefusalCode.S6, None)]
-    assert emits(effects) == [RoundDeclined(world.task, None, RefusalCode.S6, "no room")]
+    declined = RoundDeclined(world.task, None, RefusalCode.S6, "no room", private=True)
+    assert emits(effects) == [declined]
     assert device.participant.tells_learnt == 0
 
 

@@ -47,6 +47,18 @@ OUTCOMES: list[tuple[DeviceOutcome, str, str]] = [
         "task abababab: declined round 5 (S6): no budget",
     ),
     (
+        RoundDeclined(TASK, 5, RefusalCode.E1, "ValueError: no number: 'asthma'", private=True),
+        "declined",
+        "task abababab: declined round 5 (E1): ValueError of the learner or the data; the device's "
+        "report and the outcome say more",
+    ),
+    (
+        RoundDeclined(TASK, 5, RefusalCode.E1, "x holds 3.5: not a number", private=True),
+        "declined",
+        "task abababab: declined round 5 (E1): an error of the learner or the data; the device's "
+        "report and the outcome say more",
+    ),
+    (
         RoundDeclined(TASK, None, RefusalCode.O1, "too few"),
         "declined",
         "task abababab: declined this task (O1): too few",
@@ -82,8 +94,8 @@ def test_a_report_counts_rounds_and_bytes_and_leaves_out_what_it_said_already() 
     report.stopped()
     events = [json.loads(line)["event"] for line in lines]
     assert events == [
-        "started", "epoch", "epoch", "round", "declined", "declined", "aborted", "task-over",
-        "stopped",
+        "started", "epoch", "epoch", "round", "declined", "declined", "declined", "declined",
+        "aborted", "task-over", "stopped",
     ]  # fmt: skip
     last = json.loads(lines[-1])
     assert (last["rounds"], last["bytes_up"], last["bytes_down"]) == (1, 5, 3)
