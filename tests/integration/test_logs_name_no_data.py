@@ -1,4 +1,4 @@
-"""What an agent logs when its data fail in the middle of a task: which error, not its words."""
+"""What an agent logs when data fail in the middle of a task: which error, not its words."""
 
 from __future__ import annotations
 
