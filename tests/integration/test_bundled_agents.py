@@ -7,11 +7,12 @@ arrays. What they share is summed under masks by a real aggregator over gRPC.
 from __future__ import annotations
 
 import dataclasses
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -121,3 +122,37 @@ def log_file(home: Path) -> BinaryIO:
 
 def log_of(home: Path) -> str:
     return (home / "log").read_text(encoding="utf-8")
+
+
+async def test_the_doctor_needs_no_torch_either(stage: Stage) -> None:
+    """What is wrong is named, with what to do; the exit code says how grave it is."""
+    await stage.aggregator()
+    home = stage.path / "device"
+    home.mkdir(mode=0o700)
+    stage.federation.folder.issue(Role.DEVICE, "device", home / "device.key")
+    (home / "net.dream").write_bytes(small_bundle().to_bytes())
+    config = AgentConfig(
+        link=f"grpcs://127.0.0.1:{stage.port}",
+        learner=LearnerConfig(bundle=Path("net.dream")),
+        data=data_of(home, 2),
+    )
+    path = home / "agent.toml"
+    path.write_text(settings_text(config), encoding="utf-8")
+    code, found = await examined(path)
+    assert code == {"ok": 0, "warning": 1}[found["severity"]]  # warnings are of this machine
+    subjects = {each["subject"]: each["severity"] for each in found["findings"]}
+    for subject in ("bundle", "data", "learner", "link", "clock", "certificate"):
+        assert subjects[subject] == "ok"
+    (home / "examples.npz").unlink()
+    code, found = await examined(path)
+    assert code == 2
+    (data,) = (each for each in found["findings"] if each["subject"] == "data")
+    assert "there is no file" in data["seen"]
+    assert data["advice"]
+
+
+async def examined(path: Path) -> tuple[int, dict[str, Any]]:
+    arguments = ("--doctor", "--json", "--config", str(path))
+    async with child("tests.integration.torchless", *arguments) as doctor:
+        said = json.loads(await doctor.line())
+        return await doctor.process.wait(), said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,17 @@ def test_a_provider_that_is_not_there(config: AgentConfig) -> None:
     found = looked(learning(config, providers=("NoSuchProvider",)))
     assert "no execution provider NoSuchProvider" in found["bundle"].seen
     assert "learner.providers" in found["bundle"].advice
+
+
+def test_without_onnxruntime(config: AgentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.startswith("dreamshare.learning.onnx")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "dreamshare_edge.bundled", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # type: ignore[arg-type]
+    found = looked(config)
+    assert set(found) == {"bundle"}
+    assert found["bundle"].seen == "onnxruntime is missing"
+    assert found["bundle"].advice == "pip install 'dreamshare[onnx]'"
 
 
 def test_data_that_do_not_fit(config: AgentConfig, tmp_path: Path) -> None:

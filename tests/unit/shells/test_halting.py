@@ -15,10 +15,12 @@ from dreamshare.engine import ThreadEngine
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.data import ArrayData
 from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.onnx import OnnxLearner
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.transport.tap import ByteCounter
 from dreamshare.updates import Update
+from dreamshare_edge.equipment import Equipment
 from dreamshare_edge.halting import Halt, Halted, HaltingData, HaltingLearner
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.report import Report
@@ -26,6 +28,7 @@ from dreamshare_edge.sample import SampleLearner, make_equipment
 from dreamshare_edge.spending import Spending
 from dreamshare_edge.store import FileStore
 from dreamshare_edge.worker import AgentWorker
+from tests.integration.bundles import small_bundle
 from tests.unit.shells.test_worker import ASK, TASK, tell
 
 
@@ -70,9 +73,14 @@ def store(tmp_path: Path) -> Iterator[FileStore]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["compute", "learn"])
-async def test_cancelled_work_ends_soon_and_leaves_no_trace(store: FileStore, kind: str) -> None:
+@pytest.mark.parametrize("runtime", ["sample", "onnx"])
+async def test_cancelled_work_ends_soon_and_leaves_no_trace(
+    store: FileStore, kind: str, runtime: str
+) -> None:
     clock, traffic, work = ManualClock(1000.0), ByteCounter(), Endless()
     equipment = make_equipment({"seed": 1})
+    if runtime == "onnx":
+        equipment = Equipment(OnnxLearner(small_bundle()), equipment.data)
     spending = Spending(store, traffic, clock)
     report = Report(lambda line: None, clock, traffic)
     engine = ThreadEngine()
