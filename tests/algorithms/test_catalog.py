@@ -121,7 +121,7 @@ def test_registered_asks_are_those_of_the_template(config):
 
 
 def test_registered_steps_are_what_a_run_plans():
-    full = replace(CONFIG, evaluate="end")
+    full = replace(CONFIG, evaluate="end", student="small", adversarial="jsd")
     assert set(catalog.entry_of("codream/1").steps) == _planned(Codream(full))
     assert set(catalog.entry_of("fedavg/1").steps) == _planned(FedAvg(config_of()))
 

@@ -180,6 +180,14 @@ def test_a_class_that_nobody_has_is_not_dreamt(learner):
         {"balanced": False},
         {"evaluate": "end"},
         {"evaluate": "never"},
+        {"dream_bits": 8, "gradient_bits": 8},
+        {"form": "generator", "latent": 5, "generator_width": 2},
+        {"form": "generator", "server_optimizer": "avg", "local_steps": 3, "latent": 4},
+        {"form": "generator", "objective": "entropy", "weighting": "uniform"},
+        {"student": "small", "student_width": 2, "student_steps": 2},
+        {"student": "small", "adversarial": "jsd"},
+        {"student": "small", "adversarial": "masked_kl", "local_steps": 2, "dream_bits": 8},
+        {"student": "small", "adversarial": "server_entropy", "adversarial_weight": 2.0},
     ],
 )
 def test_every_variant_runs_to_the_end(change, learner):

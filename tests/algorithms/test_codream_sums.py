@@ -12,7 +12,7 @@ import pytest
 
 from dreamshare.algorithms.base import Ask, Crowd
 from dreamshare.algorithms.codream import Codream
-from dreamshare.algorithms.codream.algorithm import Stage
+from dreamshare.algorithms.codream.state import Stage
 from dreamshare.learning.measures import softmax
 from dreamshare.learning.objectives import DreamObjective
 from dreamshare.payloads.dreams import prior_gradient, starting_dreams

@@ -58,7 +58,7 @@ ENTRIES = (
         algorithm="Codream",
         config="CodreamConfig",
         state="CodreamState",
-        asks=("count", "dream", "label", "evaluate"),
+        asks=("count", "dream", "contest", "label", "evaluate"),
         tells=("warm_up", "acquire"),
     ),
     Entry(

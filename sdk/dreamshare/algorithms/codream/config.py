@@ -1,14 +1,16 @@
 """What a CoDream run may be asked for; every field with its unit and range.
 
-Defaults are the measured setting for small images (docs/algorithms/codream.md says on what).
+Defaults are the measured setting for small images (docs/algorithms/codream.md says on what). What
+is refused, and with which words, is in `dreamshare.algorithms.codream.limits`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
+from dreamshare.algorithms.codream.limits import check_ranges
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import Adversarial, DistillationNorm, Optimizer
 from dreamshare.payloads.dreams import ServerOptimizer
@@ -17,6 +19,9 @@ Objective = Literal["labels", "entropy"]
 Weighting = Literal["class", "examples", "uniform"]
 LabelAverage = Literal["class", "mean_softmax", "mean_logits"]
 Evaluation = Literal["never", "end", "cycle"]
+Form = Literal["direct", "generator"]
+Student = Literal["none", "small"]
+Acquisition = Literal["shared", "training", "held_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,32 @@ class CodreamConfig:
             (before - after) / local_rate; 1 gives the gradient itself. >= 1.
         local_rate: the device's step in input space, > 0; enters with local_steps > 1 or "avg".
 
+        stop_share: a cycle stops dreaming once the RMS of the public mean gradient has fallen to
+            this share of the cycle's largest; 0 (never) to below 1.
+        dream_bits: 8 sends dreams as bytes over [low, high], 32 as float32.
+
+        form: "direct" moves the dreams themselves; "generator" moves a shared public generator and
+            the cycle's latents towards the moved dreams, and keeps what cycles have in common.
+        latent: values of a latent, 1 to 4,096; with labels the class is appended to them.
+        generator_width: channels of the generator's last hidden layer, 1 to 1,024.
+        generator_steps: Adam steps of generator and latents after each sum, >= 1; no bytes.
+        generator_rate: of the generator, > 0.
+        latent_rate: of the latents, > 0.
+        meta_rate: Reptile's step from the kept generator towards the cycle's, by Adam, > 0.
+
         objective: "labels" (cross-entropy to assigned classes, round-robin over the classes that
             the cohort has) or "entropy" (the paper's; collapses under label skew without
             `diversity`).
         diversity: weight of the entropy of the batch's mean prediction, >= 0.
-        feature_weight: weight of the BatchNorm statistics term, >= 0; 0 for nets without BatchNorm.
+        feature_weight: weight of the statistics term, >= 0. A net without BatchNorm compares with
+            statistics of its own data at the inputs of its LayerNorm and GroupNorm layers; a net
+            without either needs 0.
         smoothness: weight of total variation, >= 0 (added after the sum).
         norm: weight of squared pixels, >= 0 (added after the sum).
-        adversarial: teacher against student term; "none" in this release.
+        adversarial: "none", or how dreams are drawn to where teachers and the aggregator's student
+            differ: "jsd", "masked_kl", "server_entropy"; needs a student.
+        adversarial_weight: its weight, >= 0.
+        adversarial_from: 0-based first cycle that has it, >= 1: the student must have learnt.
         weighting: whose gradient counts on a dream: "class" (a device's share of the cohort's
             examples of the dream's class, computed on the device), "examples" (its share of all
             examples) or "uniform". "class" needs objective "labels".
@@ -70,6 +93,14 @@ class CodreamConfig:
         distillation_norm: BatchNorm on dreams: "running" or "batch" statistics.
         balanced: add the log of the device's own class shares to the logits of local examples
             (balanced softmax).
+        acquisition: "shared" distils with `distillation_weight`; "training" and "held_out" let a
+            device take the best of `candidates` by its own loss on those examples. A figure
+            measured on the same held-out examples is then too good.
+        candidates: distillation weights to choose from, each >= 0, 2 to 8 of them.
+        student: "small" trains a public classifier on the aggregator from the dreams alone.
+        student_width: channels of its first layer, 1 to 1,024.
+        student_steps: its Adam steps in each cycle, >= 1.
+        student_rate: > 0.
         replay: dreams that a device keeps, newest last, >= dreams. Too few and devices collapse.
 
         evaluate: ask for masked accuracy and loss "never", at the "end" or every "cycle".
@@ -95,6 +126,16 @@ class CodreamConfig:
     server_optimizer: ServerOptimizer = "adam"
     local_steps: int = 1
     local_rate: float = 0.1
+    stop_share: float = 0.0
+    dream_bits: int = 32
+
+    form: Form = "direct"
+    latent: int = 64
+    generator_width: int = 16
+    generator_steps: int = 10
+    generator_rate: float = 0.01
+    latent_rate: float = 0.03
+    meta_rate: float = 0.01
 
     objective: Objective = "labels"
     diversity: float = 0.0
@@ -102,6 +143,8 @@ class CodreamConfig:
     smoothness: float = 1.0
     norm: float = 0.0001
     adversarial: Adversarial = "none"
+    adversarial_weight: float = 1.0
+    adversarial_from: int = 1
     weighting: Weighting = "class"
 
     label_average: LabelAverage = "class"
@@ -119,6 +162,12 @@ class CodreamConfig:
     distillation_weight: float = 3.0
     distillation_norm: DistillationNorm = "batch"
     balanced: bool = True
+    acquisition: Acquisition = "shared"
+    candidates: tuple[float, ...] = (0.0, 1.0, 3.0, 10.0)
+    student: Student = "none"
+    student_width: int = 16
+    student_steps: int = 40
+    student_rate: float = 0.003
     replay: int = 1000
 
     evaluate: Evaluation = "never"
@@ -128,80 +177,27 @@ class CodreamConfig:
     gradient_bits: int = 16
 
     def __post_init__(self) -> None:
-        if [n >= 1 for n in self.shape] != [True, True, True]:
-            raise ConfigError(f"shape is {self.shape}; give (channels, height, width), each >= 1")
-        for name, least, most in _WHOLE:
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise ConfigError(f"{name} is {value}; choose {least} to {most}")
-        for name in _POSITIVE:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} is {value}; it must be finite and > 0")
-        for name in _NOT_NEGATIVE:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name} is {value}; it must be finite and >= 0")
-        for name, choices in _CHOICES:
-            value = getattr(self, name)
-            if value not in choices:
-                raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
+        check_ranges(self, self.shape)
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
-        if self.adversarial != "none":
-            raise ConfigError(f"adversarial {self.adversarial!r}: this release offers 'none'")
         if self.replay < self.dreams:
             raise ConfigError(f"replay is {self.replay}; keep at least one cycle's {self.dreams}")
         if self.first_gradient_bound > self.gradient_bound:
             raise ConfigError("first_gradient_bound is above gradient_bound, the largest")
+        if self.dream_bits not in (8, 32):
+            raise ConfigError(f"dream_bits is {self.dream_bits}; choose 8 or 32")
+        if not 0 <= self.stop_share < 1:
+            raise ConfigError(f"stop_share is {self.stop_share}; choose 0 to below 1")
+        if not 2 <= len(self.candidates) <= 8 or not all(
+            math.isfinite(c) and c >= 0 for c in self.candidates
+        ):
+            raise ConfigError("candidates must be 2 to 8 weights, each finite and >= 0")
+        if self.adversarial != "none" and self.student == "none":
+            raise ConfigError(
+                f"adversarial {self.adversarial!r} needs a student to differ from; set student"
+            )
         if self.weighting == "class" and self.objective == "entropy":
             raise ConfigError(
                 "weighting 'class' needs objective 'labels': without labels a dream has no class; "
                 "use 'uniform' or 'examples'"
             )
-
-
-_WHOLE = (
-    ("classes", 2, 10_000),
-    ("seed", 0, 2**32 - 1),
-    ("cycles", 1, 10_000),
-    ("dreams", 2, 65_536),
-    ("dream_steps", 1, 10_000),
-    ("local_steps", 1, 1_000),
-    ("warm_up_epochs", 0, 10_000),
-    ("fit_steps", 0, 1_000_000),
-    ("local_batch", 2, 65_536),
-    ("distillation_batch", 2, 65_536),
-    ("replay", 2, 1_000_000),
-    ("max_examples", 1, 2**24),
-    ("gradient_bits", 8, 20),
-)
-_POSITIVE = (
-    "dream_rate",
-    "local_rate",
-    "logit_bound",
-    "temperature",
-    "warm_up_rate",
-    "learning_rate",
-    "gradient_bound",
-    "first_gradient_bound",
-)
-_NOT_NEGATIVE = (
-    "spread",
-    "diversity",
-    "feature_weight",
-    "smoothness",
-    "norm",
-    "weight_decay",
-    "distillation_weight",
-)
-_CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("server_optimizer", get_args(ServerOptimizer)),
-    ("objective", get_args(Objective)),
-    ("adversarial", get_args(Adversarial)),
-    ("weighting", get_args(Weighting)),
-    ("label_average", get_args(LabelAverage)),
-    ("optimizer", get_args(Optimizer)),
-    ("distillation_norm", get_args(DistillationNorm)),
-    ("evaluate", get_args(Evaluation)),
-)

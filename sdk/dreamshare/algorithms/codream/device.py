@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ from dreamshare.learning.base import Batch, Data, Floats, GivesPosteriors, Learn
 from dreamshare.learning.measures import softmax
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.payloads.dreams import Replay
-from dreamshare.updates import PublicArray, Update
+from dreamshare.payloads.pixels import unpacked
+from dreamshare.updates import Array, PublicArray, Update
 
 DREAMS = "codream.dreams"
 TARGETS = "codream.targets"
@@ -38,28 +40,43 @@ def count(config: CodreamConfig, data: Data) -> Update:
 
 
 def dream(config: CodreamConfig, ask: Ask, learner: Learner, data: Data) -> Update:
-    """Return share * gradient for each dream, and the shares."""
-    x_BCHW = _floats(ask.tensors, "dreams")
+    """Return share * gradient for each dream, and the shares; to a contest also cotangents.
+
+    The student's logits are public and were taken at these dreams. With several local steps they
+    stay what they were, and the cotangents are those at the start.
+    """
+    x_BCHW = _dreams(config, ask.tensors)
     labels_B = _integers(ask.tensors, "labels")
     share_K = shares(config, data, _doubles(ask.tensors, "totals"))
     objective = DreamObjective(
         labels_B=labels_B if config.objective == "labels" else None,
         feature_weight=config.feature_weight,
         diversity=config.diversity,
-        adversarial=config.adversarial,
     )
-    if config.local_steps == 1 and config.server_optimizer != "avg":
-        gradient_BCHW = learner.input_gradient(x_BCHW, objective).gradient_NCHW
-    else:
-        gradient_BCHW = _pseudo_gradient(config, x_BCHW, learner, objective)
+    if ask.step == "contest":
+        objective = replace(
+            objective,
+            adversarial=config.adversarial,
+            adversarial_weight=config.adversarial_weight,
+            student_BK=_floats(ask.tensors, "student"),
+        )
+    found = learner.input_gradient(x_BCHW, objective)
+    gradient_BCHW = found.gradient_NCHW
+    if config.local_steps > 1 or config.server_optimizer == "avg":
+        gradient_BCHW = _pseudo_gradient(config, x_BCHW, learner, objective, gradient_BCHW)
     share_B = share_K[labels_B].astype(np.float32)
-    weighted_BCHW = gradient_BCHW * share_B[:, None, None, None]
-    return answer({"gradient": weighted_BCHW, "mass": share_K}, ask.fields, 1.0, ask.weight_cap)
+    arrays: dict[str, Array] = {
+        "gradient": gradient_BCHW * share_B[:, None, None, None],
+        "mass": share_K,
+    }
+    if found.student_cotangent_BK is not None:
+        arrays["cotangent"] = found.student_cotangent_BK * share_B[:, None]
+    return answer(arrays, ask.fields, 1.0, ask.weight_cap)
 
 
 def label(config: CodreamConfig, ask: Ask, learner: GivesPosteriors, data: Data) -> Update:
     """Return this device's part of the soft labels, and its weights."""
-    logits_BK = learner.logits(_floats(ask.tensors, "dreams"))
+    logits_BK = learner.logits(_dreams(config, ask.tensors))
     totals_K = _doubles(ask.tensors, "totals")
     if config.label_average == "class":
         share_K = class_shares(config, data, totals_K)
@@ -90,7 +107,7 @@ def acquire(
     config: CodreamConfig, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator
 ) -> Update:
     """Remember the new dreams and train `fit_steps` on local data and on remembered dreams."""
-    x_BCHW, targets_BK = _floats(tell.tensors, "dreams"), _floats(tell.tensors, "targets")
+    x_BCHW, targets_BK = _dreams(config, tell.tensors), _floats(tell.tensors, "targets")
     past = _remembered(learner, tell.cycle, Replay(x_BCHW[:0], targets_BK[:0]))
     replay = past.add(x_BCHW, targets_BK, config.replay)
     learner.remember({DREAMS: replay.x_BCHW, TARGETS: replay.targets_BK})
@@ -172,17 +189,26 @@ def _remembered(learner: Learner, cycle: int, empty: Replay) -> Replay:
 
 
 def _pseudo_gradient(
-    config: CodreamConfig, x_BCHW: Floats, learner: Learner, objective: DreamObjective
+    config: CodreamConfig,
+    x_BCHW: Floats,
+    learner: Learner,
+    objective: DreamObjective,
+    first_BCHW: Floats,
 ) -> Floats:
-    """Return (before - after) / rate of `local_steps` plain gradient steps."""
-    moved_BCHW = x_BCHW
-    for _ in range(config.local_steps):
-        gradient_BCHW = learner.input_gradient(moved_BCHW, objective).gradient_NCHW
+    """Return (before - after) / rate of `local_steps` plain gradient steps, the first one given."""
+    moved_BCHW, gradient_BCHW = x_BCHW, first_BCHW
+    for step in range(config.local_steps):
+        if step > 0:
+            gradient_BCHW = learner.input_gradient(moved_BCHW, objective).gradient_NCHW
         moved_BCHW = np.clip(
             moved_BCHW - config.local_rate * gradient_BCHW, config.low, config.high
         )
     pseudo_BCHW: Floats = ((x_BCHW - moved_BCHW) / config.local_rate).astype(np.float32)
     return pseudo_BCHW
+
+
+def _dreams(config: CodreamConfig, tensors: Mapping[str, PublicArray]) -> Floats:
+    return unpacked(_tensor(tensors, "dreams"), config.low, config.high)
 
 
 def _tensor(tensors: Mapping[str, PublicArray], name: str) -> PublicArray:

@@ -1,0 +1,168 @@
+"""How dreams begin and how a mean gradient moves them: everything after a sum of `dream`.
+
+Shape legend: B dreams, C channels, H height, W width, K classes, Z latent values.
+
+Rules:
+- what was summed with weights is divided by the sum of the weights that came with it (`mass`);
+- a dream is always what devices have seen: with 8 bits it is rounded when a cycle's last step is
+  taken, and soft labels, memory and result hold the rounded one;
+- the generator form fits generator and latents to the dreams that the server's step gives. One
+  step of that with `server_optimizer` "sgd" is the gradient of the summed objective with respect to
+  generator and latents, by the chain rule; more of them cost no byte.
+
+Sources: Singh et al., "Co-Dream", AAAI 2025; Reptile, Nichol et al. 2018; Fang et al., AAAI 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from dreamshare.algorithms.bounds import CLIPPED
+from dreamshare.algorithms.codream.config import CodreamConfig
+from dreamshare.algorithms.codream.state import CodreamState, Stage
+from dreamshare.algorithms.codream.student import student_gradient
+from dreamshare.learning.plain import Trained, adam, generator
+from dreamshare.learning.plain.nets import Chain
+from dreamshare.payloads.dreams import (
+    BETAS,
+    Floats,
+    ServerStep,
+    prior_gradient,
+    starting_dreams,
+    starting_labels,
+)
+from dreamshare.payloads.pixels import packed, unpacked
+from dreamshare.updates import Array
+
+LEAST_MASS = 1e-3
+"""Survivors who hold less than this share of a class do not move it: rounding would."""
+
+GENERATOR_STREAM = 2**32 + 2
+"""Keeps the generator's random numbers apart from those of dreams."""
+
+
+def generator_of(config: CodreamConfig) -> Chain:
+    """Return the generator's layers."""
+    inputs = config.latent + (config.classes if config.objective == "labels" else 0)
+    return generator(config.shape, inputs, config.generator_width, config.low, config.high)
+
+
+def first_generator(config: CodreamConfig) -> Trained:
+    """Return the generator before the first cycle; empty in the direct form."""
+    if config.form == "direct":
+        return Trained.start({})
+    rng = np.random.default_rng([config.seed, GENERATOR_STREAM])
+    return Trained.start(generator_of(config).start(rng))
+
+
+def begun(config: CodreamConfig, state: CodreamState, cycle: int) -> CodreamState:
+    """Return the state at the first step of a cycle."""
+    c = config
+    present = np.flatnonzero(state.totals_K)
+    opposed = c.adversarial not in ("none", "server_entropy") and cycle >= c.adversarial_from
+    state = replace(
+        state,
+        stage=Stage.CONTEST if opposed else Stage.DREAM,
+        cycle=cycle,
+        labels_B=present[starting_labels(c.dreams, len(present))],
+        targets_BK=np.zeros((0, c.classes), np.float32),
+        strongest=0.0,
+    )
+    if c.form == "direct":
+        x_BCHW = starting_dreams(c.seed, cycle, c.dreams, c.shape, c.spread)
+    else:
+        rng = np.random.default_rng([c.seed, cycle])
+        z_BZ = rng.standard_normal((c.dreams, c.latent)).astype(np.float32)
+        made_by, latents = Trained.start(state.meta.values), Trained.start({"z": z_BZ})
+        state = replace(state, made_by=made_by, latents=latents)
+        x_BCHW = _generated(c, state)
+    return replace(state, x_BCHW=np.clip(x_BCHW, c.low, c.high), server=ServerStep.start(x_BCHW))
+
+
+def shown(config: CodreamConfig, x_BCHW: Floats) -> Floats:
+    """Return the dreams as devices see them."""
+    if config.dream_bits == 32:
+        return x_BCHW
+    return unpacked(packed(x_BCHW, config.low, config.high), config.low, config.high)
+
+
+def moved(config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array]) -> CodreamState:
+    """Take the server's step on the mean gradient of those who answered."""
+    c = config
+    mass_B = mean["mass"][state.labels_B]
+    gradient = over_mass(mean["gradient"], mass_B)
+    share = max(0.0, float(mean[CLIPPED])) / gradient.size
+    strength = float(np.sqrt(np.mean(np.square(gradient))))
+    strongest = max(state.strongest, strength)
+    state = replace(
+        state,
+        bound=state.bound.follow(gradient, share),
+        clipped=max(state.clipped, share),
+        strongest=strongest,
+        dreamt=state.dreamt + 1,
+    )
+    total = gradient + prior_gradient(state.x_BCHW, c.smoothness, c.norm)
+    if c.adversarial != "none" and state.cycle >= c.adversarial_from:
+        cotangent_BK = None
+        if state.stage is Stage.CONTEST:
+            cotangent_BK = over_mass(mean["cotangent"], mass_B).astype(np.float32)
+        x_BCHW = shown(c, state.x_BCHW)
+        total = total + student_gradient(c, state.student, x_BCHW, cotangent_BK)
+    rate = c.local_rate if c.server_optimizer == "avg" else c.dream_rate
+    x_BCHW, server = state.server.apply(
+        state.x_BCHW, total.astype(np.float32), rate, c.server_optimizer
+    )
+    state = replace(state, server=server)
+    if c.form == "direct":
+        state = replace(state, x_BCHW=np.clip(x_BCHW, c.low, c.high))
+    else:
+        state = _fitted(c, state, x_BCHW)
+    calm = c.stop_share > 0 and strength <= c.stop_share * strongest
+    return _formed(c, state) if server.taken == c.dream_steps or calm else state
+
+
+def over_mass(summed: Array, mass_B: Array) -> np.ndarray:
+    """Return weighted sums over their weights, one a dream; 0 where nobody has the class."""
+    mass = mass_B.reshape(-1, *(1,) * (summed.ndim - 1))
+    known = mass >= LEAST_MASS
+    result: np.ndarray = np.where(known, summed / np.where(known, mass, 1.0), 0.0)
+    return result
+
+
+def _formed(config: CodreamConfig, state: CodreamState) -> CodreamState:
+    """Return the state with finished dreams, and the kept generator moved towards this cycle's."""
+    state = replace(state, stage=Stage.LABEL, x_BCHW=shown(config, state.x_BCHW))
+    if config.form == "direct":
+        return state
+    apart = {name: kept - state.made_by.values[name] for name, kept in state.meta.values.items()}
+    return replace(state, meta=adam(state.meta, apart, config.meta_rate, BETAS))
+
+
+def _fitted(config: CodreamConfig, state: CodreamState, wanted_BCHW: Floats) -> CodreamState:
+    """Return the state after `generator_steps` towards the wanted dreams."""
+    net, made_by, latents = generator_of(config), state.made_by, state.latents
+    for _ in range(config.generator_steps):
+        x_BCHW, pull = net.forward(made_by.values, _inputs(config, state, latents))
+        to_inputs, to_net = pull((x_BCHW - wanted_BCHW).astype(np.float32))
+        made_by = adam(made_by, to_net, config.generator_rate, BETAS)
+        to_z = {"z": to_inputs[:, : config.latent]}
+        latents = adam(latents, to_z, config.latent_rate, BETAS)
+    state = replace(state, made_by=made_by, latents=latents)
+    return replace(state, x_BCHW=_generated(config, state))
+
+
+def _generated(config: CodreamConfig, state: CodreamState) -> Floats:
+    inputs = _inputs(config, state, state.latents)
+    return np.ascontiguousarray(generator_of(config).forward(state.made_by.values, inputs)[0])
+
+
+def _inputs(config: CodreamConfig, state: CodreamState, latents: Trained) -> Floats:
+    """Return latents, with the class of each dream where dreams have one."""
+    z_BZ = latents.values["z"]
+    if config.objective != "labels":
+        return z_BZ
+    onehot_BK = state.labels_B[:, None] == np.arange(config.classes)
+    return np.concatenate([z_BZ, onehot_BK.astype(np.float32)], axis=1)
