@@ -23,6 +23,7 @@ from dreamshare.errors import ConfigError
 Adversarial = Literal["none", "jsd", "masked_kl", "server_entropy"]
 Optimizer = Literal["adam", "sgd"]
 DistillationNorm = Literal["running", "batch"]
+Projection = Literal["none", "protect_global", "protect_local", "symmetric"]
 
 OPTIMIZERS = ("", "adam", "sgd")
 """Kinds by number, as a snapshot stores them; a released number never changes meaning."""
@@ -116,6 +117,10 @@ class FitObjective:
             skewed label histogram does not become a skewed classifier. None leaves it out.
         distillation_norm: BatchNorm on distillation batches: "running" normalises with the running
             statistics, "batch" with the batch's own; neither lets dreams move the running ones.
+        projection: what happens to the gradients of a step's two batches where they oppose each
+            other, g_local of the first and g_global of the second (`learning.projection`): "none"
+            adds them as they are, "protect_global" takes from g_local what opposes g_global,
+            "protect_local" the other way round, "symmetric" both.
         proximal: mu >= 0 (Li et al. 2020, FedProx); w are the trainable parameters, w0 what they
             were when `fit` was called.
     """
@@ -127,6 +132,7 @@ class FitObjective:
     temperature: float = 1.0
     class_prior: tuple[float, ...] | None = None
     distillation_norm: DistillationNorm = "batch"
+    projection: Projection = "none"
     proximal: float = 0.0
 
     def __post_init__(self) -> None:
@@ -138,6 +144,9 @@ class FitObjective:
             raise ConfigError(
                 f"distillation_norm {self.distillation_norm!r}: choose 'running' or 'batch'"
             )
+        if self.projection not in get_args(Projection):
+            known = ", ".join(get_args(Projection))
+            raise ConfigError(f"projection {self.projection!r}: choose one of {known}")
         if self.class_prior is not None and not (
             all(p > 0 and math.isfinite(p) for p in self.class_prior)
             and math.isclose(sum(self.class_prior), 1.0, abs_tol=1e-6)

@@ -56,6 +56,9 @@ FITS = {
     "warm": FitObjective(learning_rate=0.01, temperature=4.0, distillation_weight=3.0),
     "running": FitObjective(learning_rate=0.01, distillation_norm="running"),
     "no dreams": FitObjective(learning_rate=0.01, distillation_weight=0.0),
+    "global": FitObjective(optimizer="sgd", learning_rate=0.05, projection="protect_global"),
+    "local": FitObjective(learning_rate=0.01, projection="protect_local", proximal=0.5),
+    "both": FitObjective(optimizer="sgd", learning_rate=0.05, projection="symmetric"),
     "proximal": FitObjective(optimizer="sgd", learning_rate=0.05, proximal=2.0),
 }
 

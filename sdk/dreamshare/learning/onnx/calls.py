@@ -163,6 +163,20 @@ def distillation_feeds(manifest: Manifest, batch: Batch, objective: FitObjective
     }
 
 
+def nothing_feeds(manifest: Manifest, batch: Batch) -> Feeds:
+    """Return inputs of weight 0: loss and gradient are 0, statistics stay as they are."""
+    x_NCHW = np.ascontiguousarray(batch.x_NCHW[:2], np.float32)
+    return {
+        "x": x_NCHW,
+        "targets": np.zeros((len(x_NCHW), manifest.classes), np.float32),
+        "log_prior": np.zeros(manifest.classes, np.float32),
+        "temperature": scalar(1.0),
+        "weight": scalar(0.0),
+        "batch": scalar(0.0),
+        "track": scalar(0.0),
+    }
+
+
 def one_hot(y_N: NDArray[np.int64], classes: int) -> Floats:
     """Return hard labels as soft ones, shape (N, classes)."""
     result: Floats = (y_N[:, None] == np.arange(classes)).astype(np.float32)

@@ -3,6 +3,8 @@
 Rules:
 - a step with two batches runs two graphs: "gradients" for the local one, whose moved statistics and
   gradients go into the training step for the dreams;
+- where their gradients are projected it runs "gradients" for both; the training step then gets the
+  result, and two examples of weight 0;
 - weights and optimiser state are arrays of the caller's `TrainState`; a step replaces all of them
   or, where it raises, none.
 """
@@ -10,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,11 +20,18 @@ from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Floats
-from dreamshare.learning.objectives import FitObjective, Optimizer
+from dreamshare.learning.objectives import FitObjective, Optimizer, Projection
 from dreamshare.learning.onnx.bundle import Bundle
-from dreamshare.learning.onnx.calls import Feeds, distillation_feeds, local_feeds, scalar
+from dreamshare.learning.onnx.calls import (
+    Feeds,
+    distillation_feeds,
+    local_feeds,
+    nothing_feeds,
+    scalar,
+)
 from dreamshare.learning.onnx.runtime import Program, Runtime
 from dreamshare.learning.onnx.tensors import Arrays
+from dreamshare.learning.projection import factors
 
 MOMENTUM = 0.9
 BETAS = (0.9, 0.999)
@@ -86,6 +96,11 @@ class Training:
             weights |= _new(found, "B_/")
             gradients = {f"G/{n}": g for n, g in _new(found, "G_/").items()}
             loss, feeds = loss + float(found["loss"]), dreams
+            if objective.projection != "none":
+                found = self._run("gradients", feeds | self._state(weights) | self._blank)
+                public = {f"G/{n}": g for n, g in _new(found, "G_/").items()}
+                gradients = _combined(objective.projection, gradients, public)
+                loss, feeds = loss + float(found["loss"]), nothing_feeds(manifest, step[1])
         number = steps + 1
         found = self._run(
             f"train_{objective.optimizer}",
@@ -151,6 +166,19 @@ def rates(objective: FitObjective, number: int) -> Feeds:
         "correction": scalar(1.0 / math.sqrt(1.0 - second**number)),
         "decay": decay,
     }
+
+
+def _combined(projection: Projection, local: Arrays, public: Arrays) -> Arrays:
+    """Return the gradient of a step whose two gradients may oppose each other."""
+    mine = {name: _floats(local[name]) for name in local}
+    theirs = {name: _floats(public[name]) for name in local}
+    a, b = factors(projection, _inner(mine, theirs), _inner(mine, mine), _inner(theirs, theirs))
+    return {name: np.float32(a) * mine[name] + np.float32(b) * theirs[name] for name in local}
+
+
+def _inner(one: Mapping[str, Floats], other: Mapping[str, Floats]) -> float:
+    """Return the inner product of two gradients, summed in float64."""
+    return sum(float((one[name] * other[name]).sum(dtype=np.float64)) for name in one)
 
 
 def _new(found: Arrays, prefix: str) -> Arrays:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.objectives import FitObjective, Projection
+from dreamshare.learning.projection import factors
 from dreamshare.learning.torch.dreaming import batch_norms
 
 TorchBatch = tuple[Tensor, Tensor | None, Tensor | None]
@@ -44,12 +45,12 @@ class Fitter:
         self._net.train()
         for step in steps:
             optimizer.zero_grad(set_to_none=True)
-            loss = self._loss(step, objective, log_prior)
+            parts = self._losses(step, objective, log_prior)
             if anchor:
-                loss = loss + objective.proximal / 2 * self._distance(anchor)
-            torch.autograd.backward(loss)
+                parts[0] = parts[0] + objective.proximal / 2 * self._distance(anchor)
+            self._backward(parts, objective.projection)
             optimizer.step()
-            losses.append(loss.detach())
+            losses.append(torch.stack(parts).detach().sum())
         self._net.eval()
         return float(torch.stack(losses).mean()) if losses else 0.0
 
@@ -86,9 +87,10 @@ class Fitter:
             optimizer.state[parameters[name]][key] = on.clone()
         self._optimizer = optimizer
 
-    def _loss(
+    def _losses(
         self, step: tuple[TorchBatch, ...], objective: FitObjective, log_prior: Tensor | None
-    ) -> Tensor:
+    ) -> list[Tensor]:
+        """Return the loss on the local batch and, where there is one, on the second batch."""
         if not 1 <= len(step) <= 2:
             raise ConfigError(f"a step holds {len(step)} batches; 1 (local) or 2 (and dreams)")
         x, y, _ = step[0]
@@ -97,17 +99,32 @@ class Fitter:
         logits = self._net(x)
         if log_prior is not None:
             logits = logits + log_prior
-        loss = functional.cross_entropy(logits, y)
+        losses = [functional.cross_entropy(logits, y)]
         if len(step) == 2 and objective.distillation_weight > 0:
             dreams, _, targets = step[1]
             if targets is None:
                 raise ConfigError("the second batch of a step needs targets_NK: soft labels")
             with self._statistics_frozen(objective):
                 student = self._net(dreams)
-            loss = loss + objective.distillation_weight * distillation(
-                student, targets, objective.temperature
-            )
-        return loss
+            divergence = distillation(student, targets, objective.temperature)
+            losses.append(objective.distillation_weight * divergence)
+        return losses
+
+    def _backward(self, losses: Sequence[Tensor], projection: Projection) -> None:
+        """Leave the step's gradient in the parameters."""
+        if len(losses) == 1 or projection == "none":
+            torch.autograd.backward(torch.stack(list(losses)).sum())
+            return
+        trained = self._trained()
+        local, public = (
+            torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+            for loss in losses
+        )
+        a, b = factors(
+            projection, _inner(local, public), _inner(local, local), _inner(public, public)
+        )
+        for parameter, one, other in zip(trained, local, public, strict=True):
+            parameter.grad = a * one + b * other
 
     def _distance(self, anchor: Sequence[Tensor]) -> Tensor:
         """Return |w - w0|^2 over the trainable parameters."""
@@ -156,6 +173,12 @@ def distillation(student: Tensor, targets: Tensor, temperature: float) -> Tensor
     log_student = functional.log_softmax(student / temperature, dim=1)
     divergence = functional.kl_div(log_student, targets, reduction="batchmean")
     return divergence * temperature**2
+
+
+def _inner(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
+    """Return the inner product of two gradients, summed in float64."""
+    products = [(a * b).sum(dtype=torch.float64) for a, b in zip(one, other, strict=True)]
+    return float(torch.stack(products).sum())
 
 
 def _kind(optimizer: torch.optim.Optimizer) -> str:
