@@ -12,13 +12,18 @@ from dreamshare.algorithms import catalog
 from dreamshare.algorithms.base import Ask, Done, Tell
 from dreamshare.algorithms.checkpoint import encode_state
 from dreamshare.algorithms.codream import Codream, CodreamConfig
+from dreamshare.algorithms.consensus import Consensus
 from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.algorithms.fedavg import FedAvg, FedAvgConfig
+from dreamshare.algorithms.fedh2l import FedH2L
 from dreamshare.errors import ConfigError
+from tests.algorithms.oracle import Device, run
+from tests.algorithms.sharing import consensus, crew, fedh2l
 from tests.algorithms.test_codream import CONFIG
 from tests.algorithms.test_fedavg import config_of
+from tests.algorithms.toy import ToyLearner, toy_data
 
-CONFIGS = (CONFIG, config_of(), EvaluateConfig(7))
+CONFIGS = (CONFIG, config_of(), EvaluateConfig(7), consensus(), fedh2l(evaluate="end"))
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).__name__)
@@ -107,7 +112,7 @@ def test_people_may_leave_out_what_has_a_default():
 
 
 def test_unknown_names():
-    with pytest.raises(ConfigError, match="codream/1, evaluate/1, fedavg/1"):
+    with pytest.raises(ConfigError, match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1"):
         catalog.entry_of("codream/2")
     with pytest.raises(ConfigError, match="no config of a registered"):
         catalog.config_json_of(object())
@@ -124,12 +129,12 @@ def test_registered_steps_are_what_a_run_plans():
     full = replace(CONFIG, evaluate="end", student="small", adversarial="jsd")
     assert set(catalog.entry_of("codream/1").steps) == _planned(Codream(full))
     assert set(catalog.entry_of("fedavg/1").steps) == _planned(FedAvg(config_of()))
+    for algorithm in (Consensus(consensus(evaluate="end")), FedH2L(fedh2l(evaluate="end"))):
+        planned = set(run(algorithm, crew(ToyLearner)).steps)
+        assert set(catalog.entry_of(algorithm.name).steps) == planned
 
 
 def _planned(algorithm: Codream | FedAvg) -> set[str]:
-    from tests.algorithms.oracle import Device, run
-    from tests.algorithms.toy import ToyLearner, toy_data
-
     crew = [Device(ToyLearner(5), toy_data(i), np.random.default_rng(i)) for i in range(3)]
     return set(run(algorithm, crew).steps)
 

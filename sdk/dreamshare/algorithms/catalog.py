@@ -62,6 +62,15 @@ ENTRIES = (
         tells=("warm_up", "acquire"),
     ),
     Entry(
+        name="consensus/1",
+        module="dreamshare.algorithms.consensus",
+        algorithm="Consensus",
+        config="ConsensusConfig",
+        state="ConsensusState",
+        asks=("answer", "evaluate"),
+        tells=("warm_up", "learn"),
+    ),
+    Entry(
         name="evaluate/1",
         module="dreamshare.algorithms.evaluate",
         algorithm="Evaluate",
@@ -77,6 +86,15 @@ ENTRIES = (
         state="FedAvgState",
         asks=("start", "train", "evaluate"),
         tells=("adopt",),
+    ),
+    Entry(
+        name="fedh2l/1",
+        module="dreamshare.algorithms.fedh2l",
+        algorithm="FedH2L",
+        config="FedH2LConfig",
+        state="FedH2LState",
+        asks=("answer", "evaluate"),
+        tells=("warm_up", "learn"),
     ),
 )
 

@@ -39,3 +39,11 @@ def choice(config: object, name: str, choices: object) -> None:
     value = getattr(config, name)
     if value not in get_args(choices):
         raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}")
+
+
+def digest(config: object, *names: str) -> None:
+    """Demand 64 lower-case hex digits."""
+    for name in names:
+        value = str(getattr(config, name))
+        if len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+            raise ConfigError(f"{name} must be a SHA-256 digest: 64 lower-case hex digits")

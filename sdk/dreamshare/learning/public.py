@@ -1,0 +1,162 @@
+"""Sets of examples that every device of a task holds: seed sets, public inputs.
+
+    PublicSet(x_NCHW, y_N, domains_N).save("seeds.npz")
+    data = SharingData(own, [load_public("seeds.npz")])    # what the device's owner gives the agent
+
+Shape legend: N examples, C channels, H height, W width.
+
+Rules:
+- a task names a set by its digest alone: the aggregator needs no copy of it, and a device that
+  holds another one, or the same in another order, declines;
+- how a set came to the devices is no business of the protocol; whoever gives real examples into
+  one has disclosed them to everybody who holds it;
+- a file is read without pickle, and within limits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Batch, Data, Floats, Ints
+
+MOST_EXAMPLES = 1_000_000
+_HEAD = b"dreamshare public set 1\n"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicSet:
+    """Inputs in a public order.
+
+    Attributes:
+        x_NCHW: float32, in the models' normalised input space.
+        y_N: their classes, int64 and >= 0, or None.
+        domains_N: the domain that each is from, int64 and >= 0, or None.
+    """
+
+    x_NCHW: Floats
+    y_N: Ints | None = None
+    domains_N: Ints | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.x_NCHW)
+        if not 1 <= count <= MOST_EXAMPLES or self.x_NCHW.ndim < 2:
+            raise ConfigError(f"a public set holds 1 to {MOST_EXAMPLES} inputs")
+        if self.x_NCHW.dtype != np.float32 or not np.isfinite(self.x_NCHW).all():
+            raise ConfigError("the inputs of a public set must be finite float32")
+        for name in ("y_N", "domains_N"):
+            array = getattr(self, name)
+            if array is not None and not (
+                array.dtype == np.int64 and array.shape == (count,) and (array >= 0).all()
+            ):
+                raise ConfigError(f"{name} must hold {count} whole numbers (int64), each >= 0")
+
+    def __len__(self) -> int:
+        return len(self.x_NCHW)
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of shapes and contents, order included; independent of machine and file."""
+        found = hashlib.sha256(_HEAD)
+        for array in (self.x_NCHW, self.y_N, self.domains_N):
+            if array is None:
+                found.update(b"none\n")
+                continue
+            little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            found.update(f"{little.dtype.str} {little.shape}\n".encode())
+            found.update(little.tobytes())
+        return found.hexdigest()
+
+    def batch(self) -> Batch:
+        """Return all of it."""
+        return Batch(self.x_NCHW, self.y_N)
+
+    def save(self, path: Path | str) -> None:
+        """Write a NumPy file; raises OSError."""
+        none_N = np.zeros(0, np.int64)
+        y_N = none_N if self.y_N is None else self.y_N
+        domains_N = none_N if self.domains_N is None else self.domains_N
+        with Path(path).open("wb") as file:
+            np.savez(file, x=self.x_NCHW, y=y_N, domains=domains_N)
+
+
+def load_public(path: Path | str) -> PublicSet:
+    """Return what `PublicSet.save` wrote.
+
+    Raises:
+        ConfigError: there is no such file, or it is another one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in ("x", "y", "domains") if name in stored}
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise ConfigError(f"public set {path}: {error}") from None
+    if "x" not in arrays:
+        raise ConfigError(f"public set {path}: there is no array x")
+    none_N = np.zeros(0, np.int64)
+    y_N, domains_N = (arrays.get(name, none_N) for name in ("y", "domains"))
+    return PublicSet(arrays["x"], y_N if len(y_N) else None, domains_N if len(domains_N) else None)
+
+
+class SharingData:
+    """A device's own examples, with the public sets that it holds.
+
+    Args:
+        data: its own examples.
+        sets: public ones.
+        domain: which domain its own examples are from, >= 0, where it knows; it never leaves the
+            device.
+    """
+
+    def __init__(self, data: Data, sets: Sequence[PublicSet], domain: int | None = None) -> None:
+        if domain is not None and domain < 0:
+            raise ConfigError(f"domain is {domain}; it must be 0 or more")
+        self._data = data
+        self._sets = {one.digest: one for one in sets}
+        self.domain = domain
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def batches(self, rng: np.random.Generator, size: int) -> Iterator[Batch]:
+        return self._data.batches(rng, size)
+
+    def class_counts(self, classes: int) -> Ints:
+        return self._data.class_counts(classes)
+
+    def held_out(self) -> Batch:
+        return self._data.held_out()
+
+    def public(self, digest: str) -> PublicSet | None:
+        """Return the set with this digest; None where the device does not hold it."""
+        return self._sets.get(digest)
+
+
+def public_set(data: Data, digest: str, size: int) -> PublicSet:
+    """Return a public set that a task names.
+
+    Raises:
+        ConfigError: these data hold no such set, or it has another size.
+    """
+    find = getattr(data, "public", None)
+    found = find(digest) if callable(find) else None
+    if not isinstance(found, PublicSet):
+        raise ConfigError(
+            f"this task needs the public set {digest[:12]}..., which this device does not hold; "
+            "its owner names it in [data] public, or gives the agent SharingData"
+        )
+    if len(found) != size:
+        raise ConfigError(f"the public set has {len(found)} inputs; the task says {size}")
+    return found
+
+
+def domain_of(data: Data) -> int | None:
+    """Return which domain a device's own examples are from; None where it does not say."""
+    domain = getattr(data, "domain", None)
+    return domain if isinstance(domain, int) else None
