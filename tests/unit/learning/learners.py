@@ -48,6 +48,8 @@ def around(
         case "cuda":
             if not torch.cuda.is_available():
                 pytest.skip("torch sees no CUDA device on this machine")
+            torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa are no test of a formula
+            torch.backends.cudnn.deterministic = True
             return TorchLearner(net, classes=classes, device="cuda")
     weights = {name: t.numpy() for name, t in net.state_dict().items() if t.is_floating_point()}
     made = OnnxLearner(_bundle(Like(net), shape, classes), runtime=runtime)
