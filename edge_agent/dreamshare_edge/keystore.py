@@ -143,6 +143,17 @@ def is_sealed(path: Path) -> bool:
     return path.exists() and _MARK in read_private_bytes(path)[:200]
 
 
+def sealing_key(path: Path, keystore: Keystore | None = None) -> Secret | None:
+    """Return the keystore's key that seals an identity's file; None where it lies open.
+
+    Raises:
+        ConfigError: the keystore has no key for it, or does not answer.
+    """
+    if not is_sealed(path):
+        return None
+    return _key(_name(path), path, keystore)
+
+
 def to_keystore(path: Path, entropy: Entropy, keystore: Keystore | None = None) -> bool:
     """Seal an identity's file; False where it was sealed already; raises as `load_identity`."""
     store = keystore or SystemKeystore()

@@ -129,6 +129,7 @@ class _Life:
         from dreamshare_edge.agent import EdgeAgent, Surroundings
         from dreamshare_edge.conditions import conditions_of
         from dreamshare_edge.fleet_policy import Signers, in_force
+        from dreamshare_edge.sealing import seals_for
         from dreamshare_edge.store import FileStore
 
         config, options, equipment = self._config, self._options, self._equipment
@@ -143,7 +144,7 @@ class _Life:
             conditions=conditions_of(config.conditions),
             threads=config.threads,
         )
-        store = FileStore(config.store, config.anchor_folder)
+        store = FileStore(config.store, config.anchor_folder, seals=seals_for(config.identity))
         signers = Signers(identity.federation, config.policy_keys(identity.authority_key))
         try:
             policy = in_force(config.policy, signers, store, config.fleet_policy)

@@ -19,7 +19,8 @@ Rules:
   task leaves its own count in the memory, so the sum never falls;
 - journals and the ledger are written from threads of their own; the count and its anchor are taken
   under one lock, so that neither is ever older than a record that was written before;
-- all of it is written with mode 0600 in folders of mode 0700.
+- all of it is written with mode 0600 in folders of mode 0700; slots and kept blobs are sealed where
+  the device's keys are (`sealing`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ from dreamshare_crypto.transcript import copied
 from dreamshare_edge.anchor import anchor_for
 from dreamshare_edge.budgets import DayBook, Uptime, Used, uptime_of_boot
 from dreamshare_edge.log import AppendLog, DamagedLog, sync_folder, write_atomically
+from dreamshare_edge.sealing import NoSeals, Seals, place_of_kept, place_of_slot
 
+_OPEN = NoSeals()
 _SLOT_NAME_LIMIT = 120
 LATE = "late-"
 """What names of a task's late answer begin with; it goes with its task."""
@@ -65,13 +68,19 @@ class FileJournal:
 
     blocks = True
 
-    def __init__(self, folder: Path, synced: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, folder: Path, synced: Callable[[], None] = lambda: None, seals: Seals = _OPEN
+    ) -> None:
         """Open or create the journal in `folder`; raises DamagedLog, OSError.
 
         Args:
+            folder: of the task, by whose id it is named.
             synced: called after each record that was synced, before `append` returns.
+            seals: of the slots.
         """
         self._synced = synced
+        self._seals = seals
+        self._task = folder.name
         self._slots = folder / "slots"
         _make_folder(self._slots)
         for leftover in self._slots.glob(".*.new"):
@@ -95,7 +104,8 @@ class FileJournal:
 
     def keep(self, slot: str, secret: Secret) -> None:
         """Replace the slot's content, durably; raises OSError."""
-        write_atomically(self._slots / _file_name(slot), secret.reveal())
+        content = self._seals.closed(place_of_slot(self._task, slot), secret.reveal())
+        write_atomically(self._slots / _file_name(slot), content)
 
     def forget(self, slot: str) -> None:
         """Remove the slot, durably; nothing happens where it does not exist."""
@@ -103,10 +113,13 @@ class FileJournal:
         sync_folder(self._slots)
 
     def slots(self) -> Mapping[str, Secret]:
-        """Return every slot's content."""
+        """Return every slot's content; raises ConfigError where one cannot be opened."""
+        found = ((unquote(path.name), path) for path in sorted(self._slots.iterdir()))
         return {
-            unquote(path.name): Secret(path.read_bytes(), "key slot")
-            for path in sorted(self._slots.iterdir())
+            slot: Secret(
+                self._seals.opened(place_of_slot(self._task, slot), path.read_bytes()), "key slot"
+            )
+            for slot, path in found
         }
 
     def close(self) -> None:
@@ -122,6 +135,7 @@ class FileStore:
         folder: Path | str,
         anchor: Anchor | Path | None = None,
         uptime: Uptime = uptime_of_boot,
+        seals: Seals = _OPEN,
     ) -> None:
         """Open or create.
 
@@ -130,12 +144,14 @@ class FileStore:
             anchor: where the count of records is kept once more: a platform's monotonic counter, a
                 folder on memory-backed storage, or None for this machine's (`anchor_for`).
             uptime: of this machine; the budgets of a day go by it.
+            seals: of key slots and kept blobs: `seals_for` the device's identity file.
 
         Raises:
             ConfigError: another agent uses the folder, or it or the anchor's cannot be written.
             DamagedLog: a log is damaged.
         """
         self._folder = Path(folder)
+        self._seals = seals
         self._journals: dict[TaskId, FileJournal] = {}
         self._counting = threading.RLock()  # of what `_count` adds up, and of the anchor
         self._lock = -1
@@ -144,7 +160,7 @@ class FileStore:
             try:
                 _make_folder(self._folder / "tasks")
                 _make_folder(self._folder / "kept")
-                self._lock = _lock(self._folder)
+                self._lock = lock_folder(self._folder)
                 self._ledger = AppendLog.open(self._folder / "ledger")
                 undo.callback(self._ledger.close)
                 self._memory = AppendLog.open(self._folder / "memory")
@@ -184,7 +200,7 @@ class FileStore:
         with self._counting:
             if task not in self._journals:
                 self._journals[task] = FileJournal(
-                    self._folder / "tasks" / task.hex(), self._write_anchor
+                    self._folder / "tasks" / task.hex(), self._write_anchor, self._seals
                 )
             return self._journals[task]
 
@@ -255,12 +271,15 @@ class FileStore:
 
     def save(self, name: str, content: bytes) -> None:
         """Keep a blob under a name, atomically; raises OSError where the disk refuses."""
-        write_atomically(self._folder / "kept" / _file_name(name), content)
+        sealed = self._seals.closed(place_of_kept(name), content)
+        write_atomically(self._folder / "kept" / _file_name(name), sealed)
 
     def load(self, name: str) -> bytes | None:
-        """Return a kept blob, or None."""
+        """Return a kept blob, or None; raises ConfigError where it cannot be opened."""
         path = self._folder / "kept" / _file_name(name)
-        return path.read_bytes() if path.exists() else None
+        if not path.exists():
+            return None
+        return self._seals.opened(place_of_kept(name), path.read_bytes())
 
     def kept(self, beginning: str) -> tuple[str, ...]:
         """Return the names of kept blobs that begin so, sorted."""
@@ -326,7 +345,8 @@ def _make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def _lock(folder: Path) -> int:
+def lock_folder(folder: Path) -> int:
+    """Take a store for this process until the handle is closed; ConfigError where it is used."""
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

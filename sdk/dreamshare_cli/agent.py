@@ -120,18 +120,22 @@ def keys(
         Path, typer.Option("--config", "-c", help="The device's settings file (TOML).")
     ] = Path("agent.toml"),
 ) -> None:
-    """Move the device's keys between a file of mode 0600 and the system's keystore."""
+    """Move the device's keys between a file of mode 0600 and the system's keystore.
+
+    What the store keeps in confidence (keys of open sessions, weights) is sealed and opened with
+    them. The agent must not run meanwhile; cut off, the same line goes on.
+    """
     from dreamshare.errors import ConfigError
     from dreamshare_crypto.entropy import SystemEntropy
     from dreamshare_edge.config import load_config
-    from dreamshare_edge.keystore import to_file, to_keystore
+    from dreamshare_edge.moving import move_to_file, move_to_keystore
 
-    path = load_config(config).identity
+    settings = load_config(config)
     if to == "keyring":
-        changed = to_keystore(path, SystemEntropy())
+        changed = move_to_keystore(settings.identity, settings.store, SystemEntropy())
     elif to == "file":
-        changed = to_file(path)
+        changed = move_to_file(settings.identity, settings.store)
     else:
         raise ConfigError(f"--to is {to!r}; use 'keyring' or 'file'")
-    state = "is sealed by the system's keystore" if to == "keyring" else "is a file of mode 0600"
-    print(f"{path} {state}" + ("" if changed else ", as it was"))
+    state = "sealed by the system's keystore" if to == "keyring" else "in files of mode 0600"
+    print(f"{settings.identity} and the store are {state}" + ("" if changed else ", as they were"))

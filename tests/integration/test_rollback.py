@@ -15,10 +15,11 @@ from dreamshare.protocol.participant import Participant
 from dreamshare.settings import settings_text
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
-from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.memory import Memory
 from dreamshare_edge.config import AgentConfig, LearnerConfig
+from dreamshare_edge.keystore import load_identity
 from dreamshare_edge.policy import Policy
+from dreamshare_edge.sealing import seals_for
 from dreamshare_edge.store import FileStore
 from tests.integration.children import child
 from tests.integration.stage import Stage
@@ -31,8 +32,9 @@ DEADLINES = Deadlines(setup_s=30, collect_s=30, reveal_s=30)
 
 def restored(home: Path) -> Seat:
     """Return the device as its next process would find it, without a network."""
-    identity = Identity.load(home / "device.key")
-    with FileStore(home / "state", home / "run") as store:
+    identity = load_identity(home / "device.key")
+    seals = seals_for(home / "device.key")
+    with FileStore(home / "state", home / "run", seals=seals) as store:
         (task,) = store.tasks()
         journal = store.journal(task)
         numbers = store.begin(False)

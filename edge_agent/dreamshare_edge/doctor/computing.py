@@ -17,6 +17,7 @@ from dreamshare_edge.config import AgentConfig
 from dreamshare_edge.doctor.findings import Finding, Severity, error, ok, warning
 from dreamshare_edge.doctor.look import free_memory
 from dreamshare_edge.equipment import Equipment, equipment_of
+from dreamshare_edge.sealing import place_of_kept, seals_for
 from dreamshare_edge.worker import WEIGHTS, unpacked
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def look_at_computing(config: AgentConfig) -> Iterator[Finding]:
         yield made
         return
     yield _learner(config, made)
-    stored = _stored(config.store, made)
+    stored = _stored(config, made)
     if stored is not None:
         yield stored
 
@@ -125,14 +126,15 @@ def _learner(config: AgentConfig, made: Equipment) -> Finding:
     return ok("learner", "it loads and classifies its held-out examples")
 
 
-def _stored(store: Path, made: Equipment) -> Finding | None:
+def _stored(config: AgentConfig, made: Equipment) -> Finding | None:
     """Return whether the weights in the store are this learner's; None without any."""
-    path = store / "kept" / WEIGHTS
+    path = config.store / "kept" / WEIGHTS
     try:
         content = path.read_bytes()
     except OSError:
         return None  # none yet, or not to be read, which 'store' has said
     try:
+        content = seals_for(config.identity).opened(place_of_kept(WEIGHTS), content)
         made.learner.restore(unpacked(content)[1])
     except ConfigError as wrong:
         advice = f"name the model they are of, or move {path} away to begin with the new one's"

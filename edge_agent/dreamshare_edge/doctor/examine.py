@@ -19,6 +19,7 @@ from dreamshare_edge.doctor.clock import last_written, look_at_clock
 from dreamshare_edge.doctor.findings import Finding, Severity, error, gravest, ok
 from dreamshare_edge.fleet_policy import KEPT, Signers, accepted, arrived
 from dreamshare_edge.keystore import load_identity
+from dreamshare_edge.sealing import Seals, place_of_kept, seals_for
 from dreamshare_edge.tightening import tightened
 
 
@@ -103,10 +104,11 @@ class _Look:
     """What a device's store keeps, read without opening it."""
 
     folder: Path
+    seals: Seals
 
     def load(self, name: str) -> bytes | None:
         path = self.folder / "kept" / name
-        return path.read_bytes() if path.exists() else None
+        return self.seals.opened(place_of_kept(name), path.read_bytes()) if path.exists() else None
 
     def save(self, name: str, content: bytes) -> None:
         """Keep nothing: an examination changes nothing."""
@@ -115,7 +117,7 @@ class _Look:
 def _fleet(config: AgentConfig, identity: Identity) -> Iterator[Finding]:
     signers = Signers(identity.federation, config.policy_keys(identity.authority_key))
     try:
-        held = accepted(signers, _Look(config.store))
+        held = accepted(signers, _Look(config.store, seals_for(config.identity)))
         fleet = arrived(signers, held, config.fleet_policy) or held
         if fleet is None:
             return
