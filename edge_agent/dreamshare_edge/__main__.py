@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--doctor", action="store_true", help="say what is wrong and end")
     parser.add_argument("--join", metavar="TOKEN", help="enrol first; '-' reads the token")
     parser.add_argument("--dir", type=Path, help="with --join: the device's folder")
-    parser.add_argument("--learner", help="with --join: what computes, file.py:function")
+    parser.add_argument("--learner", help="with --join: NAME.dream or file.py:function")
     parser.add_argument("--link", help="overrides the link of the settings")
     parser.add_argument("--json", action="store_true", help="print outcomes as JSON lines")
     parser.add_argument("--once", action="store_true", help="end when the first task is over")

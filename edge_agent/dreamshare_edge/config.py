@@ -97,7 +97,9 @@ class AgentConfig:
         default=("codream/1", "evaluate/1"),
     )
     label: str = setting(
-        "What the operator sees beside the device's id. Empty: what the factory says.", default=""
+        "What the operator sees beside the device's id. Empty: the bundle's name, or what the "
+        "factory says.",
+        default="",
     )
     attributes: Mapping[str, Scalar] = setting(
         "What the owner makes public so that cohorts can be chosen by it, e.g. region = 'eu'. The "
