@@ -36,8 +36,8 @@ def python_of(requirement: str) -> Path:
     stamp = folder / "installed"
     if not stamp.exists():
         print(f"installing {requirement} beside (once)", file=sys.stderr)
-        _call([sys.executable, "-m", "venv", str(folder)])
-        _call([str(python), "-m", "pip", "install", "-q", requirement])
+        call([sys.executable, "-m", "venv", str(folder)])
+        call([str(python), "-m", "pip", "install", "-q", requirement])
         stamp.touch()
     return python
 
@@ -53,12 +53,17 @@ def run_peer(requirement: str, script: str, setting: Mapping[str, object]) -> di
         json.dump(setting, file)
         file.flush()
         path = Path(__file__).with_name(script)
-        printed = _call([str(python), str(path), file.name], env={**os.environ, **threads})
+        printed = call([str(python), str(path), file.name], env={**os.environ, **threads})
     figures: dict[str, object] = json.loads(printed.strip().splitlines()[-1])
     return figures
 
 
-def _call(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+def call(command: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it prints.
+
+    Raises:
+        PeerMissing: it failed; its last lines are in the text.
+    """
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
     if done.returncode:
         tail = " | ".join(done.stderr.strip().splitlines()[-3:])

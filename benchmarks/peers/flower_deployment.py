@@ -20,6 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -191,9 +194,20 @@ class Processes:
             process.wait()
 
 
-def serve(folder: Path, setting: dict) -> list[list[float]]:
-    """Run the rounds; return the moment and the first coordinate at each round's end."""
-    port, times = free_port(), folder / "times.json"
+@dataclass
+class Deployment:
+    """What runs: the SuperNodes, and what a run of the app needs."""
+
+    folder: Path
+    app: Path
+    processes: Processes
+    nodes: list[subprocess.Popen[bytes]]
+
+
+@contextmanager
+def deployed(folder: Path, setting: dict) -> Iterator[Deployment]:
+    """Run a SuperLink and its SuperNodes as long as the block does."""
+    port = free_port()
     app = lay_out(folder, port)
     processes = Processes(folder)
     at = ("--host", "127.0.0.1", "--port")
@@ -201,29 +215,38 @@ def serve(folder: Path, setting: dict) -> list[list[float]]:
         no_index = "--disable-runtime-dependency-installation"
         processes.start("superlink", "flower-superlink", "--insecure", no_index, *at, str(port))
         await_port(port)
+        nodes = []
         for number in range(setting["devices"]):
             link = ("--insecure", "--superlink", f"127.0.0.1:{port}", *at, str(free_port()))
             node = ("--node-config", f"number={number}")
-            processes.start(f"node-{number}", "flower-supernode", *link, *node)
-        config = " ".join(
-            f"{name}={setting[name]}"
-            for name in ("rounds", "devices", "coordinates", "shares", "threshold")
-        )
-        run = ("flwr", "run", str(app), "here", "--run-config", f'{config} times="{times}"')
-        processes.start("run", *run).wait(PATIENCE_S)
-        ends = time.monotonic() + setting["patience_s"]
-        seen: list[list[float]] = []
-        while len(seen) <= setting["rounds"]:
-            if time.monotonic() > ends:
-                raise SystemExit(f"only {max(0, len(seen) - 1)} rounds ended: {tails(folder)}")
-            time.sleep(0.5)
-            try:
-                seen = json.loads(times.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue  # not there yet, or being written
-        return seen
+            nodes.append(processes.start(f"node-{number}", "flower-supernode", *link, *node))
+        yield Deployment(folder, app, processes, nodes)
     finally:
         processes.stop()
+
+
+def rounds_of(deployment: Deployment, setting: dict) -> list[list[float]]:
+    """Run the rounds; return the moment and the first coordinate at each round's end."""
+    times = deployment.folder / "times.json"
+    config = " ".join(
+        f"{name}={setting[name]}"
+        for name in ("rounds", "devices", "coordinates", "shares", "threshold")
+    )
+    asked = ("--run-config", f'{config} times="{times}"')
+    run = deployment.processes.start("run", "flwr", "run", str(deployment.app), "here", *asked)
+    run.wait(PATIENCE_S)
+    ends = time.monotonic() + setting["patience_s"]
+    seen: list[list[float]] = []
+    while len(seen) <= setting["rounds"]:
+        if time.monotonic() > ends:
+            done = max(0, len(seen) - 1)
+            raise SystemExit(f"only {done} rounds ended: {tails(deployment.folder)}")
+        time.sleep(0.5)
+        try:
+            seen = json.loads(times.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # not there yet, or being written
+    return seen
 
 
 def tails(folder: Path) -> str:
@@ -235,8 +258,8 @@ def tails(folder: Path) -> str:
 def main() -> None:
     """Print the figures as one JSON object."""
     setting = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    with tempfile.TemporaryDirectory() as folder:
-        seen = serve(Path(folder), setting)
+    with tempfile.TemporaryDirectory() as folder, deployed(Path(folder), setting) as deployment:
+        seen = rounds_of(deployment, setting)
     rounds_s = [after[0] - before[0] for before, after in itertools.pairwise(seen)]
     share = 0.001 * (1 + setting["devices"]) / 2  # what a round adds to every coordinate
     off = abs(seen[-1][1] - share * setting["rounds"])

@@ -20,7 +20,6 @@ from dreamshare.errors import ConfigError, DreamshareError, Rejected, TransportE
 from dreamshare.settings import default_text
 from dreamshare_crypto.errors import CryptoError
 from dreamshare_edge.config import AgentConfig
-from dreamshare_edge.joining import JoinOptions, joined
 from dreamshare_edge.service import RunOptions, run_agent
 
 
@@ -61,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         show = _say if options.json else log.info
         if options.join is None:
             return run_agent(options.config, wanted, show)
+        from dreamshare_edge.joining import JoinOptions, joined
+
         text = sys.stdin.readline() if options.join == "-" else options.join
         how = JoinOptions(options.dir, options.learner, as_json=options.json)
         with joined(text, how, show) as settings:

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Data, Floats
+from dreamshare.learning.base import Data
 from dreamshare.learning.data_lazy import LazyData, Normalisation, Source
 from dreamshare.learning.onnx import OnnxLearner, Runtime, read_bundle
 from dreamshare.learning.onnx.manifest import Manifest
@@ -71,10 +69,9 @@ def examples_of(config: DataConfig, manifest: Manifest, seed: int) -> Data:
         )
     given = manifest.normalisation
     data = LazyData(source, Normalisation(given.mean, given.deviation), config.held_out, seed)
-    one: Floats = next(data.batches(np.random.default_rng(0), 1)).x_NCHW
-    if one.shape[1:] != manifest.shape:
+    if data.shape != manifest.shape:
         raise ConfigError(
-            f"{config.source} gives examples of shape {one.shape[1:]}; the bundle "
+            f"{config.source} gives examples of shape {data.shape}; the bundle "
             f"{manifest.name!r} takes {manifest.shape}"
         )
     return data

@@ -161,6 +161,8 @@ class _Life:
 
     async def _renewed(self, identity: Identity) -> Identity:
         """Return the renewed identity, in a pause between rounds; never where none is wanted."""
+        if not self._config.enrol:
+            await asyncio.Future()
         from dreamshare.clock import SystemClock
         from dreamshare.driver.waiting import at_most
         from dreamshare.transport.doors import door_to
@@ -168,8 +170,6 @@ class _Life:
         from dreamshare_edge.renewing import renewed
 
         doors = [door_to(url) for url in self._config.enrol]
-        if not doors:
-            await asyncio.Future()
         clock = SystemClock()
         applicant = Applicant(self._config.identity, clock)
         again = await renewed(applicant, identity, doors, self._waiting)

@@ -118,25 +118,39 @@ class LazyData:
         self._source = source
         self._normalisation = normalisation or Normalisation()
         self._y = labels_N
-        order = np.random.default_rng(seed).permutation(len(labels_N))
-        one = self._batch(order[:1]).x_NCHW
-        aside = min(most_held_out(one.nbytes), int(len(labels_N) * held_out))
-        self._held, self._own = order[:aside], np.sort(order[aside:])
+        one = self._batch(np.arange(1)).x_NCHW
+        self._aside = min(most_held_out(one.nbytes), int(len(labels_N) * held_out))
+        self._seed = seed
+        self._drawn: tuple[Ints, Ints] | None = None
         self._no_x = one[:0]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return self._no_x.shape[1:]
+
     def __len__(self) -> int:
-        return len(self._own)
+        return len(self._y) - self._aside
 
     def batches(self, rng: np.random.Generator, size: int) -> Iterator[Batch]:
-        for chosen in choices(rng, len(self._own), size):
-            yield self._batch(self._own[chosen])
+        _, own = self._split()
+        for chosen in choices(rng, len(own), size):
+            yield self._batch(own[chosen])
 
     def class_counts(self, classes: int) -> Ints:
-        return counted(self._y[self._own], classes)
+        _, own = self._split()
+        return counted(self._y[own], classes)
 
     def held_out(self) -> Batch:
-        places = self._held
+        places, _ = self._split()
         return self._batch(places) if len(places) else Batch(self._no_x, self._y[:0])
+
+    def _split(self) -> tuple[Ints, Ints]:
+        """Return the places held out, and the others; drawn at first use, not while one waits."""
+        if self._drawn is None:
+            order = np.random.default_rng(self._seed).permutation(len(self._y))
+            self._drawn = order[: self._aside], np.sort(order[self._aside :])
+        return self._drawn
 
     def _batch(self, places: Ints) -> Batch:
         x = self._normalisation.apply(self._source.read(places))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from dreamshare.errors import AbortCode, LocalProtocolError, PeerProtocolError
 from dreamshare.ids import PartyId
@@ -52,7 +53,9 @@ from dreamshare.protocol.messages import (
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Field, Update
 from dreamshare_crypto.secagg.events import Send, Stage
-from dreamshare_crypto.secagg.server import SecaggServer
+
+if TYPE_CHECKING:  # the aggregator's half of the protocol: devices, too, read these phases
+    from dreamshare_crypto.secagg.server import SecaggServer
 
 # ---- participant ---------------------------------------------------------------------------------
 
