@@ -143,6 +143,16 @@ class TaskLoop:
         self._wanted = algorithm.plan(self._state)
 
     @property
+    def algorithm(self) -> Algorithm[object]:
+        """What is run."""
+        return self._algorithm
+
+    @property
+    def state(self) -> object:
+        """Where it stands; public."""
+        return self._state
+
+    @property
     def done(self) -> Done | None:
         """The public result, once the algorithm is done."""
         return self._wanted if isinstance(self._wanted, Done) else None

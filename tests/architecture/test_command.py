@@ -19,6 +19,7 @@ VERBS = {
     "agent join",
     "agent keys",
     "agent run",
+    "bench",
     "broker config",
     "demo",
     "enrol accept",

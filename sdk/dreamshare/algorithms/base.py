@@ -50,7 +50,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.updates import Array, Field, PublicArray, Update
 
@@ -158,6 +158,27 @@ class Draws(Protocol):
 
     def gallery_of(self, result: Mapping[str, PublicArray]) -> Gallery | None:
         """Return what the arrays of its `Done` show; None where they show nothing."""
+        ...
+
+
+@runtime_checkable
+class Concludes(Protocol):
+    """An algorithm whose devices take the public model over at the end of a run, not on the way."""
+
+    def conclusion(self, state: object) -> Tell | None:
+        """Return what a device would be told, were the run to end at this state; None for nothing.
+
+        Whoever measures a run on the way lets a learner learn from it, and puts it back afterwards.
+        """
+        ...
+
+
+@runtime_checkable
+class Teaches(Protocol):
+    """An algorithm whose public state has examples that anybody may train a student on."""
+
+    def lessons(self, state: object) -> Batch | None:
+        """Return them, with classes or soft labels; None while there are none."""
         ...
 
 

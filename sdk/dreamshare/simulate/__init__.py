@@ -19,6 +19,7 @@ from dreamshare.simulate.jumping import SimulationStalled
 from dreamshare.simulate.run import simulate
 from dreamshare.simulate.values import (
     Kill,
+    Moment,
     SimulatedDevice,
     SimulationOptions,
     SimulationResult,
@@ -26,6 +27,7 @@ from dreamshare.simulate.values import (
 
 __all__ = (
     "Kill",
+    "Moment",
     "SimulatedDevice",
     "SimulationOptions",
     "SimulationResult",

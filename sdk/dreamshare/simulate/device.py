@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class VirtualDevice:
         entropy: of its keys.
         dies_at: the answer at which it dies, counted from 0; None for never.
         once: what its neighbours in the process found out already.
+        stopwatch: times what it computes.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class VirtualDevice:
         entropy: SeededEntropy,
         dies_at: int | None,
         once: Once,
+        stopwatch: Callable[[], float],
     ) -> None:
+        self.compute_s = 0.0
         self.id = PartyId(identity.id)
         self._identity = identity
         self._device = device
@@ -65,6 +69,7 @@ class VirtualDevice:
         self._entropy = entropy
         self._dies_at = dies_at
         self._once = once
+        self._stopwatch = stopwatch
         self._answers = 0
         self._memory = Memory()
         self._driver: DeviceDriver | None = None
@@ -131,11 +136,21 @@ class VirtualDevice:
             await self._die()
         self._answers += 1
         rng = self._rng(order.payload_hash)
-        return self._work.compute(order, self._device.learner, self._device.data, rng)
+        with self._timed():
+            return self._work.compute(order, self._device.learner, self._device.data, rng)
 
     async def learn(self, task: TaskId, order: Learn) -> None:
         rng = self._rng(order.plan.payload().hash)
-        self._work.learn(order, self._device.learner, self._device.data, rng)
+        with self._timed():
+            self._work.learn(order, self._device.learner, self._device.data, rng)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        began = self._stopwatch()
+        try:
+            yield
+        finally:
+            self.compute_s += self._stopwatch() - began
 
     def _rng(self, payload_hash: bytes) -> np.random.Generator:
         return np.random.default_rng([self._device.seed, *self.id, *payload_hash])

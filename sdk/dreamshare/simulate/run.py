@@ -16,11 +16,16 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.journal import MemoryJournal
-from dreamshare.protocol.messages import Cohort, ControlError, Reply, Request
+from dreamshare.protocol.messages import Cohort, ControlError, DeviceStatus, Reply, Request
 from dreamshare.protocol.outcomes import SumDone, TaskFailed, TaskOutcome
 from dreamshare.simulate.device import VirtualDevice
 from dreamshare.simulate.jumping import JumpingSelector
-from dreamshare.simulate.values import SimulatedDevice, SimulationOptions, SimulationResult
+from dreamshare.simulate.values import (
+    Moment,
+    SimulatedDevice,
+    SimulationOptions,
+    SimulationResult,
+)
 from dreamshare.transport.memory import MemoryNetwork
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.certificates import Role
@@ -76,6 +81,7 @@ def simulate(
             entropy.fork(f"device {i}"),
             deaths.get(i),
             once,
+            chosen.stopwatch,
         )
         for i, device in enumerate(devices)
     )
@@ -124,15 +130,15 @@ class _Run:
             await serving
             outcomes = [await device.stop() for device in self._devices]
         done = loop.done or Done()
-        by_id = {status.device: status for status in self._aggregator.devices()}
         return SimulationResult(
             arrays=done.result,
             metrics=done.metrics,
             reports=tuple(self._reports),
             outcomes=tuple(outcomes),
-            statuses=tuple(by_id[device.id] for device in self._devices if device.id in by_id),
+            statuses=self._statuses(),
             aggregations=sum(isinstance(report, SumDone) for report in self._reports),
             simulated_s=self._clock.now() - self._started,
+            compute_s=self._compute_s(),
         )
 
     async def _follow(self, loop: TaskLoop, coordinator: Coordinator) -> None:
@@ -146,8 +152,30 @@ class _Run:
             if isinstance(report, TaskFailed):
                 raise DreamshareError(f"the task failed: {report.reason}")
             order = loop.react(report)
+            self._show(report, loop)
             if order is not None:
                 run.give(order)
+
+    def _show(self, report: TaskOutcome, loop: TaskLoop) -> None:
+        """Let the caller look before the next order is given."""
+        if self._options.on_moment is not None:
+            self._options.on_moment(
+                Moment(
+                    report,
+                    loop.algorithm,
+                    loop.state,
+                    loop.cycle,
+                    self._statuses(),
+                    self._compute_s(),
+                )
+            )
+
+    def _statuses(self) -> tuple[DeviceStatus, ...]:
+        by_id = {status.device: status for status in self._aggregator.devices()}
+        return tuple(by_id[device.id] for device in self._devices if device.id in by_id)
+
+    def _compute_s(self) -> tuple[float, ...]:
+        return tuple(device.compute_s for device in self._devices)
 
 
 class _Front:

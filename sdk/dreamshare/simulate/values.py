@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dreamshare.algorithms.base import Algorithm
 from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.binding import Lookup
 from dreamshare.driver.front import Observer
@@ -50,6 +51,34 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A report and what can be seen once the algorithm's state has followed it.
+
+    No device computes meanwhile: who looks may measure the learners.
+
+    Attributes:
+        report: the coordinator's.
+        algorithm: what is run.
+        state: of the algorithm, merged.
+        cycle: of what it wants next; -1 once it is done.
+        statuses: of each device that came, as in `SimulationResult`; byte counts so far.
+        compute_s: what `SimulationOptions.stopwatch` counted for each device so far.
+    """
+
+    report: TaskOutcome
+    algorithm: Algorithm[object]
+    state: object
+    cycle: int
+    statuses: tuple[DeviceStatus, ...]
+    compute_s: tuple[float, ...]
+
+
+def no_watch() -> float:
+    """Stand still: the default stopwatch, which keeps a run a function of its arguments."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class SimulationOptions:
     """What a run may change.
 
@@ -61,6 +90,9 @@ class SimulationOptions:
         lookup: where algorithms come from; the catalogue by default.
         observer: sees every frame that the aggregator received.
         on_report: called with each report of the coordinator, at once.
+        on_moment: called after each report, when the algorithm's state has followed it and before
+            anything else is asked of a device.
+        stopwatch: seconds of a clock of the caller's; read before and after a device computes.
     """
 
     deadlines: Deadlines = Deadlines()
@@ -70,6 +102,8 @@ class SimulationOptions:
     lookup: Lookup = algorithm_from
     observer: Observer | None = None
     on_report: Callable[[TaskOutcome], None] | None = None
+    on_moment: Callable[[Moment], None] | None = None
+    stopwatch: Callable[[], float] = no_watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +117,7 @@ class SimulationResult:
         statuses: of each device, as the aggregator sees it, byte counts included.
         aggregations: closed masked sums.
         simulated_s: how far the clock went.
+        compute_s: what the stopwatch counted for each device, seconds.
     """
 
     arrays: Mapping[str, PublicArray]
@@ -92,3 +127,4 @@ class SimulationResult:
     statuses: tuple[DeviceStatus, ...]
     aggregations: int
     simulated_s: float
+    compute_s: tuple[float, ...]

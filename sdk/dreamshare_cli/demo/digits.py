@@ -58,7 +58,11 @@ def load() -> Digits:
 
 
 def dirichlet_split(
-    y_N: NDArray[np.int64], devices: int, rng: np.random.Generator, skew: float = SKEW
+    y_N: NDArray[np.int64],
+    devices: int,
+    rng: np.random.Generator,
+    skew: float = SKEW,
+    classes: int = CLASSES,
 ) -> tuple[NDArray[np.int64], ...]:
     """Return the indices that each device holds.
 
@@ -73,7 +77,7 @@ def dirichlet_split(
     least = LEAST_SHARE * len(y_N) / devices
     for _ in range(10_000):
         held: list[list[NDArray[np.int64]]] = [[] for _ in range(devices)]
-        for label in range(CLASSES):
+        for label in range(classes):
             members = rng.permutation(np.flatnonzero(y_N == label))
             cuts = np.cumsum(rng.dirichlet(np.full(devices, skew)))[:-1] * len(members)
             for device, part in enumerate(np.split(members, np.rint(cuts).astype(int))):
@@ -82,8 +86,8 @@ def dirichlet_split(
         if min(len(part) for part in indices) >= least:
             return indices
     raise ConfigError(
-        f"no split of {len(y_N)} digits among {devices} devices gives each {least:.0f} of them at "
-        f"skew {skew}; use fewer devices or a larger skew"
+        f"no split of {len(y_N)} examples among {devices} devices gives each {least:.0f} of them "
+        f"at skew {skew}; use fewer devices or a larger skew"
     )
 
 

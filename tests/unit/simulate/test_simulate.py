@@ -18,6 +18,7 @@ from dreamshare.protocol.outcomes import (
 )
 from dreamshare.simulate import (
     Kill,
+    Moment,
     SimulatedDevice,
     SimulationOptions,
     SimulationResult,
@@ -81,6 +82,22 @@ def test_a_run_gives_the_algorithms_result() -> None:
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds == [EpochJoined, RoundDone, RoundDone, TellLearnt, RoundDone, TaskOver]
     assert [status.bytes_up > 1000 for status in result.statuses] == [True] * 4
+
+
+def test_every_report_is_shown_with_what_was_sent_and_computed_so_far() -> None:
+    seen: list[Moment] = []
+    ticks = iter(range(1_000))
+    options = SimulationOptions(
+        lookup=lambda name, config: Numbers(),
+        on_moment=seen.append,
+        stopwatch=lambda: float(next(ticks)),
+    )
+    result = simulate((NAME, CONFIG), devices(), cohort=Cohort(4, 4), options=options)
+    assert [moment.report for moment in seen] == list(result.reports)
+    assert seen[-1].cycle == -1
+    assert seen[-1].statuses[0].bytes_up > seen[0].statuses[0].bytes_up
+    assert seen[0].compute_s == (0.0,) * 4
+    assert result.compute_s == (4.0,) * 4  # three sums and a tell, a tick each
 
 
 def test_the_same_seed_is_the_same_run() -> None:

@@ -29,7 +29,7 @@ from dreamshare.algorithms.codream.state import CodreamState, Stage, sums_left
 from dreamshare.algorithms.codream.student import first_student, opinion, result_of, taught
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.measures import softmax
 from dreamshare.learning.plain import Trained
 from dreamshare.payloads.dreams import Floats, Replay, ServerStep
@@ -158,6 +158,11 @@ class Codream:
                 return self._after_cycle(replace(state, accuracies=seen, loss=loss))
             case Stage.DONE:
                 raise ConfigError("this run is over; nothing is left to merge")
+
+    def lessons(self, state: object) -> Batch | None:
+        if not isinstance(state, CodreamState) or len(state.replay.x_BCHW) == 0:
+            return None
+        return Batch(state.replay.x_BCHW, targets_NK=state.replay.targets_BK)
 
     def gallery(self, state: object) -> Gallery | None:
         if not isinstance(state, CodreamState):

@@ -111,7 +111,7 @@ class FedAvg:
     def plan(self, state: FedAvgState) -> Ask | Tell | Done:
         c = self.config
         left = c.rounds - state.round + int(c.evaluate)
-        model: dict[str, PublicArray] = dict(zip(self._names, state.parameters, strict=True))
+        model = self._model(state)
         match state.stage:
             case Stage.START:
                 return Ask(Stage.START.value, self.steps()[Stage.START], sums=left + 1)
@@ -119,7 +119,7 @@ class FedAvg:
                 fields = self._fields([bound.value for bound in state.bounds])
                 return Ask(Stage.TRAIN.value, fields, model, left, state.round)
             case Stage.ADOPT:
-                return Tell(Stage.ADOPT.value, model, int(c.evaluate), state.round)
+                return self._adopt(state)
             case Stage.EVALUATE:
                 return Ask(Stage.EVALUATE.value, self.steps()[Stage.EVALUATE], cycle=state.round)
             case Stage.DONE:
@@ -127,6 +127,11 @@ class FedAvg:
                 if c.evaluate:
                     metrics |= {"accuracy": state.accuracy, "loss": state.loss}
                 return Done(model, metrics)
+
+    def conclusion(self, state: object) -> Tell | None:
+        if not isinstance(state, FedAvgState) or state.stage is Stage.START:
+            return None
+        return self._adopt(state)
 
     def local(
         self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
@@ -166,6 +171,13 @@ class FedAvg:
                 return replace(state, stage=Stage.DONE, accuracy=accuracy, loss=loss)
             case Stage.DONE:
                 raise ConfigError("this run is over; nothing is left to merge")
+
+    def _adopt(self, state: FedAvgState) -> Tell:
+        left = int(self.config.evaluate)
+        return Tell(Stage.ADOPT.value, self._model(state), left, state.round)
+
+    def _model(self, state: FedAvgState) -> dict[str, PublicArray]:
+        return dict(zip(self._names, state.parameters, strict=True))
 
     @property
     def _names(self) -> tuple[str, ...]:

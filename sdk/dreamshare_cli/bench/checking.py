@@ -1,0 +1,44 @@
+"""Looks at every cell before the first one runs: an hour must not end in a misspelt field.
+
+Rules: data are loaded once, one learner is made for each architecture; nothing is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.public import PublicSet
+from dreamshare_cli.bench.cells import Cell
+from dreamshare_cli.bench.data.sources import load_pool
+from dreamshare_cli.bench.filling import config_of, schedule_of
+from dreamshare_cli.bench.learners import make_learner
+from dreamshare_cli.bench.partitions import deal
+from dreamshare_cli.bench.recipe import Partition
+
+
+def check_cells(cells: Sequence[Cell]) -> None:
+    """Return when every cell can begin.
+
+    Raises:
+        ConfigError: data, a deal, a net or a config cannot be had; it names the cell.
+    """
+    pools = {cell.data: load_pool(cell.data) for cell in cells}
+    public: dict[tuple[Partition, int], PublicSet | None] = {}
+    for cell in cells:
+        pool = pools[cell.data]
+        try:
+            learners = {
+                name: make_learner(cell.devices, name, pool.shape, pool.classes, 0, 0)
+                for name in dict.fromkeys(cell.architectures)
+            }
+            place = cell.partition, cell.seed
+            if place not in public:
+                found = deal(pool, cell.data, cell.partition, cell.devices.count, cell.seed)
+                public[place] = found.public
+            if cell.algorithm is None:
+                schedule_of(cell, pool)
+            else:
+                config_of(cell, pool, public[place], learners[cell.architectures[0]])
+        except ConfigError as error:
+            raise ConfigError(f"{cell.key}: {error}") from None

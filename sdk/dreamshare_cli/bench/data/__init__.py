@@ -1,0 +1,1 @@
+"""Where a recipe's examples come from: one module for each kind of source."""

@@ -1,0 +1,93 @@
+"""From a recipe's `[data]` to a pool of examples.
+
+Rules:
+- a source whose files are missing says how to get them; nothing is downloaded but by a recipe that
+  names addresses and checksums;
+- a source of your own is `package.module:function`: it takes (validation, test), the numbers of
+  examples to set aside, and returns a `Pool`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Batch
+from dreamshare_cli.bench.data.idx import PARTS, cache_folder, fetched, read_folder
+from dreamshare_cli.bench.data.pool import Pool, divided, halved, scaled
+from dreamshare_cli.bench.data.waves import CLASSES, make_waves
+from dreamshare_cli.bench.naming import imported
+from dreamshare_cli.bench.recipe import DataPlan
+from dreamshare_cli.demo import digits
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts its four files."""
+
+LOW, HIGH = -1.0, 1.0
+WAVES = 20_000
+WAVES_SEED = 640
+
+
+def load_pool(plan: DataPlan) -> Pool:
+    """Return the examples.
+
+    Raises:
+        ConfigError: they cannot be had, are damaged, or are too few.
+    """
+    pool = _loaded(plan)
+    return _halved(pool) if plan.halve else pool
+
+
+def _loaded(plan: DataPlan) -> Pool:
+    match plan.source:
+        case "digits":
+            return _digits(plan)
+        case "fashion-mnist":
+            if not DEBIAN.is_dir():
+                raise ConfigError(
+                    "Fashion-MNIST is not here; on Debian: apt-get install dataset-fashion-mnist; "
+                    "elsewhere set data.source to 'idx' or 'download'"
+                )
+            return _idx(plan, DEBIAN)
+        case "idx":
+            return _idx(plan, Path(plan.folder))
+        case "download":
+            return _idx(plan, fetched(plan.files, cache_folder()))
+        case "waves":
+            x_NCHW, y_N = make_waves(WAVES, WAVES_SEED)
+            parts = divided(x_NCHW, y_N, (plan.validation, plan.test))
+            return Pool(*parts, CLASSES, LOW, HIGH)
+    made = imported(plan.source, "data.source")(plan.validation, plan.test)
+    if not isinstance(made, Pool):
+        raise ConfigError(f"data.source {plan.source} returned a {type(made).__name__}, no Pool")
+    return made
+
+
+def _digits(plan: DataPlan) -> Pool:
+    """Return the demo's division: what was chosen for the demo has seen none of its test images."""
+    if plan.validation > digits.VALIDATION_IMAGES or plan.test > digits.TEST_IMAGES:
+        raise ConfigError(
+            f"the digits have {digits.VALIDATION_IMAGES} validation and {digits.TEST_IMAGES} test "
+            f"images; the recipe wants {plan.validation} and {plan.test}"
+        )
+    held = digits.load()
+    validation, test = held.validation.first(plan.validation), held.test.first(plan.test)
+    return Pool(held.train, validation, test, digits.CLASSES, digits.LOW, digits.HIGH)
+
+
+def _idx(plan: DataPlan, folder: Path) -> Pool:
+    """Return the file's own test images as test, and a part of its training images to choose by."""
+    found = read_folder(folder)
+    train_x, train_y, test_x, test_y = (found[name] for name in PARTS)
+    if plan.test > len(test_y):
+        raise ConfigError(f"data.test is {plan.test}; {folder} holds {len(test_y)} test images")
+    train, validation, _ = divided(scaled(train_x), train_y.astype(np.int64), (plan.validation, 0))
+    test = Batch(scaled(test_x[: plan.test]), test_y[: plan.test].astype(np.int64))
+    return Pool(train, validation, test, max(2, int(train_y.max()) + 1), LOW, HIGH)
+
+
+def _halved(pool: Pool) -> Pool:
+    train, validation, test = (Batch(halved(part.x_NCHW), part.y_N) for _, part in pool.parts())
+    return Pool(train, validation, test, pool.classes, pool.low, pool.high)

@@ -1,0 +1,157 @@
+"""One cell in a process of its own: a cell as JSON on standard input, its lines in a file.
+
+    python -m dreamshare_cli.bench.work FILE < cell.json
+
+Rules:
+- one compute thread, so that a result does not depend on how many processes run beside it; the
+  runner sets what has to be set before numpy is loaded;
+- each line is flushed at once, to the file and to standard output, where the runner reads it;
+- an error that was raised on purpose is one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dreamshare.errors import DreamshareError
+from dreamshare.learning.base import Learner
+from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare_cli.bench.alone import run_alone
+from dreamshare_cli.bench.cells import Cell
+from dreamshare_cli.bench.data.pool import Pool
+from dreamshare_cli.bench.data.sources import load_pool
+from dreamshare_cli.bench.federated import Follower, pictures_of, run_federated
+from dreamshare_cli.bench.filling import config_of, schedule_of, starts_equal
+from dreamshare_cli.bench.learners import STUDENT_PLACE, make_learner
+from dreamshare_cli.bench.measuring import Student, accuracy, tested
+from dreamshare_cli.bench.partitions import deal
+from dreamshare_cli.bench.rows import End, Line, Round, Start, to_line
+from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
+
+LIBRARIES = ("dreamshare", "numpy", "torch", "onnxruntime")
+
+
+def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
+    """Compute a cell; `tell` is given its lines in order.
+
+    Raises:
+        ConfigError: data, nets or config cannot be had or do not fit together.
+        DreamshareError: the federation failed.
+    """
+    began, cpu = time.monotonic(), time.process_time()
+    tell(Start(cell.key, cell.fingerprint, versions()))
+    pool = load_pool(cell.data)
+    learners = learners_of(cell, pool)
+    _awake(make_learner(cell.devices, cell.architectures[0], pool.shape, pool.classes, 0, 0), pool)
+    dealt = deal(pool, cell.data, cell.partition, cell.devices.count, cell.seed)
+    student: Student | None = None
+    sums, metrics, pictures = 0, {}, None
+    if cell.algorithm is None:
+        schedule = schedule_of(cell, pool)
+        run_alone(cell, schedule, learners, dealt, tell, time.thread_time)
+    else:
+        config = config_of(cell, pool, dealt.public, learners[0])
+        student = _student(cell, pool)
+        follower = Follower(cell, learners, dealt, student, tell)
+        result = run_federated(cell, config, follower, time.thread_time)
+        sums, metrics = result.aggregations, dict(result.metrics)
+        pictures = pictures_of(config, result, pool.low, pool.high)
+    found = tested(learners, dealt)
+    known = student is not None and student.taught
+    tell(
+        End(
+            test=found.everywhere,
+            student=accuracy(student.learner, dealt.test) if student and known else None,
+            own=found.own,
+            others=found.others,
+            parameters=tuple(parameter_count(shapes_of(learner)) for learner in learners),
+            examples=tuple(len(data) for data in dealt.data),
+            sums=sums,
+            seconds=round(time.monotonic() - began, 1),
+            cpu_s=round(time.process_time() - cpu, 1),
+            metrics=metrics,
+            pictures=pictures,
+        )
+    )
+
+
+def learners_of(cell: Cell, pool: Pool) -> tuple[Learner, ...]:
+    """Return the devices' learners with their first weights; ConfigError where there is none."""
+    equal = starts_equal(cell)
+    return tuple(
+        make_learner(cell.devices, name, pool.shape, pool.classes, cell.seed, 0 if equal else place)
+        for place, name in enumerate(cell.architectures)
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computed here."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_cell(cell: Cell, path: Path, tell: Callable[[Line], None]) -> None:
+    """Compute a cell and write its lines to a new file at `path`; errors as in `run_cell`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+
+        def both(line: Line) -> None:
+            file.write(to_line(line) + "\n")
+            file.flush()
+            tell(line)
+
+        run_cell(cell, both)
+
+
+def _awake(learner: Learner, pool: Pool) -> None:
+    """Let the framework do once what it does at first, so that no device's seconds hold it."""
+    few = pool.train.first(4)
+    learner.fit([(few,)], FitObjective())
+    learner.input_gradient(few.x_NCHW, DreamObjective(labels_B=few.y_N))
+
+
+def _student(cell: Cell, pool: Pool) -> Student | None:
+    plan = cell.student
+    if plan is None:
+        return None
+    learner = make_learner(
+        cell.devices, plan.architecture, pool.shape, pool.classes, cell.seed, STUDENT_PLACE
+    )
+    return Student(plan, learner, cell.seed)
+
+
+def main() -> int:
+    """Run the cell on standard input; return the exit code."""
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python -m dreamshare_cli.bench.work FILE < cell.json\n")
+        return 2
+    try:
+        cell = Cell.from_json(sys.stdin.read())
+        if cell.devices.runtime == "torch":
+            from dreamshare_cli.bench.nets import one_thread
+
+            one_thread()
+        write_cell(cell, Path(sys.argv[1]), _told)
+    except DreamshareError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def _told(line: Line) -> None:
+    if isinstance(line, Round):
+        sys.stdout.write(to_line(line) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
