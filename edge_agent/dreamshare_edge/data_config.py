@@ -8,7 +8,7 @@
     window = 128
 
 Rules:
-- one source: a folder of pictures, a CSV file, or arrays in a NumPy file;
+- one source: a folder of pictures, a CSV file, or arrays in a NumPy file; public sets beside it;
 - shapes, number of classes and normalisation are the bundle's: nothing is said twice;
 - `dreamshare_edge.bundled` reads what is named here.
 """
@@ -67,6 +67,17 @@ class DataConfig:
         "With window: a column; no example holds rows of two of its values. Empty: one series.",
         default="",
     )
+    public: tuple[Path, ...] = setting(
+        "Public sets that this device holds: files of `PublicSet.save`, with inputs as the model "
+        "takes them. Tasks such as fedh2l/1 and consensus/1 name one by its digest. They go with a "
+        "factory, too.",
+        default=(),
+    )
+    domain: int = setting(
+        "Which of a public set's domains the own examples are from, 0 or more; -1: unknown. It "
+        "stays on the device.",
+        default=-1,
+    )
     held_out: float = setting(
         "Part of the examples that is never trained on and measures accuracy, 0 to below 1; which "
         "ones follows from the seed. At most 1,000.",
@@ -89,6 +100,8 @@ class DataConfig:
             raise ConfigError("data: stride and group go with window")
         if len(set(self.classes)) != len(self.classes):
             raise ConfigError("data: classes names one of them twice")
+        if self.domain < -1:
+            raise ConfigError(f"data: domain is {self.domain}; it must be -1 or more")
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"data: held_out is {self.held_out}; it must be 0 to below 1")
 
@@ -104,4 +117,5 @@ class DataConfig:
             images=None if self.images is None else folder / self.images,
             csv=None if self.csv is None else folder / self.csv,
             arrays=None if self.arrays is None else folder / self.arrays,
+            public=tuple(folder / path for path in self.public),
         )

@@ -13,13 +13,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
 from dreamshare.learning.measures import measure
+from dreamshare.learning.public import SharingData, load_public
 from dreamshare.settings import Scalar
 from dreamshare_edge.config import AgentConfig
 
@@ -50,9 +51,20 @@ Factory = Callable[[Mapping[str, Scalar]], Equipment]
 def equipment_of(config: AgentConfig) -> Equipment:
     """Return what the settings name: a bundle with data, or what the factory makes.
 
+    Public sets that the table [data] names are held beside the data.
+
     Raises:
         ConfigError: neither is named, or what is named cannot be used.
     """
+    made = _equipment(config)
+    sets = [load_public(path) for path in config.data.public]
+    domain = config.data.domain if config.data.domain >= 0 else None
+    if not sets and domain is None:
+        return made
+    return replace(made, data=SharingData(made.data, sets, domain))
+
+
+def _equipment(config: AgentConfig) -> Equipment:
     if config.learner.bundle is None:
         return load_equipment(config.learner.factory, config.learner.settings)
     try:

@@ -68,7 +68,16 @@ class SampleLearner:
         return InputGradient(gradient, logits_NK, {"task": float(loss.mean())})
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
-        """Plain gradient descent; the optimiser's kind and its momentum are left out."""
+        """Plain gradient descent; the optimiser's kind and its momentum are left out.
+
+        Raises:
+            ConfigError: a proximal term or a projection is asked for.
+        """
+        if objective.proximal > 0 or objective.projection != "none":
+            raise ConfigError(
+                "the sample learner knows neither a proximal term nor a projection; set proximal "
+                "to 0 (fedavg/1) or projection to 'none' (fedh2l/1)"
+            )
         losses = [self._step(step, objective) for step in steps]
         return float(np.mean(losses)) if losses else 0.0
 

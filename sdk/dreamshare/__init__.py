@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done, Tell
     from dreamshare.algorithms.codream.config import CodreamConfig
+    from dreamshare.algorithms.consensus import ConsensusConfig
     from dreamshare.algorithms.evaluate import EvaluateConfig
     from dreamshare.algorithms.fedavg import FedAvgConfig
+    from dreamshare.algorithms.fedh2l import FedH2LConfig
     from dreamshare.client import Client, Result
     from dreamshare.clock import Clock, ManualClock, SystemClock
     from dreamshare.errors import (
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from dreamshare.learning.data import ArrayData
     from dreamshare.learning.onnx.bundle import read_bundle
     from dreamshare.learning.onnx.learner import OnnxLearner
+    from dreamshare.learning.public import PublicSet, SharingData, load_public
     from dreamshare.learning.torch.learner import TorchLearner
     from dreamshare.privacy import Privacy
     from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport, TaskStatus
@@ -74,13 +77,18 @@ __all__ = (
     "Done",
     "Tell",
     "CodreamConfig",
+    "ConsensusConfig",
     "EvaluateConfig",
     "FedAvgConfig",
+    "FedH2LConfig",
     # learners and their data
     "Batch",
     "Data",
     "Learner",
     "ArrayData",
+    "PublicSet",
+    "SharingData",
+    "load_public",
     "TorchLearner",
     "OnnxLearner",
     "read_bundle",
@@ -135,12 +143,17 @@ _HOMES = MappingProxyType(
         "Done": "dreamshare.algorithms.base",
         "Tell": "dreamshare.algorithms.base",
         "CodreamConfig": "dreamshare.algorithms.codream.config",
+        "ConsensusConfig": "dreamshare.algorithms.consensus",
         "EvaluateConfig": "dreamshare.algorithms.evaluate",
         "FedAvgConfig": "dreamshare.algorithms.fedavg",
+        "FedH2LConfig": "dreamshare.algorithms.fedh2l",
         "Batch": "dreamshare.learning.base",
         "Data": "dreamshare.learning.base",
         "Learner": "dreamshare.learning.base",
         "ArrayData": "dreamshare.learning.data",
+        "PublicSet": "dreamshare.learning.public",
+        "SharingData": "dreamshare.learning.public",
+        "load_public": "dreamshare.learning.public",
         "TorchLearner": "dreamshare.learning.torch.learner",
         "OnnxLearner": "dreamshare.learning.onnx.learner",
         "read_bundle": "dreamshare.learning.onnx.bundle",

@@ -10,9 +10,11 @@ import pytest
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
 from dreamshare.learning.data import ArrayData
+from dreamshare.learning.public import PublicSet, domain_of, public_set
 from dreamshare.settings import default_text, read_settings
 from dreamshare_edge.config import AgentConfig, load_config
-from dreamshare_edge.equipment import Equipment, load_equipment
+from dreamshare_edge.equipment import Equipment, equipment_of, load_equipment
+from dreamshare_edge.sample import FACTORY
 
 
 def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path) -> None:
@@ -64,6 +66,7 @@ def test_the_printed_default_is_the_default() -> None:
         ('[data]\ncsv = "a"\ncolumns = ["b"]\nclasses = ["c"]\nstride = 2', "go with window"),
         ('[data]\ncsv = "a"\ncolumns = ["b"]\nclasses = ["c"]\nwindow = -2', "0 or more"),
         ("[data]\nheld_out = 1.0", "held_out is 1.0"),
+        ("[data]\ndomain = -2", "domain is -2"),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path: Path, text: str, message: str) -> None:
@@ -73,6 +76,21 @@ def test_mistakes_name_file_and_key(tmp_path: Path, text: str, message: str) -> 
         load_config(path)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_public_sets_lie_beside_the_data_of_a_factory(tmp_path: Path) -> None:
+    one = PublicSet(np.zeros((3, 1, 8, 8), np.float32), np.arange(3))
+    one.save(tmp_path / "seeds.npz")
+    path = tmp_path / "agent.toml"
+    path.write_text(
+        f'[learner]\nfactory = "{FACTORY}"\n[data]\npublic = ["seeds.npz"]\ndomain = 1\n'
+    )
+    data = equipment_of(load_config(path)).data
+    assert public_set(data, one.digest, 3).digest == one.digest
+    assert domain_of(data) == 1
+    (tmp_path / "seeds.npz").write_bytes(b"no file of ours")
+    with pytest.raises(ConfigError, match="public set"):
+        equipment_of(load_config(path))
 
 
 @pytest.mark.parametrize(

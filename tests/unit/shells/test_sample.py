@@ -31,6 +31,14 @@ def test_it_learns() -> None:
     assert before <= 0.3 < 0.5 < after
 
 
+@pytest.mark.parametrize(
+    "objective", [FitObjective(proximal=0.1), FitObjective(projection="symmetric")]
+)
+def test_what_it_does_not_know_it_refuses(objective: FitObjective) -> None:
+    with pytest.raises(ConfigError, match="neither a proximal term nor a projection"):
+        SampleLearner().fit([], objective)
+
+
 def test_soft_labels_move_it_too() -> None:
     learner = SampleLearner()
     x = np.ones((4, 1, 8, 8), np.float32)
