@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dreamshare.errors import ConfigError
 from dreamshare_edge.config import AgentConfig
 from dreamshare_edge.doctor.findings import Finding, Severity, error, ok, warning
-from dreamshare_edge.doctor.look import free_memory
+from dreamshare_edge.doctor.memory import free_memory
 from dreamshare_edge.equipment import Equipment, equipment_of
 from dreamshare_edge.sealing import place_of_kept, seals_for
 from dreamshare_edge.worker import WEIGHTS, unpacked

@@ -12,12 +12,12 @@ from dreamshare_edge.conditions import Conditions
 from dreamshare_edge.config import AgentConfig
 from dreamshare_edge.doctor.clock import SKEW_S, Span, day
 from dreamshare_edge.doctor.findings import Finding, error, ok, warning
+from dreamshare_edge.doctor.memory import free_memory
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.renewing import due_at
 
 _MEMORY = 256 << 20
 _DISK = 512 << 20
-_MEMINFO = Path("/proc/meminfo")
 
 
 def look_at_certificate(identity: Identity, enrol: tuple[str, ...], now: float) -> list[Finding]:
@@ -150,13 +150,3 @@ def look_at_policy(policy: Policy, algorithms: tuple[str, ...]) -> list[Finding]
         text = "version_resets lets aggregators step back to an older protocol"
         found.append(warning("policy", text, "take it out when the step back is done"))
     return found or [ok("policy", f"sums of {policy.least_cohort} devices or more")]
-
-
-def free_memory() -> int | None:
-    """Return the bytes that may be used without swapping; None where the machine does not say."""
-    try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        (line,) = (each for each in lines if each.startswith("MemAvailable:"))
-        return int(line.split()[1]) << 10
-    except (OSError, ValueError, IndexError):
-        return None
