@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,14 @@ def test_sums_left_count_down(evaluate, wanted):
     algorithm = Noting(consensus(evaluate=evaluate))
     run(algorithm, crew(ToyLearner))
     assert [plan.sums for plan in algorithm.plans if isinstance(plan, Ask)] == wanted
+
+
+def test_bytes_tell_the_same_to_one_in_510():
+    config = consensus(warm_up_epochs=0, rounds=1, fit_steps=0)
+    exact = run(Consensus(config), crew(ToyLearner)).done.result["targets"]
+    short = run(Consensus(replace(config, told="uint8")), crew(ToyLearner)).done.result["targets"]
+    assert short.dtype == np.uint8
+    np.testing.assert_allclose(short / 255.0, exact, atol=1 / 509)
 
 
 @pytest.mark.parametrize("opinion", ["posteriors", "logits"])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dreamshare.algorithms.base import Ask, Crowd, Tell
 from dreamshare.algorithms.fedh2l import FedH2L
@@ -17,6 +18,7 @@ from dreamshare.learning.public import PublicSet, SharingData
 from tests.algorithms.oracle import Device, mean_of, run
 from tests.algorithms.sharing import crew, fedh2l, seeds, two_domains
 from tests.algorithms.toy import ToyLearner, toy_data
+from tests.unit.learning.learners import around
 
 
 def told_to(
@@ -43,6 +45,31 @@ def test_others_are_the_total_without_ones_own_where_it_was_in_it(learner, absen
         wanted = np.mean([p for j, p in enumerate(own) if j not in absent and j != i], axis=0)
         found = algorithm.others(tell, device.learner, device.data)
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_total_minus_own_from_bytes():
+    """Five devices: an error of 1/510 in the mean is 5/4 of that in the others' mean."""
+    algorithm, devices = FedH2L(fedh2l(warm_up_epochs=0, told="uint8")), crew(ToyLearner, devices=5)
+    tell, own = told_to(algorithm, devices)
+    assert tell.tensors["posteriors"].dtype == np.uint8
+    for i, device in enumerate(devices):
+        wanted = np.mean([p for j, p in enumerate(own) if j != i], axis=0)
+        found = algorithm.others(tell, device.learner, device.data)
+        np.testing.assert_allclose(found, wanted, atol=2 * 5 / 4 / 510)
+
+
+def test_devices_share_no_shape_of_any_parameter():
+    """Numbers of layers and units of their own, torch and ONNX; what they share are classes."""
+    nets = (
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 3)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)),
+        nn.Sequential(nn.Conv2d(1, 5, 2), nn.ReLU(), nn.Flatten(), nn.Linear(5, 3)),
+    )
+    devices = crew(ToyLearner)
+    for device, net, kind in zip(devices, nets, ("torch", "onnx", "torch"), strict=True):
+        device.learner = around(kind, net, (1, 2, 2), 3)
+    config = fedh2l(rounds=6, fit_steps=10, learning_rate=0.05, evaluate="end")
+    assert run(FedH2L(config), devices).done.metrics["accuracy"] > 0.6  # chance is 1/3
 
 
 def test_alone_there_is_nobody_else():

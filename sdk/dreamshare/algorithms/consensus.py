@@ -26,13 +26,15 @@ from dreamshare.algorithms.base import Ask, Crowd, Tell
 from dreamshare.algorithms.checks import choice, digest, not_negative, positive, whole
 from dreamshare.algorithms.posteriors import (
     POSTERIORS,
+    Told,
     normalised,
+    packed,
     posterior_field,
     posteriors,
     received,
     sent,
     steps_beside,
-    told,
+    unpacked,
 )
 from dreamshare.algorithms.rounds import Evaluation, PosteriorRounds, RoundsState
 from dreamshare.learning.base import Data, Learner
@@ -61,6 +63,7 @@ class ConsensusConfig:
         logit_bound: clip of a logit, > 0 ("logits").
         temperature: T > 0; of the posteriors, the mean logits and the distillation alike.
         bits: resolution of an answer, 8 to 20.
+        told: soft labels on their way down, "float32" or "uint8".
 
         warm_up_epochs: local passes before the first answer, >= 0.
         warm_up_rate: their rate, > 0.
@@ -85,6 +88,7 @@ class ConsensusConfig:
     logit_bound: float = 16.0
     temperature: float = 1.0
     bits: int = 12
+    told: Told = "float32"
 
     warm_up_epochs: int = 12
     warm_up_rate: float = 0.002
@@ -108,6 +112,7 @@ class ConsensusConfig:
         positive(self, "logit_bound", "temperature", "warm_up_rate", "learning_rate")
         not_negative(self, "weight_decay", "distillation_weight")
         choice(self, "opinion", Opinion)
+        choice(self, "told", Told)
         choice(self, "optimizer", Optimizer)
         choice(self, "distillation_norm", DistillationNorm)
         choice(self, "evaluate", Evaluation)
@@ -150,12 +155,12 @@ class Consensus(PosteriorRounds[ConsensusConfig]):
             agreed_MK = softmax(mean[LOGITS].astype(np.float64) / self.config.temperature)
         else:
             agreed_MK = received(mean)
-        return {"targets": normalised(agreed_MK)}
+        return {"targets": packed(normalised(agreed_MK), self.config.told)}
 
     def learn(self, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         c = self.config
         x_NCHW = public_set(data, c.public_set, c.inputs).x_NCHW
-        targets_MK = told(tell.tensors, "targets", (c.inputs, c.classes)).astype(np.float32)
+        targets_MK = normalised(unpacked(tell.tensors, "targets", (c.inputs, c.classes), c.told))
         steps = steps_beside(
             data, rng, c.local_batch, c.fit_steps, x_NCHW, targets_MK, c.public_batch
         )

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from dreamshare.learning.measures import softmax
 from dreamshare.updates import Array, Field, PublicArray
 
 POSTERIORS = "posteriors"
+
+Told = Literal["float32", "uint8"]
+"""How posteriors travel to the devices: exactly, or in a quarter of the bytes, to 1/510."""
 
 
 def posterior_field(inputs: int, classes: int, bits: int) -> Field:
@@ -55,6 +59,21 @@ def normalised(p_MK: NDArray[np.float64]) -> Floats:
         sum_M1 > 0, positive_MK / np.where(sum_M1 > 0, sum_M1, 1.0), even
     ).astype(np.float32)
     return shares_MK
+
+
+def packed(p_MK: Floats | NDArray[np.float64], kind: Told) -> PublicArray:
+    """Return posteriors as they are told."""
+    if kind == "uint8":
+        return np.rint(p_MK * 255.0).astype(np.uint8)
+    return p_MK.astype(np.float32)
+
+
+def unpacked(
+    tensors: Mapping[str, PublicArray], name: str, shape: tuple[int, ...], kind: Told
+) -> NDArray[np.float64]:
+    """Inverse of `packed`; raises ConfigError where the tensor is missing or another."""
+    p_MK = told(tensors, name, shape)
+    return p_MK / 255.0 if kind == "uint8" else p_MK
 
 
 def told(

@@ -29,12 +29,14 @@ from dreamshare.algorithms.posteriors import (
     POSTERIORS,
     local_steps,
     normalised,
+    packed,
     posterior_field,
     posteriors,
     received,
     sent,
     steps_beside,
     told,
+    unpacked,
 )
 from dreamshare.algorithms.rounds import PosteriorRounds, RoundsState
 from dreamshare.errors import ConfigError
@@ -70,7 +72,7 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
 
     def tell(self, mean: Mapping[str, Array], crowd: Crowd) -> Mapping[str, PublicArray]:
         return {
-            POSTERIORS: received(mean).astype(np.float32),
+            POSTERIORS: packed(received(mean), self.config.told),
             TAGS: slots_marked(mean[TAGS], crowd.survivors),
             SURVIVORS: np.array([crowd.survivors], np.int64),
         }
@@ -99,7 +101,7 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
             ConfigError: a tensor did not come, or has another shape.
         """
         c = self.config
-        mean_MK = told(tell.tensors, POSTERIORS, (c.seeds, c.classes))
+        mean_MK = unpacked(tell.tensors, POSTERIORS, (c.seeds, c.classes), c.told)
         slots = told(tell.tensors, TAGS, (c.tag_slots,))
         count = float(told(tell.tensors, SURVIVORS, (1,))[0])
         if not slots[self._places(learner, data, tell.cycle)].all():

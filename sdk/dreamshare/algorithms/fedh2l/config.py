@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dreamshare.algorithms.checks import choice, digest, not_negative, positive, whole
+from dreamshare.algorithms.posteriors import Told
 from dreamshare.algorithms.rounds import Evaluation
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import DistillationNorm, Optimizer, Projection
@@ -25,7 +26,8 @@ class FedH2LConfig:
             without labels. One of the two weights is > 0.
         projection: which gradient is protected where local and mutual one oppose each other:
             "protect_global" (the mutual one), "protect_local", "symmetric" or "none".
-        bits: resolution of a posterior, 8 to 20.
+        bits: resolution of a posterior on its way up, 8 to 20.
+        told: mean posteriors on their way down, "float32" or "uint8".
         tag_slots: size of the field in which a device finds whether its answer was in the sum,
             32 to 65,536; 32 per device of the cohort make an error less likely than 1 in 10^6.
 
@@ -54,6 +56,7 @@ class FedH2LConfig:
     label_weight: float = 1.0
     projection: Projection = "protect_global"
     bits: int = 12
+    told: Told = "float32"
     tag_slots: int = 1024
 
     warm_up_epochs: int = 12
@@ -81,6 +84,7 @@ class FedH2LConfig:
         if self.mutual_weight + self.label_weight == 0:
             raise ConfigError("mutual_weight and label_weight are 0: nothing is learnt from seeds")
         choice(self, "projection", Projection)
+        choice(self, "told", Told)
         choice(self, "optimizer", Optimizer)
         choice(self, "distillation_norm", DistillationNorm)
         choice(self, "evaluate", Evaluation)
