@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -79,7 +80,7 @@ class RoundsState:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-class PosteriorRounds(Generic[ConfigT]):
+class PosteriorRounds(ABC, Generic[ConfigT]):
     """Base of such an algorithm; see the module's docstring."""
 
     name = ""
@@ -87,25 +88,25 @@ class PosteriorRounds(Generic[ConfigT]):
     def __init__(self, config: ConfigT) -> None:
         self.config = config
 
+    @abstractmethod
     def answer_fields(self) -> tuple[Field, ...]:
         """Return the fields of `answer`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, ask: Ask, learner: Learner, data: Data) -> Update:
         """Return this device's answer; its learner stays as it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tell(self, mean: Mapping[str, Array], crowd: Crowd) -> Mapping[str, PublicArray]:
         """Return what devices are told of the mean answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def learn(self, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         """Learn from what is told."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fit_objective(self, data: Data, rate: float) -> FitObjective:
         """Return how this device trains."""
-        raise NotImplementedError
 
     def evaluation_fields(self) -> tuple[Field, ...]:
         """Return the fields of `evaluate`."""
