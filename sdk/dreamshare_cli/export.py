@@ -33,6 +33,10 @@ def export(
         str | None, typer.Option(help="Of raw values by channel, such as 0.5 or 0.48,0.45,0.4.")
     ] = None,
     deviation: Annotated[str | None, typer.Option(help="Of raw values, as for --mean.")] = None,
+    program: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE.py:NAME", help="A ProgramSource to add; may be repeated."),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(envvar="DREAMSHARE_EXPORT_CACHE", help="Folder of earlier exports."),
@@ -42,11 +46,11 @@ def export(
 ) -> None:
     """Write a model's gradient and training graphs as a bundle that onnxruntime alone can run.
 
-    The file of the model is executed: export models that you trust.
+    The files of the model and of programs are executed: export what you trust.
     """
     from dreamshare_cli.exporting import ExportRequest, check_it, export_it
 
     if check is not None:
         raise typer.Exit(check_it(check, as_json))
-    request = ExportRequest.of(model, shape, classes, out, quantize, (mean, deviation))
+    request = ExportRequest.of(model, shape, classes, out, quantize, (mean, deviation), program)
     raise typer.Exit(export_it(request, cache, fresh, as_json))

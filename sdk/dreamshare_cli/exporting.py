@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ class ExportRequest:
         quantize: add a forward graph with 8-bit weights.
         mean: of raw values by channel; empty: inputs are normalised already.
         deviation: of raw values by channel.
+        programs: a Python file and the name of a `ProgramSource` in it, each.
     """
 
     file: Path
@@ -48,6 +49,7 @@ class ExportRequest:
     quantize: bool
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    programs: tuple[tuple[Path, str], ...]
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class ExportRequest:
         out: Path | None,
         quantize: bool,
         scale: tuple[str | None, str | None],
+        programs: Sequence[str] | None,
     ) -> ExportRequest:
         """Parse the command's options.
 
@@ -69,15 +72,12 @@ class ExportRequest:
                 "name the model, its input and its classes: "
                 "dreamshare export model.py:make_net --shape 1,28,28 --classes 10"
             )
-        file, _, function = model.rpartition(":")
-        if not file or not function.isidentifier():
-            raise ConfigError(f"{model!r} is not FILE.py:FUNCTION")
+        path, function = _named(model, "FUNCTION")
         try:
             sizes = tuple(int(part) for part in shape.split(","))
             mean, deviation = (_numbers(text) for text in scale)
         except ValueError:
             raise ConfigError("sizes, means and deviations are numbers with commas") from None
-        path = Path(file)
         return cls(
             path,
             function,
@@ -87,6 +87,7 @@ class ExportRequest:
             quantize,
             mean,
             deviation,
+            tuple(_named(text, "NAME") for text in programs or ()),
         )
 
 
@@ -96,14 +97,12 @@ def export_it(request: ExportRequest, cache: Path | None, fresh: bool, as_json: 
         from dreamshare.learning.export.cache import cached, content_key, write_whole
     except ModuleNotFoundError as error:
         raise ConfigError(f"export needs {error.name}: {_EXTRA}") from None
-    try:
-        source = request.file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{request.file} cannot be read: {error.strerror}") from None
+    files = [request.file, *(path for path, _ in request.programs)]
+    sources = {path: _read(path) for path in files}
     tell: Callable[[str], None] = (lambda _: None) if as_json else (lambda what: say(f"  {what}"))
-    make = _maker(request, source, tell)
+    make = _maker(request, sources, tell)
     folder = cache or _cache_folder()
-    key = content_key([source, repr(request).encode()])
+    key = content_key([*sources.values(), repr(request).encode()])
     bundle, found = (make(), False) if fresh else cached(folder, key, make)
     content = bundle.to_bytes()
     write_whole(request.out, content)
@@ -125,24 +124,40 @@ def check_it(path: Path, as_json: bool) -> Exit:
 
 
 def _maker(
-    request: ExportRequest, source: bytes, tell: Callable[[str], None]
+    request: ExportRequest, sources: Mapping[Path, bytes], tell: Callable[[str], None]
 ) -> Callable[[], Bundle]:
     def make() -> Bundle:
         from dreamshare.learning.export import ExportSettings, compile  # noqa: A004
         from dreamshare.learning.export.models import load_net
+        from dreamshare.learning.export.program_sources import load_program
         from dreamshare.learning.onnx.manifest import Normalisation
 
-        net = load_net(source, request.file, request.function)
+        net = load_net(sources[request.file], request.file, request.function)
         settings = ExportSettings(
             name=request.out.stem,
             normalisation=Normalisation(request.mean, request.deviation),
             quantize=request.quantize,
+            programs=tuple(load_program(sources[p], p, name) for p, name in request.programs),
         )
         return compile(
             net, request.shape, classes=request.classes, settings=settings, progress=tell
         )
 
     return make
+
+
+def _named(text: str, what: str) -> tuple[Path, str]:
+    file, _, name = text.rpartition(":")
+    if not file or not name.isidentifier():
+        raise ConfigError(f"{text!r} is not FILE.py:{what}")
+    return Path(file), name
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _numbers(text: str | None) -> tuple[float, ...]:

@@ -11,7 +11,17 @@ Rules:
 from __future__ import annotations
 
 from dreamshare.learning.export.compiling import ExportSettings, compile  # noqa: A004
+from dreamshare.learning.export.program_sources import ProgramSource
 from dreamshare.learning.export.refusals import ExportError
 from dreamshare.learning.export.supported import supported_operators
+from dreamshare.learning.onnx.signatures import Argument, DataArray
 
-__all__ = ("ExportError", "ExportSettings", "compile", "supported_operators")
+__all__ = (
+    "Argument",
+    "DataArray",
+    "ExportError",
+    "ExportSettings",
+    "ProgramSource",
+    "compile",
+    "supported_operators",
+)

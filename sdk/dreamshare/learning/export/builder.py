@@ -21,7 +21,12 @@ IR_VERSION = 9
 Attribute = int | float | str | tuple[int, ...]
 Attributes = dict[str, Attribute]
 
-_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "bool": TensorProto.BOOL}
+_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+    "int64": TensorProto.INT64,
+    "bool": TensorProto.BOOL,
+}
 
 
 class Graph:

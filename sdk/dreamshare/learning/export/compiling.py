@@ -8,7 +8,7 @@ Rules:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -24,11 +24,15 @@ from dreamshare.learning.export.graphs import (
     draw_training,
     trace_learning,
 )
+from dreamshare.learning.export.program_check import check_program
+from dreamshare.learning.export.program_graphs import draw_program
+from dreamshare.learning.export.program_sources import ProgramSource
 from dreamshare.learning.export.quantized import quantized_forward
 from dreamshare.learning.export.refusals import ExportError, unsupported
 from dreamshare.learning.export.versions import check_versions
 from dreamshare.learning.onnx.bundle import WEIGHTS, Bundle, member_of, packed_weights
 from dreamshare.learning.onnx.manifest import GraphEntry, Manifest, Normalisation
+from dreamshare.learning.onnx.signatures import MAX_PROGRAMS, Signature
 from dreamshare.learning.torch.dreaming import batch_norms
 
 Progress = Callable[[str], None]
@@ -43,16 +47,24 @@ class ExportSettings:
         normalisation: of raw values, kept for the device.
         quantize: add the graph "logits_int8".
         batches: fresh batches of the self-check of each graph, >= 1.
+        programs: for federated automatic differentiation, each of its own name.
     """
 
     name: str = "model"
     normalisation: Normalisation = Normalisation()
     quantize: bool = False
     batches: int = 5
+    programs: tuple[ProgramSource, ...] = ()
 
     def __post_init__(self) -> None:
         if self.batches < 1:
             raise ExportError(f"batches is {self.batches}; the self-check needs 1 or more")
+        names = {each.name for each in self.programs}
+        if len(names) < len(self.programs) or len(names) > MAX_PROGRAMS:
+            raise ExportError(
+                f"{len(self.programs)} programs; a bundle takes {MAX_PROGRAMS}, each of its own "
+                "name and version"
+            )
 
 
 def compile(  # noqa: A001 - the verb of the package, always read behind its name
@@ -88,14 +100,21 @@ def compile(  # noqa: A001 - the verb of the package, always read behind its nam
     progress("training gradient")
     traced = trace_learning(plan)
     drawn += [draw_training(plan, traced, k) for k in ("gradients", "train_sgd", "train_adam")]
-    unchecked = _packed(plan, drawn, {}, settings, net)
+    programs: dict[str, Signature] = {}
+    for source in settings.programs:
+        progress(f"program {source.name}")
+        programs[source.name], graphs = draw_program(plan, source)
+        drawn += graphs
+    unchecked = _packed(plan, drawn, programs, {}, settings, net)
     if settings.quantize:
         progress("8-bit forward graph")
         drawn.append(_quantized(plan, drawn[0]))
-        unchecked = _packed(plan, drawn, {}, settings, net)
+        unchecked = _packed(plan, drawn, programs, {}, settings, net)
     progress("self-check against torch")
     errors = check_bundle(unchecked, net, settings.batches)
-    return _packed(plan, drawn, errors, settings, net)
+    for source in settings.programs:
+        errors |= check_program(unchecked, net, source, settings.batches)
+    return _packed(plan, drawn, programs, errors, settings, net)
 
 
 def _quantized(plan: Plan, forward: Drawn) -> Drawn:
@@ -122,6 +141,7 @@ def refuse_layers(net: nn.Module) -> None:
 def _packed(
     plan: Plan,
     drawn: list[Drawn],
+    programs: Mapping[str, Signature],
     errors: dict[str, tuple[float, float]],
     settings: ExportSettings,
     net: nn.Module,
@@ -150,5 +170,6 @@ def _packed(
         exporter=version("dreamshare"),
         graphs=graphs,
         members={name: member_of(content) for name, content in members.items()},
+        programs=programs,
     )
     return Bundle(manifest, members)

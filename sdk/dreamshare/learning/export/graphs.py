@@ -20,13 +20,15 @@ from torch import Tensor
 from dreamshare.learning.export.builder import Graph
 from dreamshare.learning.export.convolutions import CONVOLUTIONS
 from dreamshare.learning.export.functions import Named, PureNet
+from dreamshare.learning.export.indexing import INDEXING
 from dreamshare.learning.export.memory import needed
 from dreamshare.learning.export.operators import ARITHMETIC
 from dreamshare.learning.export.pools import POOLS
 from dreamshare.learning.export.shapes import SHAPES
 from dreamshare.learning.export.trace import Trace, trace
 from dreamshare.learning.export.translation import DTYPES, Operator, Translation, Whole
-from dreamshare.learning.onnx.manifest import GraphEntry, Port
+from dreamshare.learning.onnx.manifest import GraphEntry
+from dreamshare.learning.onnx.ports import Port
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -34,7 +36,7 @@ EXAMPLES = 13
 """Size of the traced batch: no net has it as a size of its own."""
 
 _BATCHED = ("x", "targets", "student", "cotangent", "label_weight", "entropy_weight")
-TABLE: Mapping[str, Operator] = {**ARITHMETIC, **SHAPES, **CONVOLUTIONS, **POOLS}
+TABLE: Mapping[str, Operator] = {**ARITHMETIC, **SHAPES, **CONVOLUTIONS, **POOLS, **INDEXING}
 
 
 Outputs = dict[str, tuple[str, str, tuple[int | str, ...]]]
@@ -141,7 +143,7 @@ def draw_training(plan: Plan, traced: Trace, kind: str) -> Drawn:
     for group, values in new.items():
         for name, moved in values.items():
             outputs[f"{group}/{name}"] = (moved, "float32", tuple(plan.net.parameters[name].shape))
-    return _finished(kind, graph, inputs, outputs, ())
+    return finished(kind, graph, inputs, outputs, ())
 
 
 def _sgd(g: Graph, total: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -183,13 +185,13 @@ def _bound(
     graph = Graph()
     inputs = _declare(plan, graph, names)
     for path, value in _state(plan).items():
-        graph.outside(_port(plan, path), DTYPES[value.dtype], tuple(value.shape))
+        graph.outside(port_of(plan, path), DTYPES[value.dtype], tuple(value.shape))
     found = _translate(plan, graph, traced, [_argument(plan, n) for n in traced.inputs])
     outputs: Outputs = {}
     for output, name_of in zip(traced.outputs, found, strict=True):
         outputs[output] = (name_of, "float32", _output_shape(plan, output))
-    weights = [_port(plan, path) for path in _state(plan)]
-    return _finished(name, graph, inputs, outputs, weights)
+    weights = [port_of(plan, path) for path in _state(plan)]
+    return finished(name, graph, inputs, outputs, weights)
 
 
 def _output_shape(plan: Plan, name: str) -> tuple[int | str, ...]:
@@ -207,20 +209,21 @@ def _translate(plan: Plan, graph: Graph, traced: Trace, arguments: Sequence[str]
     return Translation(graph, Whole(TABLE, plan.where)).run(traced.module, arguments)
 
 
-def _finished(
+def finished(
     name: str,
     graph: Graph,
     inputs: Sequence[Port],
     outputs: Outputs,
     weights: Sequence[str],
 ) -> Drawn:
+    """Return a graph with its entry; of `weights` those that it uses."""
     content = graph.model(outputs)
     ports = tuple(Port(n, dtype, tuple(shape)) for n, (_, dtype, shape) in outputs.items())
     used = tuple(w for w in weights if w in graph.used_outside)
     need = needed(content)
     entry = GraphEntry(
         name,
-        f"{name}.onnx",
+        f"{name.replace('/', '-')}.onnx",
         tuple(inputs),
         ports,
         used,
@@ -250,9 +253,10 @@ def _state(plan: Plan) -> Named:
     return plan.net.parameters | plan.net.buffers
 
 
-def _port(plan: Plan, path: str) -> str:
+def port_of(plan: Plan, path: str) -> str:
+    """Return the port of a name of the net's state."""
     return f"P/{path}" if path in plan.net.parameters else f"B/{path}"
 
 
 def _argument(plan: Plan, name: str) -> str:
-    return _port(plan, name[6:]) if name.startswith("state/") else name
+    return port_of(plan, name[6:]) if name.startswith("state/") else name

@@ -21,7 +21,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from dreamshare.learning.export.normalised import affine_norm, batch_norm, moments, per_channel
+from dreamshare.learning.export.normalised import (
+    affine_norm,
+    axes_of,
+    batch_norm,
+    moments,
+    per_channel,
+    wide,
+)
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -34,6 +41,8 @@ class Statistics:
         batch: 0-d, 1 or 0, or None while dreaming or classifying.
         track: 0-d, 1 or 0, or None likewise.
         measuring: record distances.
+        plain: normalise by single operations, which autograd differentiates any number of times
+            and by the layer's own parameters too.
         distances: RMS of mean and variance against the running ones, one a layer.
         moved: new running statistics by name.
     """
@@ -41,6 +50,7 @@ class Statistics:
     batch: Tensor | None = None
     track: Tensor | None = None
     measuring: bool = False
+    plain: bool = False
     distances: list[Tensor] = field(default_factory=list)
     moved: dict[str, Tensor] = field(default_factory=dict)
 
@@ -73,6 +83,8 @@ class PureBatchNorm(nn.Module):
         gamma = x.new_ones(count) if self.weight is None else self.weight
         beta = x.new_zeros(count) if self.bias is None else self.bias
         shared = self.shared
+        if shared.plain:
+            return self._plain(x, gamma, beta)
         if not self._tracks:
             return batch_norm(x, gamma, beta, None, self._eps)[0]
         mean_C, var_C = self.get_buffer("running_mean"), self.get_buffer("running_var")
@@ -87,6 +99,16 @@ class PureBatchNorm(nn.Module):
         )
         self._move(per_channel(x), shared.track, batch_mean_C.detach(), batch_var_C.detach())
         return y
+
+    def _plain(self, x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
+        """Normalise as in evaluation mode; see `Statistics.plain`."""
+        if self._tracks:
+            mean_C, var_C = self.get_buffer("running_mean"), self.get_buffer("running_var")
+        else:
+            mean_C = x.mean(axes_of(x))
+            var_C = (x - wide(mean_C, x)).square().mean(axes_of(x))
+        scale_C = gamma * torch.rsqrt(var_C + self._eps)
+        return (x - wide(mean_C, x)) * wide(scale_C, x) + wide(beta, x)
 
     def _move(
         self, count: Tensor, track: Tensor, batch_mean_C: Tensor, batch_var_C: Tensor
@@ -123,14 +145,15 @@ def passing(
     batch: Tensor | None = None,
     track: Tensor | None = None,
     measuring: bool = False,
+    plain: bool = False,
 ) -> Iterator[Statistics]:
     """Let one forward pass go with these settings; what was recorded is in the value."""
     shared.batch, shared.track, shared.measuring = batch, track, measuring
-    shared.distances, shared.moved = [], {}
+    shared.plain, shared.distances, shared.moved = plain, [], {}
     try:
         yield shared
     finally:
-        shared.batch, shared.track, shared.measuring = None, None, False
+        shared.batch, shared.track, shared.measuring, shared.plain = None, None, False, False
 
 
 def _rms(difference: Tensor) -> Tensor:

@@ -95,13 +95,13 @@ def _rsqrt(t: Translation, node: fx.Node) -> str:
 
 def _expm1(t: Translation, node: fx.Node) -> str:
     """exp(x) - 1 without cancellation: tanh(x / 2) * (exp(x) + 1), an identity."""
-    x, one = t.name(node.args[0]), t.graph.floats(1.0)
-    half = t.graph.op("Tanh", t.graph.op("Mul", x, t.graph.floats(0.5)))
+    x, one = t.name(node.args[0]), _number(t, node, 1.0)
+    half = t.graph.op("Tanh", t.graph.op("Mul", x, _number(t, node, 0.5)))
     return t.graph.op("Mul", half, t.graph.op("Add", t.graph.op("Exp", x), one))
 
 
 def _log1p(t: Translation, node: fx.Node) -> str:
-    return t.graph.op("Log", t.graph.op("Add", t.name(node.args[0]), t.graph.floats(1.0)))
+    return t.graph.op("Log", t.graph.op("Add", t.name(node.args[0]), _number(t, node, 1.0)))
 
 
 def _clamp(t: Translation, node: fx.Node) -> str:
@@ -116,7 +116,13 @@ def _clamp(t: Translation, node: fx.Node) -> str:
 
 def _hardtanh(t: Translation, node: fx.Node) -> str:
     low, high = (*node.args[1:], -1.0, 1.0)[:2] if len(node.args) > 1 else (-1.0, 1.0)
-    return t.graph.op("Clip", t.name(node.args[0]), t.graph.floats(low), t.graph.floats(high))
+    bounds = _number(t, node, low), _number(t, node, high)
+    return t.graph.op("Clip", t.name(node.args[0]), *bounds)
+
+
+def _number(t: Translation, node: fx.Node, value: float) -> str:
+    """Return a constant of the result's type."""
+    return t.number(value, dtype_of(node))
 
 
 def _silu(t: Translation, node: fx.Node) -> str:
@@ -128,11 +134,12 @@ def _gelu(t: Translation, node: fx.Node) -> str:
     g, x = t.graph, t.name(node.args[0])
     if node.kwargs.get("approximate", "none") == "tanh":
         cube = g.op("Mul", g.op("Mul", x, x), x)
-        inner = g.op("Add", x, g.op("Mul", cube, g.floats(0.044715)))
-        curve = g.op("Tanh", g.op("Mul", inner, g.floats(math.sqrt(2 / math.pi))))
+        inner = g.op("Add", x, g.op("Mul", cube, _number(t, node, 0.044715)))
+        curve = g.op("Tanh", g.op("Mul", inner, _number(t, node, math.sqrt(2 / math.pi))))
     else:
-        curve = g.op("Erf", g.op("Mul", x, g.floats(math.sqrt(0.5))))
-    return g.op("Mul", g.op("Mul", x, g.floats(0.5)), g.op("Add", curve, g.floats(1.0)))
+        curve = g.op("Erf", g.op("Mul", x, _number(t, node, math.sqrt(0.5))))
+    risen = g.op("Add", curve, _number(t, node, 1.0))
+    return g.op("Mul", g.op("Mul", x, _number(t, node, 0.5)), risen)
 
 
 def _hardsigmoid(t: Translation, node: fx.Node) -> str:
@@ -141,8 +148,9 @@ def _hardsigmoid(t: Translation, node: fx.Node) -> str:
 
 def _hardswish(t: Translation, node: fx.Node) -> str:
     g, x = t.graph, t.name(node.args[0])
-    risen = g.op("Clip", g.op("Add", x, g.floats(3.0)), g.floats(0.0), g.floats(6.0))
-    return g.op("Mul", g.op("Mul", x, risen), g.floats(1.0 / 6.0))
+    zero, three, six = (_number(t, node, each) for each in (0.0, 3.0, 6.0))
+    risen = g.op("Clip", g.op("Add", x, three), zero, six)
+    return g.op("Mul", g.op("Mul", x, risen), _number(t, node, 1.0 / 6.0))
 
 
 def _where(t: Translation, node: fx.Node) -> str:
@@ -191,7 +199,7 @@ def _var_mean(t: Translation, node: fx.Node) -> tuple[str, str]:
     var = g.op("ReduceMean", g.op("Mul", centred, centred), g.ints(axes), keepdims=1)
     if correction:
         count = math.prod(int(dims[axis]) for axis in axes)
-        var = g.op("Mul", var, g.floats(count / (count - correction)))
+        var = g.op("Mul", var, t.number(count / (count - correction), dtype_of(node.args[0])))
     if keep:
         return var, mean
     return g.op("Squeeze", var, g.ints(axes)), g.op("Squeeze", mean, g.ints(axes))
@@ -199,7 +207,7 @@ def _var_mean(t: Translation, node: fx.Node) -> tuple[str, str]:
 
 def _layer_norm(t: Translation, node: fx.Node) -> tuple[str, ...]:
     x, shape, weight, bias, eps = node.args
-    ones = np.ones([int(each) for each in shape], np.float32)
+    ones = np.ones([int(each) for each in shape], dtype_of(x))
     scale = t.name(weight) if t.has(weight) else t.graph.constant(ones)
     shift = t.name(bias) if t.has(bias) else t.graph.constant(np.zeros_like(ones))
     attributes = {"axis": -len(shape), "epsilon": float(eps)}
@@ -213,8 +221,8 @@ def _affine(t: Translation, node: fx.Node) -> str:
     channels = int(dims_of(node)[1])
     if len(dims_of(node)) == 2:
         return g.op("Add", g.op("Mul", x, scale), shift)
-    zeros = g.constant(np.zeros(channels, np.float32))
-    ones = g.constant(np.ones(channels, np.float32))
+    zeros = g.constant(np.zeros(channels, dtype_of(node)))
+    ones = g.constant(np.ones(channels, dtype_of(node)))
     return g.op("BatchNormalization", x, scale, shift, zeros, ones, epsilon=0.0)
 
 

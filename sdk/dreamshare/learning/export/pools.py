@@ -2,7 +2,8 @@
 
 Rules:
 - MaxPool's own indices count through the whole tensor, so its gradient is one scatter into a flat
-  tensor: exact on ties and on windows that overlap;
+  tensor: exact on ties and on windows that overlap; torch's count through one image's channel, and
+  are what other operators see;
 - one-dimensional pooling reaches us as two-dimensional pooling of height 1;
 - ceil_mode is refused.
 """
@@ -16,7 +17,7 @@ from torch import fx
 
 from dreamshare.learning.export.builder import Attributes
 from dreamshare.learning.export.refusals import unsupported
-from dreamshare.learning.export.translation import Operator, Translation, dims_of
+from dreamshare.learning.export.translation import Operator, Translation, dims_of, dtype_of
 
 
 def _pair(value: object, otherwise: Sequence[int] = ()) -> tuple[int, int]:
@@ -31,25 +32,38 @@ def _argument(node: fx.Node, place: int, otherwise: object) -> object:
 
 
 def _max_pool(t: Translation, node: fx.Node) -> tuple[str, ...]:
-    kernel = _pair(node.args[1])
-    stride = _pair(_argument(node, 2, []), kernel)
-    padding, dilation = _pair(_argument(node, 3, [0])), _pair(_argument(node, 4, [1]))
-    if _argument(node, 5, False):
+    y, through = _pooled(t, node.args)
+    height, width = (int(str(each)) for each in dims_of(node.args[0])[-2:])
+    return y, t.graph.op("Mod", through, t.graph.ints(height * width))
+
+
+def _pooled(t: Translation, given: Sequence[fx.node.Argument]) -> tuple[str, str]:
+    """Return MaxPool of (x, kernel, stride, padding, dilation, ceil_mode): values, indices.
+
+    The same arguments give the same node: a gradient finds the indices of its forward pass.
+    """
+    rest = (*given[2:6], *([], [0], [1], False)[len(given) - 2 :])
+    (x, kernel), (stride, padding, dilation, ceil_mode) = given[:2], rest
+    if ceil_mode:
         raise unsupported("max_pool2d with ceil_mode", "the net", "pad the input instead")
     attributes: Attributes = {
-        "kernel_shape": kernel,
-        "strides": stride,
-        "pads": padding * 2,
-        "dilations": dilation,
+        "kernel_shape": _pair(kernel),
+        "strides": _pair(stride, _pair(kernel)),
+        "pads": _pair(padding) * 2,
+        "dilations": _pair(dilation),
     }
-    return t.graph.ops("MaxPool", (t.name(node.args[0]),), 2, attributes)
+    y, indices = t.graph.ops("MaxPool", (t.name(x),), 2, attributes)
+    return y, indices
 
 
 def _max_pool_backward(t: Translation, node: fx.Node) -> str:
     g = t.graph
-    dy, x, indices = t.name(node.args[0]), t.name(node.args[1]), t.name(node.args[7])
+    dy, x = t.name(node.args[0]), t.name(node.args[1])
+    indices = _pooled(t, node.args[1:7])[1]
     flat = g.ints([-1])
     blank = g.op("ConstantOfShape", _count(t, x))
+    if dtype_of(node) != "float32":
+        blank = t.converted(blank, dtype_of(node))
     kernel, stride = _pair(node.args[2]), _pair(node.args[3], _pair(node.args[2]))
     apart = all(s >= k for s, k in zip(stride, kernel, strict=True))
     rows = (blank, g.op("Reshape", indices, flat), g.op("Reshape", dy, flat))

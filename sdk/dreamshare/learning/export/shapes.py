@@ -72,6 +72,13 @@ def _full(t: Translation, node: fx.Node) -> str:
     return _filled(t, node, number)
 
 
+def _copied(t: Translation, node: fx.Node) -> str:
+    """The second tensor in the first one's type and shape; what the first held is gone."""
+    value = t.operand(node.args[1], dtype_of(node))
+    same = dims_of(node) == dims_of(node.args[1])
+    return value if same else t.graph.op("Expand", value, t.shape(dims_of(node)))
+
+
 def _scalar(t: Translation, node: fx.Node) -> str:
     return t.number(node.args[0], dtype_of(node))
 
@@ -214,6 +221,11 @@ SHAPES: Mapping[str, Operator] = {
     "ones_like": _full,
     "new_zeros": _full,
     "new_ones": _full,
+    "copy": _copied,
+    "empty": _full,
+    "empty_like": _full,
+    "empty_permuted": _full,
+    "new_empty": _full,
     "scalar_tensor": _scalar,
     "arange": _arange,
     "cat": _cat,

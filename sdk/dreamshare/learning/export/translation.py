@@ -4,7 +4,7 @@ Rules:
 - operators are looked up by name in tables (`operators`, `shapes`, `convolutions`, `pools`); one
   that is in none is refused by name;
 - shapes come from the tracer, not from the graph: a shape with one free dimension is a constant
-  with a -1 in a Reshape; elsewhere it is computed from the first size of `x`;
+  with a -1 in a Reshape; elsewhere it is computed from the first size of an input;
 - an operator in place is its pure form whose result replaces its argument, and refused where
   another value is a view of that argument.
 """
@@ -42,10 +42,11 @@ Dimension: TypeAlias = int | Expression
 
 DTYPES = {
     torch.float32: "float32",
+    torch.float64: "float64",
     torch.int64: "int64",
     torch.bool: "bool",
 }
-_CODES = {"float32": 1, "int64": 7, "bool": 9}
+_CODES = {"float32": 1, "int64": 7, "bool": 9, "float64": 11}
 _VIEWS = (
     "view",
     "alias",
@@ -71,10 +72,14 @@ class Whole:
     Attributes:
         table: operator's name -> function.
         where: what refusals call the net.
+        batch: the input whose first size is the batch.
+        doubles: whether float64 is a type like the others; else it is refused.
     """
 
     table: Mapping[str, Operator]
     where: str
+    batch: str = "x"
+    doubles: bool = False
 
 
 class Translation:
@@ -104,6 +109,8 @@ class Translation:
 
     def _translated(self, node: fx.Node) -> Value:
         name = operator_name(node)
+        if not self._whole.doubles and _is_double(node.meta.get("val")):
+            raise unsupported("values of float64", self._whole.where, "use float32 throughout")
         if name == "getitem":
             parts = self._values[node.args[0]]
             return parts[node.args[1]]
@@ -174,7 +181,7 @@ class Translation:
         if isinstance(dimension, int) or dimension.is_Integer:
             return graph.ints([int(dimension)])
         if dimension.is_Symbol:
-            return graph.op("Shape", "x", start=0, end=1)
+            return graph.op("Shape", self._whole.batch, start=0, end=1)
         if dimension.is_Mul or dimension.is_Add:
             kind = "Mul" if dimension.is_Mul else "Add"
             result = self.size(dimension.args[0])
@@ -205,6 +212,10 @@ def operator_name(node: fx.Node) -> str:
     return getattr(node.target, "__name__", str(node.target))
 
 
+def _is_double(value: object) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype == torch.float64
+
+
 def dims_of(node: fx.Node) -> list[Dimension]:
     """Return the shape of a node's tensor."""
     return [expression(each) for each in node.meta["val"].shape]
@@ -214,7 +225,7 @@ def dtype_of(node: fx.Node) -> str:
     """Return the type of a node's tensor."""
     dtype = node.meta["val"].dtype
     if dtype not in DTYPES:
-        raise unsupported(f"values of {dtype}", "the net", "use float32 throughout")
+        raise unsupported(f"values of {dtype}", "the net", "use float32, float64, int64 or bool")
     return DTYPES[dtype]
 
 

@@ -2,7 +2,6 @@
 
 Rules:
 - `FORMAT` is the version of the whole bundle; a reader refuses every other;
-- ports are the inputs and outputs of a graph in its own order; a size of "N" is the batch;
 - every member of the file but the manifest is listed with size and SHA-256.
 """
 
@@ -11,36 +10,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from dreamshare.learning.onnx.errors import BundleError
+from dreamshare.learning.onnx.fields import listed, number, text, whole
+from dreamshare.learning.onnx.ports import Port
+from dreamshare.learning.onnx.signatures import MAX_PROGRAMS, Signature, signature_from
 
 FORMAT = 1
 OPSET = 18
 MAX_MANIFEST = 4 << 20
-DTYPES = ("float32", "int64", "bool")
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """One input or output of a graph.
-
-    Attributes:
-        name: such as "x", "P/fc.weight" (a parameter), "B/bn.running_mean", "P_/..." (its new
-            value).
-        dtype: "float32", "int64" or "bool".
-        shape: sizes; "N" is the batch.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-
-    def __post_init__(self) -> None:
-        if not self.name or self.dtype not in DTYPES:
-            raise BundleError(f"port {self.name!r} has the unknown type {self.dtype!r}")
-        if not all(size == "N" or (type(size) is int and 0 <= size < 2**31) for size in self.shape):
-            raise BundleError(f"port {self.name!r} has no valid shape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +100,7 @@ class Manifest:
         exporter: version of Dreamshare.
         graphs: by name.
         members: files by name, the manifest left out.
+        programs: by name; the graph of each transform is in `graphs`.
         dtype: of the input.
         opset: of the graphs.
         format: of the bundle.
@@ -139,6 +119,7 @@ class Manifest:
     exporter: str
     graphs: Mapping[str, GraphEntry]
     members: Mapping[str, Member]
+    programs: Mapping[str, Signature] = field(default_factory=dict)
     dtype: str = "float32"
     opset: int = OPSET
     format: int = FORMAT
@@ -153,6 +134,17 @@ class Manifest:
             raise BundleError("the bundle's input shape or number of classes is not valid")
         if sorted(self.state) != sorted({*self.parameters, *self.buffers}):
             raise BundleError("the bundle's state is not its parameters and buffers")
+        if len(self.programs) > MAX_PROGRAMS:
+            raise BundleError(f"a bundle has at most {MAX_PROGRAMS} programs")
+        for name, signature in self.programs.items():
+            for transform in signature.transforms:
+                found = self.graphs.get(signature.graph(transform))
+                ports = (signature.inputs(transform), signature.outputs(transform))
+                if name != signature.name or not found or (found.inputs, found.outputs) != ports:
+                    raise BundleError(
+                        f"program {name} and its graph for {transform} differ: export the model "
+                        "again"
+                    )
 
     def to_json(self) -> bytes:
         """Return `manifest.json`."""
@@ -180,15 +172,18 @@ class Manifest:
             return cls(
                 **{
                     **given,
-                    "shape": tuple(map(_whole, given["shape"])),
-                    "classes": _whole(given["classes"]),
-                    "parameters": tuple(map(_text, given["parameters"])),
-                    "buffers": tuple(map(_text, given["buffers"])),
-                    "state": tuple(map(_text, given["state"])),
+                    "shape": tuple(map(whole, given["shape"])),
+                    "classes": whole(given["classes"]),
+                    "parameters": tuple(map(text, given["parameters"])),
+                    "buffers": tuple(map(text, given["buffers"])),
+                    "state": tuple(map(text, given["state"])),
                     "normalisation": _normalisation(given["normalisation"]),
-                    "graphs": {_text(n): _graph(g) for n, g in given["graphs"].items()},
+                    "graphs": {text(n): _graph(g) for n, g in given["graphs"].items()},
+                    "programs": {
+                        text(n): signature_from(p) for n, p in given.get("programs", {}).items()
+                    },
                     "members": {
-                        _text(n): Member(_whole(m["size"]), _text(m["sha256"]))
+                        text(n): Member(whole(m["size"]), text(m["sha256"]))
                         for n, m in given["members"].items()
                     },
                 }
@@ -200,18 +195,18 @@ class Manifest:
 def _graph(given: Mapping[str, object]) -> GraphEntry:
     fields = dict(given)
     for name in ("inputs", "outputs"):
-        fields[name] = tuple(_port(each) for each in _list(fields[name]))
-    weights = tuple(map(_text, _list(fields["weights"])))
+        fields[name] = tuple(_port(each) for each in listed(fields[name]))
+    weights = tuple(map(text, listed(fields["weights"])))
     return GraphEntry(
-        _text(fields["name"]),
-        _text(fields["member"]),
-        tuple(_port(each) for each in _list(given["inputs"])),
-        tuple(_port(each) for each in _list(given["outputs"])),
+        text(fields["name"]),
+        text(fields["member"]),
+        tuple(_port(each) for each in listed(given["inputs"])),
+        tuple(_port(each) for each in listed(given["outputs"])),
         weights,
-        _number(given["error"]),
-        _number(given["torch_error"]),
-        _whole(given["fixed_bytes"]),
-        _whole(given["example_bytes"]),
+        number(given["error"]),
+        number(given["torch_error"]),
+        whole(given["fixed_bytes"]),
+        whole(given["example_bytes"]),
     )
 
 
@@ -225,29 +220,5 @@ def _port(given: object) -> Port:
 def _normalisation(given: object) -> Normalisation:
     match given:
         case {"mean": list(mean), "deviation": list(deviation)}:
-            return Normalisation(tuple(map(_number, mean)), tuple(map(_number, deviation)))
+            return Normalisation(tuple(map(number, mean)), tuple(map(number, deviation)))
     raise BundleError("the normalisation is not complete")
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no whole number")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no number")
-    return float(value)

@@ -1,7 +1,8 @@
 """Every graph of a bundle once, on one batch: what `dreamshare export --check` runs.
 
 Rules:
-- inputs are small random numbers from a fixed seed; results must be finite and of the size that the
+- inputs are small random numbers from a fixed seed, arguments of programs those that the export
+  was checked with; results must be finite and of the size that the
   manifest promises; batches of 1 and 3.
 """
 
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.errors import BundleError
-from dreamshare.learning.onnx.manifest import GraphEntry, Port
+from dreamshare.learning.onnx.manifest import GraphEntry
+from dreamshare.learning.onnx.ports import Port
 from dreamshare.learning.onnx.runtime import Runtime
 from dreamshare.learning.onnx.tensors import Arrays
 
 _SIZES = (1, 3)
+_USUAL = (0.1, 0.9)
 
 
 def try_graphs(bundle: Bundle, runtime: Runtime | None = None) -> None:
@@ -26,22 +29,33 @@ def try_graphs(bundle: Bundle, runtime: Runtime | None = None) -> None:
         BundleError: a graph does not run, or gives something else than the manifest says.
     """
     weights = bundle.weights()
+    ranges = {
+        (program.graph(transform), f"argument/{each.name}"): (each.low, each.high)
+        for program in bundle.manifest.programs.values()
+        for transform in program.transforms
+        for each in program.arguments
+    }
     for name, entry in bundle.manifest.graphs.items():
         program = bundle.open(name, weights, runtime or Runtime())
         for size in _SIZES:
             rng = np.random.default_rng(0)
-            feeds = {port.name: _input(port, size, weights, rng) for port in entry.inputs}
+            feeds = {
+                port.name: _input(port, size, weights, rng, ranges.get((name, port.name), _USUAL))
+                for port in entry.inputs
+            }
             _check(entry, program.run(feeds), size)
 
 
-def _input(port: Port, size: int, weights: Arrays, rng: np.random.Generator) -> NDArray[np.generic]:
+def _input(
+    port: Port, size: int, weights: Arrays, rng: np.random.Generator, between: tuple[float, float]
+) -> NDArray[np.generic]:
     group, _, name = port.name.partition("/")
     if group in ("P", "B"):
         return weights[name]
     shape = _shape(port, size)
     if group in ("G", "M", "V"):
         return np.zeros(shape, port.dtype)
-    return np.asarray(rng.uniform(0.1, 0.9, shape), port.dtype)
+    return np.asarray(rng.uniform(*between, shape), port.dtype)
 
 
 def _check(entry: GraphEntry, found: Arrays, size: int) -> None:

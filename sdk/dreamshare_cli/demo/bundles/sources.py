@@ -20,16 +20,22 @@ from dreamshare_cli import demo
 
 TRACELESS = frozenset(
     {
+        "bilinear.py",
         "cache.py",
         "check.py",
         "models.py",
+        "program_check.py",
+        "program_functions.py",
+        "program_graphs.py",
+        "program_sources.py",
         "quantized.py",
         "refusals.py",
         "supported.py",
         "versions.py",
     }
 )
-"""Modules of the exporter that keep, check or refuse bundles."""
+"""Modules of the exporter that keep, check or refuse bundles, and those for programs, which the
+demo's bundles do not have."""
 
 OF_THE_DEMO = ("first_weights.py", "nets.py")
 MADE = "made.json"

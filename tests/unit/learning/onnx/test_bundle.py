@@ -21,7 +21,8 @@ from dreamshare.learning.onnx.bundle import (
     read_bundle,
 )
 from dreamshare.learning.onnx.errors import BundleError
-from dreamshare.learning.onnx.manifest import GraphEntry, Manifest, Normalisation, Port
+from dreamshare.learning.onnx.manifest import GraphEntry, Manifest, Normalisation
+from dreamshare.learning.onnx.ports import Port
 from dreamshare.learning.onnx.tensors import pack_arrays, unpack_arrays
 
 
