@@ -55,6 +55,10 @@ class LearnerConfig:
     def __post_init__(self) -> None:
         if self.factory and self.bundle is not None:
             raise ConfigError("learner: give a bundle or a factory, not both")
+        if self.bundle is not None and self.settings:
+            raise ConfigError("learner: settings go to a factory; a bundle takes none")
+        if self.factory and (self.memory_mb is not None or self.providers):
+            raise ConfigError("learner: memory_mb and providers go with a bundle")
         if self.memory_mb is not None and self.memory_mb < 1:
             raise ConfigError(f"learner: memory_mb is {self.memory_mb}; it must be 1 or more")
 
