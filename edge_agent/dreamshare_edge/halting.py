@@ -21,7 +21,15 @@ from typing import TypeVar
 import numpy as np
 
 from dreamshare.errors import DreamshareError
-from dreamshare.learning.base import Batch, Data, Floats, InputGradient, Ints, Learner
+from dreamshare.learning.base import (
+    Batch,
+    Data,
+    Floats,
+    GivesFeatureStatistics,
+    InputGradient,
+    Ints,
+    Learner,
+)
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.updates import PublicArray
 
@@ -106,6 +114,13 @@ class HaltingLearner:
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         self._changes()
         return self._learner.fit(_checked(steps, self._halt), objective)
+
+    def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
+        self._halt.check()
+        learner = self._learner
+        if isinstance(learner, GivesFeatureStatistics):
+            return learner.feature_statistics(x_NCHW)
+        return {}
 
     def snapshot(self) -> bytes:
         self._halt.check()

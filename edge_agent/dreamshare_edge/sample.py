@@ -55,9 +55,11 @@ class SampleLearner:
     def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
         """d/dx sum_b w_b CE(W x_b + c, y_b) = w_b W (softmax - onehot); ConfigError on others."""
         labels_N = objective.labels_B
-        if labels_N is None or objective.feature_weight or objective.diversity:
+        plain = objective.student_BK is None and objective.cotangent_BK is None
+        if labels_N is None or objective.feature_weight or objective.diversity or not plain:
             raise ConfigError(
-                "the sample learner takes labelled dreams with feature_weight 0 and diversity 0"
+                "the sample learner takes labelled dreams with feature_weight 0 and diversity 0, "
+                "no student and no cotangents"
             )
         logits_NK = self.logits(x_NCHW)
         error_NK = _error(logits_NK, _one_hot(labels_N))

@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from dreamshare.algorithms.codream import CodreamConfig
-from dreamshare.algorithms.codream.device import acquire_alone, warm_up
+from dreamshare.algorithms.codream.acquiring import acquire_alone, warm_up
 from dreamshare.learning.base import Data, Learner
 
 

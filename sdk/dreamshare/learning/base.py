@@ -108,6 +108,19 @@ class GivesInputGradients(Protocol):
 
 
 @runtime_checkable
+class GivesFeatureStatistics(Protocol):
+    """Can say what its own data look like inside a net that keeps no running statistics."""
+
+    def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
+        """Return mean and variance of each channel at the input of each LayerNorm and GroupNorm.
+
+        Names are "<number of the layer>.mean" and ".var"; what `DreamObjective.statistics` takes.
+        Empty where the net has BatchNorm layers, which keep their own, or none of these.
+        """
+        ...
+
+
+@runtime_checkable
 class Fits(Protocol):
     """Can train its own model."""
 

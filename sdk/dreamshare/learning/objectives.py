@@ -6,12 +6,14 @@ Rules:
 - frozen values, checked at construction; no framework is imported here;
 - smoothness and norm priors on dreams are no device's business: they need the public dream alone,
   so the aggregator adds them after the sum (`dreamshare.payloads.dreams`);
-- an objective holds nothing private except `FitObjective.class_prior`, which stays on its device.
+- an objective holds nothing private except `FitObjective.class_prior` and
+  `DreamObjective.statistics`, which stay on their device.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -54,6 +56,9 @@ class DreamObjective:
         student_BK: public logits of the student at the dreams, float32, or None.
         cotangent_BK: added weight of every logit, float32, or None: with `weights_B` zeros and
             `feature_weight` 0 the gradient is the vector-Jacobian product of the logits.
+        statistics: what stands for running statistics in a net without BatchNorm: mean and
+            variance of its own data at the inputs of LayerNorm and GroupNorm layers
+            (`GivesFeatureStatistics`). Private; ignored by nets with BatchNorm.
     """
 
     labels_B: NDArray[np.int64] | None = None
@@ -64,6 +69,7 @@ class DreamObjective:
     adversarial_weight: float = 1.0
     student_BK: NDArray[np.float32] | None = None
     cotangent_BK: NDArray[np.float32] | None = None
+    statistics: Mapping[str, NDArray[np.float32]] | None = None
 
     def __post_init__(self) -> None:
         _non_negative(self, "feature_weight", "diversity", "adversarial_weight")

@@ -23,7 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from dreamshare.algorithms.baselines import balanced, independent
-from dreamshare.learning.base import Batch, Data, Floats, InputGradient, Learner
+from dreamshare.learning.base import (
+    Batch,
+    Data,
+    Floats,
+    GivesFeatureStatistics,
+    InputGradient,
+    Learner,
+)
 from dreamshare.learning.measures import measure
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.settings import Scalar
@@ -136,6 +143,12 @@ class Accompanied:
 
     def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
         return self._learner.input_gradient(x_NCHW, objective)
+
+    def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
+        learner = self._learner
+        if isinstance(learner, GivesFeatureStatistics):
+            return learner.feature_statistics(x_NCHW)
+        return {}
 
     def snapshot(self) -> bytes:
         return self._learner.snapshot()

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamshare.algorithms.codream import CodreamConfig
-from dreamshare.algorithms.codream import device as codream_device
+from dreamshare.algorithms.codream import CodreamConfig, acquiring
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Learner
 from dreamshare.learning.measures import measure
@@ -72,16 +71,16 @@ def test_companions_take_as_many_steps_and_the_net_none_of_theirs(
 ) -> None:
     equipment = make_equipment(settings(tmp_path, runtime=runtime).as_table())
     learner: Learner = equipment.learner
-    codream_device.warm_up(config, learner, equipment.data, np.random.default_rng(5))
-    codream_device.acquire_alone(config, learner, equipment.data, np.random.default_rng(6))
+    acquiring.warm_up(config, learner, equipment.data, np.random.default_rng(5))
+    acquiring.acquire_alone(config, learner, equipment.data, np.random.default_rng(6))
     reached = measure(learner, equipment.data.held_out()).accuracy
 
     twin_folder = tmp_path / "twin"
     twin_folder.mkdir()
     twin = make_equipment(settings(twin_folder, runtime=runtime).as_table())
     plain = twin.learner._learner  # the same net without companions
-    codream_device.warm_up(config, plain, twin.data, np.random.default_rng(5))
-    codream_device.acquire_alone(config, plain, twin.data, np.random.default_rng(6))
+    acquiring.warm_up(config, plain, twin.data, np.random.default_rng(5))
+    acquiring.acquire_alone(config, plain, twin.data, np.random.default_rng(6))
     assert measure(plain, twin.data.held_out()).accuracy == reached
 
     alone = [(line["kind"], line["cycle"]) for line in lines(tmp_path)[1:]]
@@ -92,7 +91,5 @@ def test_companions_take_as_many_steps_and_the_net_none_of_theirs(
 def test_a_run_that_goes_on_needs_no_more_companions(tmp_path: Path, config: CodreamConfig) -> None:
     equipment = make_equipment(settings(tmp_path).as_table())
     for _ in range(4):
-        codream_device.acquire_alone(
-            config, equipment.learner, equipment.data, np.random.default_rng(0)
-        )
+        acquiring.acquire_alone(config, equipment.learner, equipment.data, np.random.default_rng(0))
     assert len(lines(tmp_path)) == 1 + 2 * 2  # equipped; warm-up and one cycle of two companions

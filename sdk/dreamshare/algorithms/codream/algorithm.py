@@ -22,7 +22,7 @@ import numpy as np
 
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import Bound, clipped_field
-from dreamshare.algorithms.codream import device, forming
+from dreamshare.algorithms.codream import acquiring, device, forming
 from dreamshare.algorithms.codream.config import CodreamConfig
 from dreamshare.algorithms.codream.showing import gallery_of_dreams
 from dreamshare.algorithms.codream.state import CodreamState, Stage, sums_left
@@ -124,9 +124,9 @@ class Codream:
             case Ask(step=Stage.EVALUATE):
                 return evaluation(learner, data, self.config.max_examples)
             case Tell(step=Stage.WARM_UP):
-                return device.warm_up(self.config, learner, data, rng)
+                return acquiring.warm_up(self.config, learner, data, rng)
             case Tell(step=Stage.ACQUIRE):
-                return device.acquire(self.config, ask, learner, data, rng)
+                return acquiring.acquire(self.config, ask, learner, data, rng)
         raise ConfigError(f"codream/1 has no {type(ask).__name__} named {ask.step!r}")
 
     def merge(self, state: CodreamState, mean: Mapping[str, Array], crowd: Crowd) -> CodreamState:

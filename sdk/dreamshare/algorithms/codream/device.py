@@ -1,36 +1,31 @@
-"""What a device computes for `codream/1`: four answers and two local phases.
+"""What a device answers to `codream/1`: counts, gradients of dreams, soft labels.
 
 Shape legend: B dreams, C channels, H height, W width, K classes.
 
 Rules:
 - the label histogram leaves the device only inside the masked sum of `count`; shares
   n_k(y) / N(y) are computed here from the public totals N and travel only inside masked sums;
+- how it trains is in `acquiring`;
 - whatever is weighted carries its weights in the field `mass`, so that the aggregator divides by
-  the survivors' own mass and a dropout biases nothing;
-- dreams and soft labels are public, so the replay memory is too.
+  the survivors' own mass and a dropout biases nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dreamshare.algorithms.base import Ask, Tell
+from dreamshare.algorithms.base import Ask
 from dreamshare.algorithms.bounds import answer
+from dreamshare.algorithms.codream.acquiring import features_of
 from dreamshare.algorithms.codream.config import CodreamConfig
-from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Floats, GivesPosteriors, Learner
+from dreamshare.algorithms.codream.tensors import doubles_of, dreams_of, floats_of, integers_of
+from dreamshare.learning.base import Data, Floats, GivesPosteriors, Learner
 from dreamshare.learning.measures import softmax
-from dreamshare.learning.objectives import DreamObjective, FitObjective
-from dreamshare.payloads.dreams import Replay
-from dreamshare.payloads.pixels import unpacked
-from dreamshare.updates import Array, PublicArray, Update
-
-DREAMS = "codream.dreams"
-TARGETS = "codream.targets"
+from dreamshare.learning.objectives import DreamObjective
+from dreamshare.updates import Array, Update
 
 
 def count(config: CodreamConfig, data: Data) -> Update:
@@ -45,20 +40,21 @@ def dream(config: CodreamConfig, ask: Ask, learner: Learner, data: Data) -> Upda
     The student's logits are public and were taken at these dreams. With several local steps they
     stay what they were, and the cotangents are those at the start.
     """
-    x_BCHW = _dreams(config, ask.tensors)
-    labels_B = _integers(ask.tensors, "labels")
-    share_K = shares(config, data, _doubles(ask.tensors, "totals"))
+    x_BCHW = dreams_of(config, ask.tensors)
+    labels_B = integers_of(ask.tensors, "labels")
+    share_K = shares(config, data, doubles_of(ask.tensors, "totals"))
     objective = DreamObjective(
         labels_B=labels_B if config.objective == "labels" else None,
         feature_weight=config.feature_weight,
         diversity=config.diversity,
+        statistics=features_of(learner.memory()),
     )
     if ask.step == "contest":
         objective = replace(
             objective,
             adversarial=config.adversarial,
             adversarial_weight=config.adversarial_weight,
-            student_BK=_floats(ask.tensors, "student"),
+            student_BK=floats_of(ask.tensors, "student"),
         )
     found = learner.input_gradient(x_BCHW, objective)
     gradient_BCHW = found.gradient_NCHW
@@ -76,8 +72,8 @@ def dream(config: CodreamConfig, ask: Ask, learner: Learner, data: Data) -> Upda
 
 def label(config: CodreamConfig, ask: Ask, learner: GivesPosteriors, data: Data) -> Update:
     """Return this device's part of the soft labels, and its weights."""
-    logits_BK = learner.logits(_dreams(config, ask.tensors))
-    totals_K = _doubles(ask.tensors, "totals")
+    logits_BK = learner.logits(dreams_of(config, ask.tensors))
+    totals_K = doubles_of(ask.tensors, "totals")
     if config.label_average == "class":
         share_K = class_shares(config, data, totals_K)
     elif config.weighting == "examples":
@@ -89,46 +85,6 @@ def label(config: CodreamConfig, ask: Ask, learner: GivesPosteriors, data: Data)
     else:
         opinion_BK = softmax(logits_BK / config.temperature)
     return Update({"opinion": opinion_BK * share_K, "mass": share_K})
-
-
-def warm_up(
-    config: CodreamConfig, learner: Learner, data: Data, rng: np.random.Generator
-) -> Update:
-    """Train on local data for `warm_up_epochs`."""
-    steps = config.warm_up_epochs * -(-len(data) // config.local_batch)
-    learner.fit(
-        local_steps(data, rng, config.local_batch, steps),
-        fit_objective(config, data, config.warm_up_rate),
-    )
-    return Update()
-
-
-def acquire(
-    config: CodreamConfig, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator
-) -> Update:
-    """Remember the new dreams and train `fit_steps` on local data and on remembered dreams."""
-    x_BCHW, targets_BK = _dreams(config, tell.tensors), _floats(tell.tensors, "targets")
-    past = _remembered(learner, tell.cycle, Replay(x_BCHW[:0], targets_BK[:0]))
-    replay = past.add(x_BCHW, targets_BK, config.replay)
-    learner.remember({DREAMS: replay.x_BCHW, TARGETS: replay.targets_BK})
-
-    def steps() -> Iterator[tuple[Batch, ...]]:
-        for (local,) in local_steps(data, rng, config.local_batch, config.fit_steps):
-            drawn = replay.draw(rng, config.distillation_batch)
-            yield local, Batch(drawn.x_BCHW, targets_NK=drawn.targets_BK)
-
-    learner.fit(steps(), fit_objective(config, data, config.learning_rate))
-    return Update()
-
-
-def acquire_alone(
-    config: CodreamConfig, learner: Learner, data: Data, rng: np.random.Generator
-) -> None:
-    """Take the local half of the steps of `acquire`: what the baselines do."""
-    learner.fit(
-        local_steps(data, rng, config.local_batch, config.fit_steps),
-        fit_objective(config, data, config.learning_rate),
-    )
 
 
 def shares(config: CodreamConfig, data: Data, totals_K: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,38 +112,6 @@ def example_shares(
     return np.full(config.classes, share)
 
 
-def fit_objective(config: CodreamConfig, data: Data, rate: float) -> FitObjective:
-    """Return how this device trains; with `balanced`, the class prior is its own."""
-    objective = FitObjective(
-        optimizer=config.optimizer,
-        learning_rate=rate,
-        weight_decay=config.weight_decay,
-        distillation_weight=config.distillation_weight,
-        temperature=config.temperature,
-        distillation_norm=config.distillation_norm,
-    )
-    return objective.balanced(data.class_counts(config.classes)) if config.balanced else objective
-
-
-def local_steps(
-    data: Data, rng: np.random.Generator, batch: int, steps: int
-) -> Iterator[tuple[Batch]]:
-    """Yield `steps` steps of one local batch each."""
-    batches = data.batches(rng, batch)
-    for _ in range(steps):
-        yield (next(batches),)
-
-
-def _remembered(learner: Learner, cycle: int, empty: Replay) -> Replay:
-    """Return the replay so far; empty in cycle 0 and where it is left from another task."""
-    memory = learner.memory()
-    if cycle == 0 or DREAMS not in memory or TARGETS not in memory:
-        return empty
-    past = Replay(_floats(memory, DREAMS), _floats(memory, TARGETS))
-    same = past.x_BCHW.shape[1:] == empty.x_BCHW.shape[1:]
-    return past if same and past.targets_BK.shape[1:] == empty.targets_BK.shape[1:] else empty
-
-
 def _pseudo_gradient(
     config: CodreamConfig,
     x_BCHW: Floats,
@@ -205,25 +129,3 @@ def _pseudo_gradient(
         )
     pseudo_BCHW: Floats = ((x_BCHW - moved_BCHW) / config.local_rate).astype(np.float32)
     return pseudo_BCHW
-
-
-def _dreams(config: CodreamConfig, tensors: Mapping[str, PublicArray]) -> Floats:
-    return unpacked(_tensor(tensors, "dreams"), config.low, config.high)
-
-
-def _tensor(tensors: Mapping[str, PublicArray], name: str) -> PublicArray:
-    if name not in tensors:
-        raise ConfigError(f"codream/1 needs the public tensor {name!r}, which did not come")
-    return tensors[name]
-
-
-def _floats(tensors: Mapping[str, PublicArray], name: str) -> Floats:
-    return _tensor(tensors, name).astype(np.float32, copy=False)
-
-
-def _doubles(tensors: Mapping[str, PublicArray], name: str) -> NDArray[np.float64]:
-    return _tensor(tensors, name).astype(np.float64, copy=False)
-
-
-def _integers(tensors: Mapping[str, PublicArray], name: str) -> NDArray[np.int64]:
-    return _tensor(tensors, name).astype(np.int64, copy=False)

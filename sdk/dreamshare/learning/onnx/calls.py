@@ -68,8 +68,8 @@ def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -
     count, classes = len(x_NCHW), manifest.classes
     if objective.feature_weight > 0 and manifest.statistics == 0:
         raise ConfigError(
-            "feature_weight > 0, but the net has no BatchNorm layer with running "
-            "statistics; set feature_weight to 0 or use a net that has them"
+            "feature_weight > 0, but the net has no BatchNorm layer with running statistics, and "
+            "bundles take none of other layers; set feature_weight to 0 or use a net that has them"
         )
     objective.check(count, classes)
     weights_N = np.ones(count, np.float32)

@@ -6,13 +6,12 @@ Rules:
 - the teacher is in evaluation mode and asks for no parameter gradients while it dreams; its
   parameters, buffers, modes and flags are the same before and after;
 - disagreement with a student enters by its gradient with respect to the logits, a constant;
-- the statistics term reads the *input* of every BatchNorm layer through hooks that live for one
-  evaluation.
+- the statistics term reads the *input* of every layer that knows statistics (`features`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -22,11 +21,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dreamshare.errors import ConfigError
 from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.objectives import DreamObjective
+from dreamshare.learning.torch.features import batch_norms, measured
 
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+__all__ = ("Evaluated", "batch_norms", "evaluate_objective", "teaching")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +46,14 @@ def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> 
     """Return the gradient of `objective` at x; see `DreamObjective` for the formula.
 
     Raises:
-        ConfigError: labels or weights that do not fit the batch, or a feature term for a net
-            without BatchNorm layers.
+        ConfigError: labels or weights that do not fit the batch, or a feature term for a net that
+            has no statistics to compare with.
     """
     with teaching(net), ExitStack() as hooks, torch.enable_grad():
         x = x.detach().requires_grad_(True)
         distances: list[Tensor] = []
         if objective.feature_weight > 0:
-            for layer in batch_norms(net):
-                hooks.callback(layer.register_forward_pre_hook(_measure(distances)).remove)
+            distances = hooks.enter_context(measured(net, objective.statistics))
         logits = net(x)
         count = x.shape[0]
         objective.check(*logits.shape)
@@ -63,11 +61,6 @@ def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> 
         total = task_B.sum()
         terms = {"task": float(task_B.detach().mean())}
         if objective.feature_weight > 0:
-            if not distances:
-                raise ConfigError(
-                    "feature_weight > 0, but the net has no BatchNorm layer with running "
-                    "statistics; set feature_weight to 0 or use a net that has them"
-                )
             features = torch.stack(distances).mean()
             total = total + count * objective.feature_weight * features
             terms["features"] = float(features.detach())
@@ -89,13 +82,6 @@ def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> 
             total = total + (logits * _like(logits, objective.cotangent_BK)).sum()
         (gradient,) = torch.autograd.grad(total, x)
     return Evaluated(gradient, logits.detach(), terms, student_cotangent)
-
-
-def batch_norms(net: nn.Module) -> tuple[BatchNorm, ...]:
-    """Return the BatchNorm layers that keep running statistics, in the order of registration."""
-    return tuple(
-        m for m in net.modules() if isinstance(m, BatchNorm) and m.running_mean is not None
-    )
 
 
 @contextmanager
@@ -131,25 +117,3 @@ def _task(logits: Tensor, objective: DreamObjective) -> Tensor:
 def _like(logits: Tensor, array: NDArray[np.float32] | NDArray[np.float64]) -> Tensor:
     """Return a constant of the logits' type and device."""
     return torch.tensor(array, dtype=logits.dtype, device=logits.device)
-
-
-def _measure(distances: list[Tensor]) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-    """Return a hook that appends RMS(mean - running mean) + RMS(var - running var)."""
-
-    def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        (features,) = inputs
-        axes = [0, *range(2, features.dim())]
-        var_C, mean_C = torch.var_mean(features, dim=axes, unbiased=False)
-        distances.append(
-            _rms(mean_C - layer.get_buffer("running_mean"))
-            + _rms(var_C - layer.get_buffer("running_var"))
-        )
-
-    return hook
-
-
-def _rms(difference: Tensor) -> Tensor:
-    """Return the root mean square; 0 with gradient 0 where the difference is exactly 0."""
-    norm: Tensor = torch.linalg.vector_norm(difference)
-    rms: Tensor = norm / difference.numel() ** 0.5
-    return rms

@@ -20,7 +20,7 @@ from torch.nn import functional
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import FitObjective, Projection
 from dreamshare.learning.projection import factors
-from dreamshare.learning.torch.dreaming import batch_norms
+from dreamshare.learning.torch.features import batch_norms
 
 TorchBatch = tuple[Tensor, Tensor | None, Tensor | None]
 """Inputs, class indices, soft labels."""

@@ -22,6 +22,7 @@ from dreamshare.learning.base import Batch, Floats, InputGradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.torch import snapshots
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
+from dreamshare.learning.torch.features import feature_statistics
 from dreamshare.learning.torch.fitting import Fitter
 from dreamshare.updates import PublicArray
 
@@ -90,6 +91,12 @@ class TorchLearner:
             terms=evaluated.terms,
             student_cotangent_BK=None if student is None else student.float().cpu().numpy(),
         )
+
+    def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
+        """Return statistics of LayerNorm and GroupNorm inputs (see `GivesFeatureStatistics`)."""
+        with teaching(self._net), torch.inference_mode():
+            found = feature_statistics(self._net, self._tensor(x_NCHW))
+            return {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; return the mean loss (see `Fits.fit`)."""

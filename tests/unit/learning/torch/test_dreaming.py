@@ -13,7 +13,8 @@ from torch.nn import functional
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import DreamObjective
 from dreamshare.learning.torch import TorchLearner
-from dreamshare.learning.torch.dreaming import batch_norms, evaluate_objective
+from dreamshare.learning.torch.dreaming import evaluate_objective
+from dreamshare.learning.torch.features import batch_norms
 from tests.unit.learning.torch.tiny import CLASSES, images, tiny_net
 
 LABELS = np.array([0, 2, 1, 2])
