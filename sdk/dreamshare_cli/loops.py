@@ -1,14 +1,17 @@
-"""Which event loop a long-running command uses: uvloop where it is installed and wanted.
+"""Which event loop a long-running command uses, and how a signal ends what runs on one.
 
-Rules: nothing depends on it but processor time, so an installation without uvloop is complete.
+Rules: nothing depends on uvloop but processor time, so an installation without it is complete.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Loop(NamedTuple):
@@ -34,3 +37,20 @@ def choose_loop(*, uvloop_wanted: bool) -> Loop:
     from uvloop import new_event_loop
 
     return Loop("uvloop", "", new_event_loop)
+
+
+async def until_stopped(work: Coroutine[object, object, T]) -> T | None:
+    """Return what the work gives, or None where SIGINT or SIGTERM stopped it."""
+    running = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if not running.cancelling():  # a second Ctrl-C must not cut the tidying up short
+            running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        return None

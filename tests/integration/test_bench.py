@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.packages import ROOT
+from tests.services import tethered
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +52,29 @@ def test_the_smoke_recipe_runs_every_algorithm_and_is_written_up(tmp_path: Path)
 
     again = bench(SMOKE, "--out", tmp_path, "--json")
     assert {each.get("state") for each in objects(again.stdout)} == {"found", None}
+
+
+def test_a_stopped_run_leaves_no_process_and_keeps_what_is_finished(tmp_path: Path) -> None:
+    endless = tmp_path / "endless.toml"
+    endless.write_text(
+        SMOKE.read_text()
+        .replace('name = "smoke"', 'name = "endless"')
+        .replace("rounds = 2\n", "rounds = 5000\n")
+    )
+    command = [sys.executable, "-m", "dreamshare_cli", "bench", str(endless), "--json"]
+    command += ["--only", "independent", "--out", str(tmp_path), "--workers", "1"]
+    with subprocess.Popen(tethered(command), stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        while json.loads(running.stdout.readline())["state"] != "round":
+            pass
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        assert len(children) == 1
+        running.send_signal(signal.SIGTERM)
+        *_, last = running.stdout.read().splitlines()
+        assert running.wait(60) == 130
+    assert json.loads(last)["cells"] == 0
+    assert not Path(f"/proc/{children[0]}").exists()
+    assert len(list((tmp_path / "cells").iterdir())) == 1
 
 
 def test_cells_are_listed_and_mistakes_named_on_one_line(tmp_path: Path) -> None:

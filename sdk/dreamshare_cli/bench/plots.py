@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from dreamshare.payloads.gallery import COLOURS
@@ -74,6 +75,7 @@ def curves_png(rows: Sequence[Row], kind: str) -> bytes:
     if kind == "bytes":
         axes.set_xscale("symlog", linthresh=0.01)
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     _dress(axes, "rounds" if kind == "rounds" else "megabytes of a device, up and down")
     return _png(figure)
 

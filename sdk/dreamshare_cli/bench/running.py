@@ -20,6 +20,7 @@ from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell, cells_of, chosen
 from dreamshare_cli.bench.recipe import Recipe, read_recipe
 from dreamshare_cli.exits import Exit
+from dreamshare_cli.loops import until_stopped
 from dreamshare_cli.output import Output
 
 _EXTRA = "pip install 'dreamshare[bench]'"
@@ -75,7 +76,7 @@ def run_bench(request: BenchRequest) -> Exit:
     folder = request.folder(recipe)
     workers = _cores() if request.workers is None else request.workers
     with JsonShow() if request.as_json else BarShow(len(cells)) as show:
-        failed = asyncio.run(run_cells(cells, folder, workers, show.tell))
+        failed = asyncio.run(until_stopped(run_cells(cells, folder, workers, show.tell)))
     every = cells_of(recipe)
     results = collect(recipe, every, tuple(load_records(folder, every)))
     path = folder / f"{recipe.name}.json"
@@ -91,6 +92,8 @@ def run_bench(request: BenchRequest) -> Exit:
         f"{path}: {len(results.cells)} of {len(every)} cells; "
         f"write it up with: dreamshare bench report {path}",
     )
+    if failed is None:
+        return Exit.INTERRUPTED
     return Exit.FAILED if failed else Exit.OK
 
 

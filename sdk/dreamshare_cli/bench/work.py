@@ -6,7 +6,8 @@ Rules:
 - one compute thread, so that a result does not depend on how many processes run beside it; the
   runner sets what has to be set before numpy is loaded;
 - each line is flushed at once, to the file and to standard output, where the runner reads it;
-- an error that was raised on purpose is one line on standard error and exit code 2.
+- an error that was raised on purpose is one line on standard error and exit code 2;
+- where nobody reads its lines any more, a killed runner for example, it ends at the next one.
 """
 
 from __future__ import annotations
@@ -144,6 +145,8 @@ def main() -> int:
     except DreamshareError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except BrokenPipeError:
+        return 1
     return 0
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 
 from rich.console import Console
 
 from dreamshare.clock import SystemClock
-from dreamshare_cli.demo.course import Course, DemoFailed, Finished
+from dreamshare_cli.demo.course import Course, DemoFailed
 from dreamshare_cli.demo.live import Display, LiveTable, PlainLines
 from dreamshare_cli.demo.options import DemoOptions
 from dreamshare_cli.demo.processes import ChildDied
 from dreamshare_cli.exits import Exit
+from dreamshare_cli.loops import until_stopped
 from dreamshare_crypto.entropy import SystemEntropy
 
 
@@ -24,7 +24,7 @@ def run_demo(options: DemoOptions, *, as_json: bool, began: float) -> int:
     course = Course(options, display, SystemClock(), SystemEntropy(), began)
     try:
         with display:
-            finished = asyncio.run(_until_stopped(course))
+            finished = asyncio.run(until_stopped(course.run()))
     except (ChildDied, DemoFailed) as error:
         print(f"dreamshare: {error}", file=sys.stderr)
         return Exit.FAILED
@@ -41,23 +41,6 @@ def run_demo(options: DemoOptions, *, as_json: bool, began: float) -> int:
     if as_json:
         print(finished.result.to_json(), flush=True)
     return Exit.OK
-
-
-async def _until_stopped(course: Course) -> Finished | None:
-    """Return what the course gives, or None where a signal stopped it."""
-    running = asyncio.create_task(course.run())
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if not running.cancelling():  # a second Ctrl-C must not cut the tidying up short
-            running.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    try:
-        return await running
-    except asyncio.CancelledError:
-        return None
 
 
 def _command(options: DemoOptions) -> str:

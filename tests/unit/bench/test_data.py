@@ -22,6 +22,7 @@ from dreamshare_cli.bench.data.idx import PARTS, fetched, read_folder, read_idx
 from dreamshare_cli.bench.data.pool import Pool, divided, halved
 from dreamshare_cli.bench.data.sources import DEBIAN, load_pool
 from dreamshare_cli.bench.recipe import DataFile, DataPlan
+from tests.services import need
 
 SIZES = {PARTS[0]: (60, 6, 6), PARTS[1]: (60,), PARTS[2]: (20, 6, 6), PARTS[3]: (20,)}
 
@@ -184,8 +185,9 @@ def test_digits_are_divided_as_in_the_demo() -> None:
         load_pool(DataPlan(source="digits", validation=297, test=501))
 
 
-@pytest.mark.skipif(not DEBIAN.is_dir(), reason="needs dataset-fashion-mnist: make services")
 def test_fashion_mnist_of_the_debian_package() -> None:
+    if not DEBIAN.is_dir():
+        need("Fashion-MNIST", "dataset-fashion-mnist")
     pool = load_pool(DataPlan(source="fashion-mnist", validation=1000, test=2500))
     assert pool.shape == (1, 28, 28)
     assert [len(part.x_NCHW) for _, part in pool.parts()] == [59_000, 1000, 2500]
