@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Floats, Ints
+from dreamshare.learning.base import Batch, Data, Ints
 from dreamshare.learning.data import ArrayData
+from dreamshare.learning.domains import Domain, public_of
 from dreamshare.learning.public import PublicSet, SharingData
 from dreamshare_cli.bench.data.pool import Pool, taken
 from dreamshare_cli.bench.recipe import DataPlan, Partition
@@ -58,24 +59,29 @@ def deal(pool: Pool, plan: DataPlan, partition: Partition, devices: int, seed: i
         )
     order = rng.permutation(len(y_N))
     chosen = order[:wanted]
-    public = _public(pool, plan, order[wanted : wanted + plan.public])
+    looks: dict[str, Domain] = {name: look_of(name, pool) for name in plan.domains}
+    public = _public(pool, looks, order[wanted : wanted + plan.public])
     if partition.kind == "dirichlet":
         split = dirichlet_split(y_N[chosen], devices, rng, partition.alpha, pool.classes)
         places = [chosen[part] for part in split]
     else:
         places = np.array_split(chosen, devices)
     domains = tuple(plan.domains[device % len(plan.domains)] for device in range(devices))
-    validation: dict[str, Batch] = {name: _seen(pool.validation, name) for name in plan.domains}
-    test: dict[str, Batch] = {name: _seen(pool.test, name) for name in plan.domains}
+    validation: dict[str, Batch] = {
+        name: _seen(pool.validation, look) for name, look in looks.items()
+    }
+    test: dict[str, Batch] = {name: _seen(pool.test, look) for name, look in looks.items()}
     held_out = _joined(tuple(validation.values()))
     parts = [
-        _seen(taken(pool.train.x_NCHW, y_N, each), domain)
+        _seen(taken(pool.train.x_NCHW, y_N, each), looks[domain])
         for each, domain in zip(places, domains, strict=True)
     ]
     together = _joined(parts)
     return Dealt(
         data=tuple(
-            _held(ArrayData(part.x_NCHW, _classes(part), held_out), public, plan, domain)
+            _held(
+                ArrayData(part.x_NCHW, _classes(part), held_out), public, list(looks).index(domain)
+            )
             for part, domain in zip(parts, domains, strict=True)
         ),
         pooled=ArrayData(together.x_NCHW, _classes(together), held_out),
@@ -86,39 +92,32 @@ def deal(pool: Pool, plan: DataPlan, partition: Partition, devices: int, seed: i
     )
 
 
-def _public(pool: Pool, plan: DataPlan, places: Ints) -> PublicSet | None:
+def _public(pool: Pool, looks: Mapping[str, Domain], places: Ints) -> PublicSet | None:
     """Return the examples at these places as a public set, their domains in turn."""
     if len(places) == 0:
         return None
-    drawn = taken(pool.train.x_NCHW, _classes(pool.train), places)
-    domains_N = np.arange(len(places), dtype=np.int64) % len(plan.domains)
-    x_NCHW = np.array(drawn.x_NCHW)
-    for number, name in enumerate(plan.domains):
-        x_NCHW[domains_N == number] = seen_as(name, x_NCHW[domains_N == number])
-    return PublicSet(x_NCHW, _classes(drawn), domains_N)
+    y_N = _classes(pool.train)
+    return public_of(tuple(looks.values()), pool.train.x_NCHW[places], y_N[places])
 
 
-def _held(own: ArrayData, public: PublicSet | None, plan: DataPlan, domain: str) -> Data:
-    if public is None:
-        return own
-    place = [str(name) for name in plan.domains].index(domain)
-    return SharingData(own, (public,), place)
+def _held(own: ArrayData, public: PublicSet | None, domain: int) -> Data:
+    return own if public is None else SharingData(own, (public,), domain)
 
 
-def seen_as(domain: str, x_NCHW: Floats) -> Floats:
-    """Return inputs as a domain shows them; ConfigError for an unknown one."""
-    match domain:
+def look_of(name: str, pool: Pool) -> Domain:
+    """Return how a domain shows the pool's examples; ConfigError for an unknown one."""
+    match name:
         case "plain":
-            return x_NCHW
+            return Domain(low=pool.low, high=pool.high)
         case "rotated":
-            return np.ascontiguousarray(np.rot90(x_NCHW, axes=(2, 3)))
+            return Domain(degrees=90, low=pool.low, high=pool.high)
         case "inverted":
-            return -x_NCHW
-    raise ConfigError(f"domain {domain!r}: one of plain, rotated, inverted")
+            return Domain(inverted=True, low=pool.low, high=pool.high)
+    raise ConfigError(f"domain {name!r}: one of plain, rotated, inverted")
 
 
-def _seen(batch: Batch, domain: str) -> Batch:
-    return Batch(seen_as(domain, batch.x_NCHW), batch.y_N)
+def _seen(batch: Batch, look: Domain) -> Batch:
+    return Batch(look.shown(batch.x_NCHW), batch.y_N)
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -11,7 +11,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
 from dreamshare.learning.public import domain_of, public_set
 from dreamshare_cli.bench.data.pool import Pool
-from dreamshare_cli.bench.partitions import Dealt, deal, seen_as
+from dreamshare_cli.bench.partitions import Dealt, deal, look_of
 from dreamshare_cli.bench.recipe import DataPlan, Partition
 
 IID = Partition("iid", "iid")
@@ -94,11 +94,11 @@ def test_domains_go_round_and_everybody_is_measured_in_all() -> None:
 
 def test_how_domains_look() -> None:
     x = np.array([[[[1.0, 2.0], [3.0, 4.0]]]], np.float32)
-    assert seen_as("plain", x) is x
-    assert seen_as("rotated", x)[0, 0].tolist() == [[2.0, 4.0], [1.0, 3.0]]
-    assert seen_as("inverted", x)[0, 0].tolist() == [[-1.0, -2.0], [-3.0, -4.0]]
+    assert look_of("plain", pool()).shown(x)[0, 0].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert look_of("rotated", pool()).shown(x)[0, 0].tolist() == [[2.0, 4.0], [1.0, 3.0]]
+    assert look_of("inverted", pool()).shown(x)[0, 0].tolist() == [[-1.0, -2.0], [-3.0, -4.0]]
     with pytest.raises(ConfigError, match="domain 'mirrored'"):
-        seen_as("mirrored", x)
+        look_of("mirrored", pool())
 
 
 def test_labels_are_kept() -> None:
