@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,25 @@ def test_alone_there_is_nobody_else():
     found = algorithm.others(tell, devices[1].learner, devices[1].data)
     np.testing.assert_allclose(found, own[0], rtol=1e-5)
     algorithm.local(tell, devices[0].learner, devices[0].data, devices[0].rng)
+
+
+def test_after_a_crash_ones_own_answer_is_still_found(learner):
+    """Nothing is remembered between answer and lesson but the weights, which are stored."""
+    algorithm, devices = FedH2L(fedh2l(warm_up_epochs=0)), crew(learner, devices=4)
+    tell, own = told_to(algorithm, devices)
+    again = learner(99)
+    again.restore(devices[0].learner.snapshot())
+    found = algorithm.others(tell, again, devices[0].data)
+    np.testing.assert_allclose(found, np.mean(own[1:], axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_lesson_of_another_round_is_not_ones_own():
+    """Marks name their round: what is stale is taken as the mean of everybody."""
+    algorithm, devices = FedH2L(fedh2l(warm_up_epochs=0)), crew(ToyLearner, devices=4)
+    tell, own = told_to(algorithm, devices)
+    stale = replace(tell, cycle=tell.cycle + 1)
+    found = algorithm.others(stale, devices[0].learner, devices[0].data)
+    np.testing.assert_allclose(found, np.mean(own, axis=0), rtol=1e-5)
 
 
 def test_weights_that_changed_in_between_subtract_nothing():
