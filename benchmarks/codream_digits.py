@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from dreamshare.algorithms.baselines import balanced, independent
-from dreamshare.algorithms.codream import Codream, CodreamConfig
+from dreamshare.algorithms.codream import Codream, CodreamConfig, student_logits
 from dreamshare.learning.measures import measure
 from dreamshare.learning.torch import TorchLearner
 from dreamshare_cli.demo import nets
@@ -33,6 +33,7 @@ from tests.algorithms.oracle import Device, run
 
 Change = str | int | float | bool
 
+GENERATOR: dict[str, Change] = {"form": "generator", "dream_bits": 8, "gradient_bits": 8}
 ROWS: dict[str, dict[str, Change]] = {
     "default": {},
     "no-features": {"feature_weight": 0.0},
@@ -51,6 +52,17 @@ ROWS: dict[str, dict[str, Change]] = {
     "5-steps-of-4": {"dream_steps": 5, "local_steps": 4, "local_rate": 0.05},
     "12-bits": {"gradient_bits": 12},
     "8-bits": {"gradient_bits": 8},
+    "bytes": {"dream_bits": 8, "gradient_bits": 8},
+    "bytes-5-steps": {"dream_bits": 8, "gradient_bits": 8, "dream_steps": 5},
+    "bytes-3-steps": {"dream_bits": 8, "gradient_bits": 8, "dream_steps": 3},
+    "generator-15-steps": {**GENERATOR, "dream_steps": 15},
+    "generator-5-steps": {**GENERATOR, "dream_steps": 5},
+    "generator-3-steps": {**GENERATOR, "dream_steps": 3},
+    "student": {"student": "small"},
+    "jsd": {"student": "small", "adversarial": "jsd"},
+    "masked-kl": {"student": "small", "adversarial": "masked_kl"},
+    "server-entropy": {"student": "small", "adversarial": "server_entropy"},
+    "personal-training": {"acquisition": "training"},
 }
 
 
@@ -62,6 +74,9 @@ class Row:
     clipped: list[float] = field(default_factory=list)
     curve: list[list[float]] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
+    up: list[int] = field(default_factory=list)
+    down: list[int] = field(default_factory=list)
+    student: list[float] = field(default_factory=list)
 
 
 def learner(seed: int, device: int) -> TorchLearner:
@@ -87,14 +102,21 @@ def codream(config: CodreamConfig, seed: int, count: int, row: Row) -> None:
     ]
     curve: list[float] = []
     began = time.process_time()
-    done = run(
+    seen = run(
         Codream(config),
         devices,
         quantise=np.random.default_rng(seed),
         after=lambda plan: (
             curve.append(mean_accuracy(devices)) if plan.step in ("warm_up", "acquire") else None
         ),
-    ).done
+    )
+    done = seen.done
+    row.up.append(seen.bytes_up)
+    row.down.append(seen.bytes_down)
+    if config.student != "none":
+        held = devices[0].data.held_out()
+        said = student_logits(config, done.result, held.x_NCHW).argmax(axis=1)
+        row.student.append(100 * float((said == held.y_N).mean()))
     row.cpu.append(time.process_time() - began)
     row.curve.append(curve)
     row.codream.append(curve[-1])
@@ -139,7 +161,9 @@ def main() -> None:
         curve = " ".join(f"{fmean(at):.1f}" for at in zip(*row.curve, strict=True))
         print(
             f"{name:20s} {fmean(row.codream):5.1f}  worst seed {min(row.codream):5.1f}  "
-            f"clipped {max(row.clipped):.4f}  {fmean(row.cpu):5.1f} CPU s  curve {curve}",
+            f"clipped {max(row.clipped):.4f}  {fmean(row.cpu):5.1f} CPU s  "
+            f"kB down {fmean(row.down) / 1e3:.0f} up {fmean(row.up) / 1e3:.0f}  curve {curve}"
+            + (f"  student {fmean(row.student):.1f}" if row.student else ""),
             flush=True,
         )
     record = {
@@ -148,7 +172,15 @@ def main() -> None:
         "independent": [a for a, _ in rows_alone],
         "balanced": [b for _, b in rows_alone],
         "rows": {
-            name: {"codream": r.codream, "clipped": r.clipped, "curve": r.curve, "cpu": r.cpu}
+            name: {
+                "codream": r.codream,
+                "student": r.student,
+                "clipped": r.clipped,
+                "curve": r.curve,
+                "cpu": r.cpu,
+                "up": r.up,
+                "down": r.down,
+            }
             for name, r in rows.items()
         },
         "machine": {"platform": platform.platform(), "processor": platform.machine()},
