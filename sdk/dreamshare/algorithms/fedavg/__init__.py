@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dreamshare.algorithms.fedavg.algorithm import FedAvg, FedAvgState
+from dreamshare.algorithms.fedavg.algorithm import FedAvg
 from dreamshare.algorithms.fedavg.config import FedAvgConfig, layout_of
+from dreamshare.algorithms.fedavg.state import FedAvgState
 
 __all__ = ("FedAvg", "FedAvgConfig", "FedAvgState", "layout_of")

@@ -16,16 +16,16 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import CLIPPED, Bound, answer, carried, clipped_field
-from dreamshare.algorithms.evaluate import EVALUATE, evaluated, evaluation, evaluation_fields
+from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
 from dreamshare.algorithms.fedavg.config import FedAvgConfig, layout_of
+from dreamshare.algorithms.fedavg.state import FedAvgState, Stage
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Floats, Learner
 from dreamshare.learning.objectives import FitObjective
@@ -36,41 +36,6 @@ SHARE = Field("share", (), bound=1.0, bits=20)
 
 LEAST_SHARE = 2.0**-16
 """Resolution of a weight in the encoding (docs/protocol.md 12.3)."""
-
-
-class Stage(StrEnum):
-    """What is wanted next; the names of the steps that travel."""
-
-    START = "start"
-    TRAIN = "train"
-    ADOPT = "adopt"
-    EVALUATE = EVALUATE
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class FedAvgState:
-    """Where a run stands.
-
-    Attributes:
-        stage: what comes next.
-        round: rounds of training merged so far.
-        parameters: the public model, in the order of `shapes`.
-        share: mean weight of a device, 0 to 1 (masked mean of the shares of the cap).
-        bounds: clip of each field of the next `train`.
-        clipped: largest share of clipped coordinates in a round so far.
-        accuracy: of the evaluation, 0 to 1.
-        loss: of the evaluation, nats.
-    """
-
-    stage: Stage
-    round: int
-    parameters: tuple[Floats, ...]
-    share: float
-    bounds: tuple[Bound, ...]
-    clipped: float = 0.0
-    accuracy: float = 0.0
-    loss: float = 0.0
 
 
 class FedAvg:
