@@ -15,8 +15,8 @@ connected to a SuperLink in clear, waiting, and in a round of SecAgg+ whose clie
 Rules:
 - MB are 10^6 bytes; `disk_mb` is what pip wrote, bytecode included; pip and setuptools of a new
   environment count for nobody;
-- `import_s` holds the interpreter's start and everything that a running agent imports, onnxruntime
-  too, although an agent that waits has not loaded it;
+- `import_s` is processor time; it holds the interpreter's start and everything that a running agent
+  imports, onnxruntime too, although an agent that waits has not loaded it;
 - the largest of three programs is told; a SuperNode is what it starts, too;
 - nothing of torch, the exporter, the command or the aggregator may be found by the ONNX agent;
 - a thread that takes a hundredth of a core while it waits, or more, counts as spinning.
@@ -88,7 +88,7 @@ def measure(name: str, window_s: float, fresh: bool) -> dict[str, object]:
         way = road("mqtt" if name.endswith("mqtt") else "grpc")
         python = python_with(EXTRAS[name], fresh)
     held = weighed(python, UNWANTED if name.startswith("onnx") else ())
-    figures = {**held, "import_s": import_seconds(python, IMPORTS[name])}
+    figures = {**held, **import_seconds(python, IMPORTS[name])}
     if name == "flower":
         return figures | run_peer(FLOWER, "flower_footprint.py", flower_setting(window_s))
     with tempfile.TemporaryDirectory() as home:
@@ -128,7 +128,7 @@ def table(figures: Mapping[str, object]) -> str:
     """Return the figures for people, one agent a column."""
     columns = {name: found for name, found in figures.items() if isinstance(found, dict)}
     columns.pop("machine", None)
-    keys = ("distributions", "disk_mb", "disk_blocks_mb", "import_s", *WATCHED)
+    keys = ("distributions", "disk_mb", "disk_blocks_mb", "import_s", "import_wall_s", *WATCHED)
     told = ([key, *(str(found.get(key, "")) for found in columns.values())] for key in keys)
     rows = [["", *columns], *told]
     return "\n".join(f"{row[0]:24}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in rows)

@@ -35,6 +35,7 @@ from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 from dreamshare_edge.config import AgentConfig, LearnerConfig
 from dreamshare_edge.data_config import DataConfig
+from tests.services import tethered
 
 AGENTS = 3
 ARCHITECTURE = "VGG-like"
@@ -76,9 +77,8 @@ async def watch_agents(
         agents = []
         for number in range(AGENTS):
             settings = _lay_out(federation, number, kind, way.url, home / f"device-{number}")
-            command = (str(python), "-P", "-m", "dreamshare_edge", "--json")
-            name = f"agent-{number}"
-            agents.append(await children.start(name, (*command, "--config", str(settings))))
+            command = (str(python), "-P", "-m", "dreamshare_edge", "--json", "--config", settings)
+            agents.append(await children.start(f"agent-{number}", tethered(command)))
         await _connected(service, children)
         waiting = await _idle(agents, window_s)
         peaks = [stack.enter_context(Peak(agent.process.pid)) for agent in agents]

@@ -10,6 +10,7 @@ processes that it starts: by their default one that waits for work, and one for 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +22,19 @@ from flower_deployment import deployed, rounds_of
 from usage import Peak, idle
 
 SETTLE_S = 5.0
-STARTED_S = 20.0
+QUIET_PERCENT = 2.0
+PATIENCE_S = 180.0
+
+
+def await_quiet(nodes: list[subprocess.Popen[bytes]]) -> None:
+    """Return when every node has started what it starts, and does nothing more."""
+    ends = time.monotonic() + PATIENCE_S
+    while time.monotonic() < ends:
+        found = [idle(node.pid, SETTLE_S) for node in nodes]
+        busy = max(each["idle_cpu_percent"] for each in found)
+        if busy < QUIET_PERCENT and min(each["processes"] for each in found) > 1:
+            return
+    raise SystemExit("their SuperNodes do not come to rest")
 
 
 def main() -> None:
@@ -29,7 +42,7 @@ def main() -> None:
     setting = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     window_s = setting["window_s"]
     with tempfile.TemporaryDirectory() as folder, deployed(Path(folder), setting) as deployment:
-        time.sleep(STARTED_S)
+        await_quiet(deployment.nodes)
         waiting = [idle(node.pid, window_s) for node in deployment.nodes]
         with ExitStack() as stack:
             peaks = [stack.enter_context(Peak(node.pid)) for node in deployment.nodes]
