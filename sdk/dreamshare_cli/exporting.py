@@ -1,13 +1,15 @@
 """What `dreamshare export` does.
 
 Objects with `--json`, one at the end:
-    export    {"bundle": "net.dream", "bytes": 77536, "model": "3f…", "cached": false,
-               "graphs": {"logits": {"error": 8.4e-08, "torch_error": 8.6e-08}, …}}
+    export    {"bundle": "net.dream", "bytes": 77536, "sha256": "9c…", "model": "3f…",
+               "cached": false, "graphs": {"logits": {"error": 8.4e-08, "torch_error": 8.6e-08}, …}}
     --check   the same, without "cached"
+"sha256" is that of the file, "model" that of its graphs and weights.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -106,7 +108,7 @@ def export_it(request: ExportRequest, cache: Path | None, fresh: bool, as_json: 
     bundle, found = (make(), False) if fresh else cached(folder, key, make)
     content = bundle.to_bytes()
     write_whole(request.out, content)
-    _show(bundle, request.out, len(content), {"cached": found}, as_json)
+    _show(bundle, request.out, content, {"cached": found}, as_json)
     return Exit.OK
 
 
@@ -119,7 +121,7 @@ def check_it(path: Path, as_json: bool) -> Exit:
         raise ConfigError(f"a bundle needs {error.name}: pip install 'dreamshare[onnx]'") from None
     bundle = read_bundle(path)
     try_graphs(bundle)
-    _show(bundle, path, path.stat().st_size, {}, as_json)
+    _show(bundle, path, path.read_bytes(), {}, as_json)
     return Exit.OK
 
 
@@ -172,14 +174,23 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "dreamshare" / "export"
 
 
-def _show(bundle: Bundle, path: Path, size: int, more: dict[str, object], as_json: bool) -> None:
+def _show(
+    bundle: Bundle, path: Path, content: bytes, more: dict[str, object], as_json: bool
+) -> None:
     manifest = bundle.manifest
     graphs = {
         name: {"error": graph.error, "torch_error": graph.torch_error}
         for name, graph in manifest.graphs.items()
     }
-    fields = {"bundle": str(path), "bytes": size, "model": manifest.model, "graphs": graphs}
-    lines = [f"{path}: {size} bytes, model {manifest.model[:12]}"]
+    digest = hashlib.sha256(content).hexdigest()
+    fields = {
+        "bundle": str(path),
+        "bytes": len(content),
+        "sha256": digest,
+        "model": manifest.model,
+        "graphs": graphs,
+    }
+    lines = [f"{path}: {len(content)} bytes, model {manifest.model[:12]}", f"  SHA-256 {digest}"]
     lines += [
         f"  {name:14} error {graph.error:.1e}, torch's own {graph.torch_error:.1e}"
         for name, graph in manifest.graphs.items()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from tests.fuzz import decoders, files, machines, packets
+from tests.fuzz import bundles, decoders, files, machines, packets
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for target in (*decoders.TARGETS, *files.TARGETS, *packets.TARGETS, *machines.TARGETS)
+    for target in (
+        *bundles.TARGETS,
+        *decoders.TARGETS,
+        *files.TARGETS,
+        *packets.TARGETS,
+        *machines.TARGETS,
+    )
 }

@@ -16,6 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from dreamshare.learning.export.refusals import unsupported
+from dreamshare.learning.onnx.operators import OPERATORS
+
 OPSET = 18
 IR_VERSION = 9
 Attribute = int | float | str | tuple[int, ...]
@@ -79,6 +82,8 @@ class Graph:
         self, kind: str, inputs: Sequence[str], count: int, attributes: Mapping[str, Attribute]
     ) -> tuple[str, ...]:
         """Add a node with `count` outputs; return their names."""
+        if kind not in OPERATORS:
+            raise unsupported(f"the ONNX operator {kind}", "the net")
         key = (kind, tuple(inputs), count, tuple(sorted(attributes.items())))
         if key not in self._known:
             names = tuple(f"v{len(self._nodes)}{'abc'[i] if i else ''}" for i in range(count))

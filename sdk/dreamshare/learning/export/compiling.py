@@ -7,7 +7,6 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -30,7 +29,7 @@ from dreamshare.learning.export.program_sources import ProgramSource
 from dreamshare.learning.export.quantized import quantized_forward
 from dreamshare.learning.export.refusals import ExportError, unsupported
 from dreamshare.learning.export.versions import check_versions
-from dreamshare.learning.onnx.bundle import WEIGHTS, Bundle, member_of, packed_weights
+from dreamshare.learning.onnx.bundle import WEIGHTS, Bundle, identity_of, member_of, packed_weights
 from dreamshare.learning.onnx.manifest import GraphEntry, Manifest, Normalisation
 from dreamshare.learning.onnx.signatures import MAX_PROGRAMS, Signature
 from dreamshare.learning.torch.dreaming import batch_norms
@@ -149,15 +148,12 @@ def _packed(
     weights = {n: v.numpy() for n, v in {**plan.net.parameters, **plan.net.buffers}.items()}
     members = {each.entry.member: each.content for each in drawn}
     members[WEIGHTS] = packed_weights(weights)
-    identity = hashlib.sha256()
-    for name in sorted(members):
-        identity.update(hashlib.sha256(members[name]).digest())
     graphs: dict[str, GraphEntry] = {}
     for each in drawn:
         ours, torchs = errors.get(each.entry.name, (0.0, 0.0))
         graphs[each.entry.name] = replace(each.entry, error=ours, torch_error=torchs)
     manifest = Manifest(
-        model=identity.hexdigest(),
+        model=identity_of(members),
         name=settings.name,
         shape=plan.shape,
         classes=plan.classes,

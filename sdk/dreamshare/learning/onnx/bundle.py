@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -55,6 +56,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MAX_MEMBERS = 64
 MAX_BYTES = 1 << 30
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -74,11 +76,14 @@ class Bundle:
         """Return the exported state by the net's own names.
 
         Raises:
-            BundleError: the names are not those of the manifest.
+            BundleError: the names are not those of the manifest, or a value is not finite.
         """
         arrays = unpack_arrays(self.members[WEIGHTS])
         if set(arrays) != {*self.manifest.parameters, *self.manifest.buffers}:
             raise BundleError("the bundle's weights are not those that its manifest names")
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise BundleError(f"the bundle's weight {name} is not finite; export it again")
         return arrays
 
     def open(
@@ -148,6 +153,9 @@ def _read(archive: zipfile.ZipFile) -> Bundle:
         raise BundleError(f"a bundle has at most {MAX_BYTES} bytes when unpacked")
     if MANIFEST not in infos:
         raise BundleError("this is not a bundle: it has no manifest.json")
+    odd = [name for name in infos if not _PLAIN.fullmatch(name)]
+    if odd:
+        raise BundleError(f"{odd[0]!r} is no name of a bundle's member")
     manifest = Manifest.from_json(_content(archive, infos[MANIFEST], MAX_MANIFEST))
     if set(manifest.members) != set(infos) - {MANIFEST}:
         raise BundleError("the bundle's members are not those that its manifest lists")
@@ -160,7 +168,17 @@ def _read(archive: zipfile.ZipFile) -> Bundle:
     wanted = {WEIGHTS, *(graph.member for graph in manifest.graphs.values())}
     if not wanted <= set(members):
         raise BundleError(f"the bundle lacks {sorted(wanted - set(members))[:4]}")
+    if manifest.model != identity_of(members):
+        raise BundleError("the bundle's graphs and weights are not those of its model id")
     return Bundle(manifest, members)
+
+
+def identity_of(members: Mapping[str, bytes]) -> str:
+    """Return the id of a model: a hash of its graphs and weights, hexadecimal."""
+    identity = hashlib.sha256()
+    for name in sorted(members):
+        identity.update(hashlib.sha256(members[name]).digest())
+    return identity.hexdigest()
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> bytes:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.learning.onnx.errors import BundleError
+from dreamshare.learning.onnx.inspection import check_weights, inspect_graph
 from dreamshare.learning.onnx.manifest import GraphEntry
 from dreamshare.learning.onnx.tensors import Arrays
 
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 if find_spec("onnxruntime") is None:  # said now, and not in the middle of a round
     raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
 
+_TYPES = {
+    "float32": "tensor(float)",
+    "float64": "tensor(double)",
+    "int64": "tensor(int64)",
+    "bool": "tensor(bool)",
+}
 CPU = "CPUExecutionProvider"
 _REMOTE = frozenset({"AzureExecutionProvider"})
 _LOG = logging.getLogger(__name__)
@@ -122,8 +129,9 @@ def open_program(
     """Return a graph as a program, `weights` bound to it by their ports' names.
 
     Raises:
-        BundleError: onnxruntime refuses it.
+        BundleError: the graph or a weight is not what it should be, or onnxruntime refuses it.
     """
+    check_weights(entry, inspect_graph(entry, content), weights)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -135,16 +143,29 @@ def open_program(
     providers = [name for name in runtime.providers if name != CPU]
     try:
         if weights:
-            arrays = map(np.ascontiguousarray, weights.values())
+            arrays = [np.asarray(array, order="C") for array in weights.values()]
             values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in arrays]
             options.add_external_initializers(list(weights), values)
         session = onnxruntime.InferenceSession(content, options, providers=[*providers, CPU])
     except Exception as error:  # noqa: BLE001 - onnxruntime has no public root of its errors
         raise BundleError(f"onnxruntime refuses graph {entry.name}: {_first_line(error)}") from None
+    _check_ports(entry, session)
     idle = sorted({*providers} - {*session.get_providers()})
     if idle:
         _LOG.warning("%s cannot start here; graph %s runs on the CPU", idle[0], entry.name)
     return Program(session, entry)
+
+
+def _check_ports(entry: GraphEntry, session: onnxruntime.InferenceSession) -> None:
+    taken = [(port.name, port.type, tuple(port.shape)) for port in session.get_inputs()]
+    given = [(port.name, port.type) for port in session.get_outputs()]
+    if taken != [(port.name, _TYPES[port.dtype], port.shape) for port in entry.inputs] or given != [
+        (port.name, _TYPES[port.dtype]) for port in entry.outputs
+    ]:
+        raise BundleError(
+            f"graph {entry.name} has other inputs or outputs than its manifest says; export the "
+            "model again"
+        )
 
 
 def local_providers() -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def unpack_arrays(content: bytes) -> Arrays:
         raise _damaged("it has no header of a known size")
     try:
         header = json.loads(content[8 : 8 + size])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged("its header is not JSON") from None
     if not isinstance(header, dict):
         raise _damaged("its header is no table")

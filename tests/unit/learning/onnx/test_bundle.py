@@ -16,6 +16,7 @@ from dreamshare.learning.onnx.bundle import (
     MAX_MEMBERS,
     WEIGHTS,
     Bundle,
+    identity_of,
     member_of,
     packed_weights,
     read_bundle,
@@ -40,7 +41,7 @@ def made() -> Bundle:
         ("P/w",),
     )
     manifest = Manifest(
-        model="0" * 64,
+        model=identity_of(members),
         name="made",
         shape=(3,),
         classes=2,
@@ -98,6 +99,10 @@ def test_what_is_written_is_read() -> None:
         (rewritten({"logits.onnx": b"not a graph and more"}), "larger"),
         (rewritten({"logits.onnx": None}), "members"),
         (rewritten({"extra.onnx": b"x"}), "members"),
+        (rewritten({"../extra.onnx": b"x"}), "no name"),
+        (rewritten({"/etc/passwd": b"x"}), "no name"),
+        (rewritten({"manifest.json": manifest(model="1" * 64)}), "model id"),
+        (rewritten({"manifest.json": b"[" * 200_000}), "not JSON"),
         (rewritten({f"{n}": b"" for n in range(MAX_MEMBERS)}), "at most"),
     ],
 )
@@ -107,7 +112,7 @@ def test_what_is_no_bundle_is_refused(content: bytes, said: str) -> None:
 
 
 def test_a_graph_that_is_none_is_refused_when_it_is_opened() -> None:
-    with pytest.raises(BundleError, match="onnxruntime refuses graph logits"):
+    with pytest.raises(BundleError, match="not one of ours"):
         made().open("logits", made().weights())
     with pytest.raises(BundleError, match="no graph 'vjp'"):
         made().open("vjp", {})
