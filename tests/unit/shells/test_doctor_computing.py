@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dreamshare.learning.onnx import Bundle, OnnxLearner
-from dreamshare.learning.onnx.bundle import member_of
+from dreamshare.learning.onnx.bundle import identity_of, member_of
 from dreamshare_edge.config import AgentConfig, LearnerConfig
 from dreamshare_edge.data_config import DataConfig
 from dreamshare_edge.doctor.computing import look_at_computing
@@ -80,10 +80,11 @@ def test_a_bundle_that_is_not_there_or_damaged(config: AgentConfig, tmp_path: Pa
 def test_a_graph_that_does_not_run(config: AgentConfig, bundle: Bundle, tmp_path: Path) -> None:
     members = {**bundle.members, "dream_grad.onnx": b"no graph"}
     listed = {name: member_of(content) for name, content in members.items()}
-    broken = Bundle(dataclasses.replace(bundle.manifest, members=listed), members)
+    told = dataclasses.replace(bundle.manifest, members=listed, model=identity_of(members))
+    broken = Bundle(told, members)
     (tmp_path / "net.dream").write_bytes(broken.to_bytes())
     found = looked(config)
-    assert "onnxruntime refuses graph dream_grad" in found["bundle"].seen
+    assert "a graph of the bundle is not one of ours" in found["bundle"].seen
 
 
 def test_a_provider_that_is_not_there(config: AgentConfig) -> None:

@@ -49,8 +49,10 @@ Nodes = Sequence[onnx.NodeProto]
 Constants = Sequence[onnx.TensorProto]
 
 
-def outside(name: str = "P/w", location: str = "weights") -> onnx.TensorProto:
-    tensor = TensorProto(name=name, data_type=FLOAT, dims=[3, 2])
+def outside(
+    name: str = "P/w", location: str = "weights", dims: Sequence[int] = (3, 2)
+) -> onnx.TensorProto:
+    tensor = TensorProto(name=name, data_type=FLOAT, dims=dims)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)
     return tensor
@@ -106,12 +108,14 @@ def test_a_constant_that_is_a_file_of_the_device_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("secret").write_bytes(np.arange(6, dtype=np.float32).tobytes())
-    stolen = outside("stolen", "secret")
-    alone = drawn((node("Constant", "", "s", value=stolen), node("Identity", "s", "logits")), ())
-    session = onnxruntime.InferenceSession(alone)
-    (found,) = session.run(None, {"x": np.ones((1, 3), np.float32)})
-    np.testing.assert_array_equal(found.ravel(), np.arange(6))  # onnxruntime alone reads it
+    Path("secret").write_bytes(np.arange(1000, dtype=np.float32).tobytes())
+    stolen = outside("stolen", "secret", [1000])
+    read = [node("Constant", "", "s", value=stolen), node("Identity", "s", "y")]
+    graph = helper.make_graph(read, "g", [], [helper.make_tensor_value_info("y", FLOAT, None)])
+    opsets = [helper.make_opsetid("", 18)]
+    alone = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    (found,) = onnxruntime.InferenceSession(alone).run(None, {})
+    np.testing.assert_array_equal(found, np.arange(1000))  # onnxruntime alone reads it
     tricks = (
         (node("Constant", "", "s", value=stolen), node("MatMul", "x s", "logits")),
         (node("MatMul", "x stolen", "logits"),),
