@@ -21,12 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dreamshare.learning.export.check import FACTOR, FLOOR
 from dreamshare.learning.export.functions import Named
 from dreamshare.learning.export.program_functions import named_results
 from dreamshare.learning.export.program_sources import ProgramSource
-from dreamshare.learning.export.refusals import ExportError, not_any_batch, unsupported
+from dreamshare.learning.export.refusals import ExportError, first_line, not_any_batch, unsupported
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.errors import BundleError
 from dreamshare.learning.onnx.runtime import Program
@@ -127,7 +128,13 @@ def reference(
         names[:] = list(found)
         return tuple(found.values())
 
-    return _transformed(results, transform, names, leaves, cotangents, tangents)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+            return _transformed(results, transform, names, leaves, cotangents, tangents)
+    except RuntimeError as error:
+        raise ExportError(
+            f"program {source.name}: torch itself has no {transform} of it: {first_line(error)}"
+        ) from error
 
 
 def _transformed(

@@ -25,7 +25,7 @@ from dreamshare.learning.export.graphs import (
 )
 from dreamshare.learning.export.program_functions import PureProgram
 from dreamshare.learning.export.program_sources import ProgramSource
-from dreamshare.learning.export.refusals import ExportError, fixed_batch
+from dreamshare.learning.export.refusals import ExportError, first_line, fixed_batch
 from dreamshare.learning.export.trace import Trace, trace
 from dreamshare.learning.export.translation import DTYPES, Translation, Whole, dims_of
 from dreamshare.learning.onnx.errors import BundleError
@@ -73,10 +73,9 @@ def _traced(pure: PureProgram, signature: Signature, transform: Transform) -> Tr
     except ExportError:
         raise
     except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ExportError(
             f"program {signature.name} cannot be traced for {transform}: {type(error).__name__}: "
-            f"{said}; use torch operations only, no Python branch on values"
+            f"{first_line(error)}; use torch operations only, no Python branch on values"
         ) from error
     for name, node in zip(traced.inputs, traced.module.graph.nodes, strict=False):
         if name in batched and isinstance(dims_of(node)[0], int):

@@ -9,6 +9,11 @@ class ExportError(ConfigError):
     """A net, a torch version or a setting that cannot be exported; the text says what to do."""
 
 
+def first_line(error: Exception) -> str:
+    """Return what somebody else's error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def unsupported(operator: str, where: str, instead: str = "") -> ExportError:
     """Return the refusal of an operator, by its name."""
     way = instead or (

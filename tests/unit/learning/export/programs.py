@@ -43,6 +43,13 @@ def shifted(arguments: Tensors, data: Tensors, net: Net) -> Tensors:
     return {"p": net(data["x"] + arguments["shift"]).softmax(dim=1).mean(dim=0)}
 
 
+def attending(arguments: Tensors, data: Tensors, _net: Net) -> Tensors:
+    """Attention of each example's four tokens to each other."""
+    q = data["tokens"] @ arguments["w"]
+    found = functional.scaled_dot_product_attention(q, data["tokens"], q)
+    return {"mean": found.mean(dim=(0, 1))}
+
+
 X64 = DataArray("x", ("N", 5), "float64")
 QUADRATIC = ProgramSource(
     "quadratic/1",
@@ -69,6 +76,13 @@ IMAGES = DataArray("x", ("N", 1, 4, 4))
 CLASSES = DataArray("y", ("N",), "int64", below=3)
 NET_LOSS = ProgramSource(
     "net_loss/1", cross_entropy, (), (IMAGES, CLASSES), TRANSFORMS, parameters="float32"
+)
+ATTENDING = ProgramSource(
+    "attending/1",
+    attending,
+    (Argument("w", (6, 6)),),
+    (DataArray("tokens", ("N", 4, 6)),),
+    TRANSFORMS,
 )
 SHIFTED = ProgramSource("shifted/1", shifted, (Argument("shift", (1, 4, 4)),), (IMAGES,))
 

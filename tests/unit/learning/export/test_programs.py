@@ -27,6 +27,7 @@ from dreamshare.learning.onnx.programs import DerivedProgram, open_program
 from dreamshare.learning.onnx.signatures import TRANSFORMS
 from dreamshare.learning.onnx.trial import try_graphs
 from tests.unit.learning.export.programs import (
+    ATTENDING,
     CURVE,
     DEEP,
     LOGISTIC,
@@ -38,7 +39,7 @@ from tests.unit.learning.export.programs import (
     smooth_net,
 )
 
-SOURCES = (QUADRATIC, LOGISTIC, CURVE, NET_LOSS, SHIFTED)
+SOURCES = (QUADRATIC, LOGISTIC, CURVE, NET_LOSS, SHIFTED, ATTENDING)
 ONE = np.asarray(1.0)
 
 
