@@ -1,15 +1,19 @@
 """Claim: exported graphs lose at most four times what torch's own float32 loses.
 
     python -m benchmarks.onnx_accuracy [--nets MLP,ViT] [--batches 20] [--sizes 1,5,32] [--json]
+    python -m benchmarks.onnx_accuracy --into benchmarks/results/onnx_accuracy.json
 
 For every covered net (`benchmarks.onnx_nets`), graph and batch size: the median over fresh batches
-of the largest error against torch in float64, relative to the largest value, beside the same of
-torch in float32; and the maximum. Batch 1 is left out where torch itself refuses to train on it.
-Training steps are on a local batch and on dreams at once, from fresh optimiser state.
+of the largest error against torch in float64, relative to the largest value
+(`dreamshare.learning.export.comparing`), beside the same of torch in float32; and the maximum.
+Batch 1 is left out where torch itself refuses to train on it. Training steps are on a local batch
+and on dreams at once, from fresh optimiser state.
 
 Rules:
-- a row holds where its median is at most `FACTOR` times torch's, or below `ROUNDINGS`;
-- `holds` is true where every row does; nets that are refused are listed with the reason.
+- a row holds where its median is at most `FACTOR` times torch's; `holds` is true where every row
+  does; nets that are refused are listed with the reason;
+- `--into` writes after every net, and measures no net again whose sources, settings and versions
+  are those of the figures in the file: a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
@@ -19,25 +23,26 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 
 from benchmarks.onnx_nets import COVERED, build
 from benchmarks.rig import machine
 
 from dreamshare.learning.export import ExportError, ExportSettings, compile  # noqa: A004
-from dreamshare.learning.export.check import CHECKED, FACTOR, compare
+from dreamshare.learning.export.cache import content_key, write_whole
+from dreamshare.learning.export.check import CHECKED
+from dreamshare.learning.export.comparing import FACTOR, compare
 
-ROUNDINGS = 1e-6
-"""Errors that are a few roundings of float32, whatever torch loses by luck."""
 SIZES = (1, 5, 32)
+NETS = Path(__file__).with_name("onnx_nets.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One net, graph and batch size.
+    """One graph and batch size of a net.
 
     Attributes:
-        net: its name.
         graph: its name.
         batch: examples.
         error: median of the graph's.
@@ -47,7 +52,6 @@ class Row:
         holds: whether the claim does.
     """
 
-    net: str
     graph: str
     batch: int
     error: float
@@ -57,7 +61,22 @@ class Row:
     holds: bool
 
 
-def rows_of(name: str, sizes: Sequence[int], batches: int) -> list[Row]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was found of one net.
+
+    Attributes:
+        key: hash of what the figures depend on.
+        rows: empty where it is refused.
+        refused: why, or "".
+    """
+
+    key: str
+    rows: tuple[Row, ...]
+    refused: str = ""
+
+
+def rows_of(name: str, sizes: Sequence[int], batches: int) -> tuple[Row, ...]:
     """Return the rows of one net.
 
     Raises:
@@ -65,9 +84,8 @@ def rows_of(name: str, sizes: Sequence[int], batches: int) -> list[Row]:
     """
     covered = COVERED[name]
     net = build(name)
-    bundle = compile(
-        net, covered.shape, classes=covered.classes, settings=ExportSettings(batches=3)
-    )
+    settings = ExportSettings(batches=3)
+    bundle = compile(net, covered.shape, classes=covered.classes, settings=settings)
     rows = []
     for graph in CHECKED:
         for size in sizes:
@@ -78,10 +96,45 @@ def rows_of(name: str, sizes: Sequence[int], batches: int) -> list[Row]:
                     raise
                 continue
             ours, torchs = median(found.onnx), median(found.torch)
-            holds = ours <= max(FACTOR * torchs, ROUNDINGS)
             worst, torch_worst = max(found.onnx), max(found.torch)
-            rows.append(Row(name, graph, size, ours, torchs, worst, torch_worst, holds))
-    return rows
+            holds = ours <= FACTOR * torchs
+            rows.append(Row(graph, size, ours, torchs, worst, torch_worst, holds))
+    return tuple(rows)
+
+
+def measured(name: str, sizes: Sequence[int], batches: int, key: str = "") -> Measured:
+    """Return what is found of one net, a refusal included."""
+    try:
+        return Measured(key, rows_of(name, sizes, batches))
+    except ExportError as error:
+        return Measured(key, (), str(error))
+
+
+def read_results(path: Path) -> dict[str, Measured]:
+    """Return the nets of a file that `--into` wrote; empty where there is none."""
+    if not path.exists():
+        return {}
+    nets = json.loads(path.read_text())["nets"]
+    return {
+        name: Measured(each["key"], tuple(Row(**row) for row in each["rows"]), each["refused"])
+        for name, each in nets.items()
+    }
+
+
+def report(nets: dict[str, Measured]) -> dict[str, object]:
+    """Return the JSON object of `nets`."""
+    holds = all(row.holds for each in nets.values() for row in each.rows)
+    return {"holds": holds, "nets": {n: asdict(each) for n, each in nets.items()}, **machine()}
+
+
+def show(name: str, found: Measured) -> None:
+    """Print a net's rows."""
+    if found.refused:
+        print(f"{name}: refused: {found.refused}", file=sys.stderr, flush=True)
+    for row in found.rows:
+        line = f"{name:15} {row.graph:11} {row.batch:3} median {row.error:.1e} torch "
+        line += f"{row.torch:.1e} maximum {row.worst:.1e} torch {row.torch_worst:.1e}"
+        print(line, "" if row.holds else "ABOVE", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -90,28 +143,24 @@ def main() -> int:
     parser.add_argument("--nets", default=",".join(COVERED))
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--into", type=Path)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     sizes = [int(size) for size in asked.sizes.split(",")]
-    rows: list[Row] = []
-    refused: dict[str, str] = {}
-    for name in asked.nets.split(","):
-        try:
-            found = rows_of(name, sizes, asked.batches)
-        except ExportError as error:
-            refused[name] = str(error)
-            print(f"{name}: refused: {error}", file=sys.stderr)
-            continue
-        rows += found
-        for row in found:
-            line = f"{row.net:15} {row.graph:11} {row.batch:3} median {row.error:.1e} torch "
-            line += f"{row.torch:.1e} maximum {row.worst:.1e} torch {row.torch_worst:.1e}"
-            print(line, "" if row.holds else "ABOVE", file=sys.stderr, flush=True)
-    holds = all(row.holds for row in rows)
+    chosen = asked.nets.split(",")
+    nets = read_results(asked.into) if asked.into else {}
+    for name in chosen:
+        parts = (name, str(sizes), str(asked.batches), NETS.read_text())
+        key = content_key([part.encode() for part in parts])
+        if name not in nets or nets[name].key != key:
+            nets[name] = measured(name, sizes, asked.batches, key)
+        show(name, nets[name])
+        if asked.into:
+            nets = {n: nets[n] for n in COVERED if n in nets}
+            write_whole(asked.into, (json.dumps(report(nets), indent=1) + "\n").encode())
     if asked.json:
-        table = [asdict(row) for row in rows]
-        print(json.dumps({"holds": holds, "rows": table, "refused": refused, **machine()}))
-    return 0 if holds else 1
+        print(json.dumps(report(nets)))
+    return 0 if all(row.holds for name in chosen for row in nets[name].rows) else 1
 
 
 if __name__ == "__main__":

@@ -263,6 +263,43 @@ def grouped() -> nn.Module:
     )
 
 
+class Layered(nn.Module):
+    """Convolutions with LayerNorm: over an image's channels and pixels, and channels last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, 2, 2)
+        self.whole = nn.LayerNorm((16, 8, 8))
+        self.depthwise = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.last = nn.LayerNorm(16, eps=1e-6)
+        self.mix = nn.Sequential(nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 16))
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits."""
+        x = self.whole(self.patches(x))
+        x = x + self.mix(self.last(self.depthwise(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+        logits: Tensor = self.head(x.mean((2, 3)))
+        return logits
+
+
+class Unrolled(nn.Module):
+    """A GRU cell in a loop over the steps: how a recurrent net is written for export."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(6, 16)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits of (N, channels, steps)."""
+        state = x.new_zeros(x.shape[0], 16)
+        for step in x.unbind(2):
+            state = self.cell(step, state)
+        logits: Tensor = self.head(state)
+        return logits
+
+
 COVERED = MappingProxyType(
     {
         "MLP": Covered(mlp, (1, 8, 8)),
@@ -271,6 +308,8 @@ COVERED = MappingProxyType(
         "LeNet-max": Covered(lambda: lenet(nn.MaxPool2d), (1, 28, 28)),
         "SmallCNN": Covered(small_cnn, (1, 28, 28)),
         "GroupNorm": Covered(grouped, (3, 16, 16)),
+        "LayerNorm": Covered(Layered, (3, 16, 16)),
+        "GRU-cell": Covered(Unrolled, (6, 16), 5),
         "VGG-like": Covered(vgg, (3, 32, 32), quick=False),
         "ResNet-20": Covered(resnet, (3, 32, 32), quick=False),
         "MobileNet-like": Covered(mobilenet, (3, 32, 32), quick=False),

@@ -23,11 +23,12 @@ from dreamshare.learning.export.graphs import (
     draw_training,
     trace_learning,
 )
+from dreamshare.learning.export.inspection import inspect_net
 from dreamshare.learning.export.program_check import check_program
 from dreamshare.learning.export.program_graphs import draw_program
 from dreamshare.learning.export.program_sources import ProgramSource
 from dreamshare.learning.export.quantized import quantized_forward
-from dreamshare.learning.export.refusals import ExportError, unsupported
+from dreamshare.learning.export.refusals import ExportError
 from dreamshare.learning.export.versions import check_versions
 from dreamshare.learning.onnx.bundle import WEIGHTS, Bundle, identity_of, member_of, packed_weights
 from dreamshare.learning.onnx.manifest import GraphEntry, Manifest, Normalisation
@@ -84,13 +85,13 @@ def compile(  # noqa: A001 - the verb of the package, always read behind its nam
         progress: told what begins.
 
     Raises:
-        ExportError: an operator without translation, a fixed batch, an untested torch, or a graph
-            that differs from torch by more than rounding.
+        ExportError: a net of another form (`inspection`), an operator without translation, a fixed
+            batch, an untested torch, or a graph that differs from torch by more than rounding.
     """
     check_versions()
     if classes < 2 or not shape or min(shape) < 1:
         raise ExportError(f"shape {shape} and {classes} classes: sizes >= 1 and at least 2 classes")
-    refuse_layers(net)
+    inspect_net(net, shape, classes)
     plan = Plan(PureNet.of(net), shape, classes, type(net).__name__)
     progress("logits")
     drawn = [draw_logits(plan)]
@@ -121,20 +122,6 @@ def _quantized(plan: Plan, forward: Drawn) -> Drawn:
     weights = {port: state[port.partition("/")[2]].numpy() for port in forward.entry.weights}
     entry = replace(forward.entry, name="logits_int8", member="logits_int8.onnx", weights=())
     return Drawn(entry, quantized_forward(forward.content, weights))
-
-
-def refuse_layers(net: nn.Module) -> None:
-    """Refuse layers that are known not to be translated, by name, and a net without parameters."""
-    if not any(parameter.requires_grad for parameter in net.parameters()):
-        raise ExportError(f"{type(net).__name__} has no trainable parameter; there is no step")
-    for path, module in net.named_modules():
-        if isinstance(module, nn.RNNBase):
-            raise unsupported(
-                f"{type(module).__name__} ({path or 'the net itself'})",
-                type(net).__name__,
-                "write the cell as Linear layers in a Python loop over the steps, or use "
-                "convolutions over time; a recurrent layer of torch hides its loop from the tracer",
-            )
 
 
 def _packed(

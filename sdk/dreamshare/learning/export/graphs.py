@@ -107,7 +107,7 @@ def draw_dreams(plan: Plan) -> Drawn:
 def trace_learning(plan: Plan) -> Trace:
     """Trace the gradient that all training graphs share."""
     given = plan.given("x", "targets", "log_prior", "temperature", "weight", "batch", "track")
-    return trace(plan.net.learnt, given, _state(plan), _BATCHED)
+    return trace(plan.net.learnt, given, _state(plan), _BATCHED, plan.where)
 
 
 def draw_training(plan: Plan, traced: Trace, kind: str) -> Drawn:
@@ -181,7 +181,7 @@ def _bound(
     names: Sequence[str],
 ) -> Drawn:
     """Return a graph whose weights are external initialisers."""
-    traced = trace(function, plan.given(*names), _state(plan), _BATCHED)
+    traced = trace(function, plan.given(*names), _state(plan), _BATCHED, plan.where)
     graph = Graph()
     inputs = _declare(plan, graph, names)
     for path, value in _state(plan).items():

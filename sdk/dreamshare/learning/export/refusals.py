@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from dreamshare.errors import ConfigError
 
 
@@ -9,15 +11,29 @@ class ExportError(ConfigError):
     """A net, a torch version or a setting that cannot be exported; the text says what to do."""
 
 
-def first_line(error: Exception) -> str:
-    """Return what somebody else's error says, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+_INSTEAD = MappingProxyType(
+    {
+        "native_dropout": "use torch.nn.Dropout, which is off in exported graphs",
+        "bernoulli": "use torch.nn.Dropout, which is off in exported graphs",
+        "rand_like": "exported graphs draw no random numbers: leave them out in eval()",
+        "randn_like": "exported graphs draw no random numbers: leave them out in eval()",
+        "max.dim": "use torch.amax, which spreads the gradient over ties",
+        "min.dim": "use torch.amin, which spreads the gradient over ties",
+        "index.Tensor": "use slices, torch.cat, or strided convolutions and pools to change sizes",
+        "cumsum": "multiply by a triangular matrix instead",
+        "_fft_r2c": "multiply by a matrix of sines and cosines instead",
+    }
+)
 
 
 def unsupported(operator: str, where: str, instead: str = "") -> ExportError:
     """Return the refusal of an operator, by its name."""
-    way = instead or (
-        "compose the layer from operators in the table of supported ones "
+    packet = operator.removeprefix("aten.")
+    known = _INSTEAD.get(packet) or _INSTEAD.get(packet.partition(".")[0])
+    way = (
+        instead
+        or known
+        or "compose the layer from operators in the table of supported ones "
         "(`dreamshare.learning.export.supported_operators()`), or use TorchLearner on this device"
     )
     return ExportError(f"{where} uses {operator}, which the exporter does not translate; {way}")
@@ -42,3 +58,25 @@ def not_any_batch(where: str, size: int, error: str) -> ExportError:
 def without_output(where: str) -> ExportError:
     """Return the refusal of a graph that gives nothing back."""
     return ExportError(f"{where} returns no tensor; a net returns its logits")
+
+
+def depends_on_values(where: str) -> ExportError:
+    """Return the refusal of a net whose Python code looks at values."""
+    return ExportError(
+        f"{where} branches on values of tensors, or takes them out with item(), float() or "
+        "numpy(); a graph has no branches: use torch.where, or arithmetic on tensors"
+    )
+
+
+def untraceable(where: str, error: Exception) -> ExportError:
+    """Return the refusal of a net that the tracer cannot follow."""
+    return ExportError(
+        f"{where} runs, but cannot be traced ({type(error).__name__}: {first_line(error)}); use "
+        "torch operators on the input alone, or use TorchLearner on this device"
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, one line of at most 200 characters."""
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

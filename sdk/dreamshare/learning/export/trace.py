@@ -19,10 +19,19 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import (
     DimDynamic,
+    GuardOnDataDependentSymNode,
     ShapeEnv,
     StatelessSymbolicContext,
 )
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from dreamshare.learning.export.decompositions import OWN
+from dreamshare.learning.export.refusals import (
+    ExportError,
+    depends_on_values,
+    fixed_batch,
+    untraceable,
+)
 
 aten = torch.ops.aten
 
@@ -72,8 +81,6 @@ _TAKEN_APART = (
     aten.linalg_vector_norm,
     aten.masked_fill,
     aten.mse_loss,
-    aten.split.Tensor,
-    aten.split_with_sizes,
     aten.stack,
     aten.addcmul,
     aten.addcdiv,
@@ -85,6 +92,8 @@ _TAKEN_APART = (
     aten.mish_backward,
     aten.log_sigmoid_forward,
     aten.log_sigmoid_backward,
+    aten._native_batch_norm_legit,
+    aten.native_batch_norm_backward,
 )
 
 Traced = Callable[[dict[str, Tensor], dict[str, Tensor]], dict[str, Tensor]]
@@ -110,8 +119,14 @@ def trace(
     given: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
     batched: Collection[str],
+    where: str = "the net",
 ) -> Trace:
-    """Trace `function(given, state)`; the first dimension of `batched` arguments is symbolic."""
+    """Trace `function(given, state)`; the first dimension of `batched` arguments is symbolic.
+
+    Raises:
+        ExportError: the function looks at values, fixes the batch, or fails while it is traced;
+            `where` is what the text calls it.
+    """
     names = [*given, *(f"state/{name}" for name in state)]
     outputs: list[str] = []
 
@@ -124,7 +139,8 @@ def trace(
         outputs[:] = list(result)
         return list(result.values())
 
-    fakes = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
+    sizes = ShapeEnv()
+    fakes = FakeTensorMode(shape_env=sizes, allow_non_fake_inputs=True)
     arguments: list[Tensor] = []
     for name, value in zip(names, [*given.values(), *state.values()], strict=True):
         free = [name in batched and axis == 0 for axis in range(value.dim())]
@@ -139,7 +155,7 @@ def trace(
                 ),
             )
         )
-    table = dict(core_aten_decompositions()) | get_decompositions(_TAKEN_APART)
+    table = dict(core_aten_decompositions()) | get_decompositions(_TAKEN_APART) | dict(OWN)
     for whole in _WHOLE:
         table.pop(whole, None)
     fastpath = torch.backends.mha.get_fastpath_enabled()
@@ -152,8 +168,16 @@ def trace(
                 tracing_mode="symbolic",
                 _allow_non_fake_inputs=True,
             )(*arguments)
+    except ExportError:
+        raise
+    except GuardOnDataDependentSymNode:
+        raise depends_on_values(where) from None
+    except Exception as error:
+        raise untraceable(where, error) from error
     finally:
         torch.backends.mha.set_fastpath_enabled(fastpath)
+    if any(guard.expr.is_Relational and guard.expr.rel_op == "==" for guard in sizes.guards):
+        raise fixed_batch(where)
     module.graph.eliminate_dead_code()
     module.recompile()
     return Trace(module, tuple(names), tuple(outputs))

@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -227,6 +228,13 @@ def dtype_of(node: fx.Node) -> str:
     if dtype not in DTYPES:
         raise unsupported(f"values of {dtype}", "the net", "use float32, float64, int64 or bool")
     return DTYPES[dtype]
+
+
+def factor(dimension: Dimension) -> int:
+    """Return the whole number by which a dimension multiplies the batch; 1 for a plain one."""
+    if isinstance(dimension, int) or not dimension.is_Mul:
+        return 1
+    return math.prod(int(each) for each in dimension.args if each.is_Integer)
 
 
 def expression(size: int | torch.SymInt) -> Dimension:
