@@ -309,7 +309,7 @@ COVERED = MappingProxyType(
         "SmallCNN": Covered(small_cnn, (1, 28, 28)),
         "GroupNorm": Covered(grouped, (3, 16, 16)),
         "LayerNorm": Covered(Layered, (3, 16, 16)),
-        "GRU-cell": Covered(Unrolled, (6, 16), 5),
+        "GRU-cell": Covered(Unrolled, (6, 16), 5, quick=False),
         "VGG-like": Covered(vgg, (3, 32, 32), quick=False),
         "ResNet-20": Covered(resnet, (3, 32, 32), quick=False),
         "MobileNet-like": Covered(mobilenet, (3, 32, 32), quick=False),

@@ -71,6 +71,19 @@ def _adaptive_max_pool_backward(dy: Tensor, x: Tensor, indices: Tensor) -> Tenso
     return dx
 
 
+def _embedding_backward(
+    dy: Tensor, indices: Tensor, count: int, padding: int, scaled: bool
+) -> Tensor:
+    """A product with one row of zeros and a one for each index."""
+    if scaled:
+        raise unsupported("Embedding(scale_grad_by_freq=True)", "the net", "leave that out")
+    rows = torch.arange(count)
+    hot = (indices.reshape(-1, 1) == rows).to(dy.dtype)
+    if padding >= 0:
+        hot = hot * (rows != padding).to(dy.dtype)
+    return hot.t() @ dy.reshape(-1, dy.shape[-1])
+
+
 def _weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
     norms = (v * v).sum(_others(v, dim), keepdim=True).sqrt()
     return v * (g / norms), norms
@@ -94,6 +107,7 @@ OWN: Decompositions = {
     aten.unsafe_split_with_sizes.default: _unsafe_split_with_sizes,
     aten.adaptive_max_pool2d.default: _adaptive_max_pool,
     aten.adaptive_max_pool2d_backward.default: _adaptive_max_pool_backward,
+    aten.embedding_dense_backward.default: _embedding_backward,
     aten._weight_norm_interface.default: _weight_norm,
     aten._weight_norm_interface_backward.default: _weight_norm_backward,
 }

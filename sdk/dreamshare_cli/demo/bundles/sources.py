@@ -23,6 +23,8 @@ TRACELESS = frozenset(
         "bilinear.py",
         "cache.py",
         "check.py",
+        "comparing.py",
+        "inspection.py",
         "models.py",
         "program_check.py",
         "program_functions.py",

@@ -134,7 +134,7 @@ _INDEX = "strided convolutions and pools to change sizes"
 
 LAYERS = (
     Layer("linear", "Linear", lambda: nn.Linear(8, 5), (8,)),
-    Layer("linear", "Bilinear", Crossing, (8,)),
+    Layer("linear", "Bilinear", Crossing, (8,), "TorchLearner"),
     Layer("linear", "Embedding (of numbers in a buffer)", Placing, (4, 8)),
     Layer("convolution", "Conv1d", lambda: nn.Conv1d(4, 6, 3, 2, 1), SERIES),
     Layer("convolution", "Conv2d", lambda: nn.Conv2d(4, 6, 3, 2, 1), IMAGE),
