@@ -12,30 +12,38 @@ and on dreams at once, from fresh optimiser state.
 Rules:
 - a row holds where its median is at most `FACTOR` times torch's; `holds` is true where every row
   does; nets that are refused are listed with the reason;
-- `--into` writes after every net, and measures no net again whose sources, settings and versions
-  are those of the figures in the file: a run that was cut goes on where it was.
+- `--into` writes after every net, and measures no net again whose graphs, settings and versions are
+  those of the figures in the file: a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 from benchmarks.onnx_nets import COVERED, build
 from benchmarks.rig import machine
 
-from dreamshare.learning.export import ExportError, ExportSettings, compile  # noqa: A004
-from dreamshare.learning.export.cache import content_key, write_whole
+from dreamshare.learning.export import (
+    ExportError,
+    ExportSettings,
+    comparing,
+    compile,  # noqa: A004
+)
+from dreamshare.learning.export.cache import write_whole
 from dreamshare.learning.export.check import CHECKED
 from dreamshare.learning.export.comparing import FACTOR, compare
+from dreamshare.learning.onnx.bundle import Bundle
 
 SIZES = (1, 5, 32)
-NETS = Path(__file__).with_name("onnx_nets.py")
+MEASURING = comparing.__file__
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +84,20 @@ class Measured:
     refused: str = ""
 
 
-def rows_of(name: str, sizes: Sequence[int], batches: int) -> tuple[Row, ...]:
-    """Return the rows of one net.
+def exported(name: str) -> Bundle:
+    """Return the bundle of a covered net.
 
     Raises:
         ExportError: it cannot be exported.
     """
     covered = COVERED[name]
-    net = build(name)
     settings = ExportSettings(batches=3)
-    bundle = compile(net, covered.shape, classes=covered.classes, settings=settings)
+    return compile(build(name), covered.shape, classes=covered.classes, settings=settings)
+
+
+def rows_of(name: str, bundle: Bundle, sizes: Sequence[int], batches: int) -> tuple[Row, ...]:
+    """Return the rows of one net."""
+    net = build(name)
     rows = []
     for graph in CHECKED:
         for size in sizes:
@@ -102,12 +114,24 @@ def rows_of(name: str, sizes: Sequence[int], batches: int) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def measured(name: str, sizes: Sequence[int], batches: int, key: str = "") -> Measured:
-    """Return what is found of one net, a refusal included."""
+def measured(
+    name: str, sizes: Sequence[int], batches: int, before: Measured | None = None
+) -> Measured:
+    """Return what is found of one net, a refusal included; `before` where it would be the same."""
     try:
-        return Measured(key, rows_of(name, sizes, batches))
+        bundle = exported(name)
     except ExportError as error:
-        return Measured(key, (), str(error))
+        return Measured("", (), str(error))
+    digest = hashlib.sha256(f"{bundle.manifest.model} {sizes} {batches}".encode())
+    digest.update(Path(MEASURING).read_bytes())
+    for package in ("torch", "onnxruntime", "numpy"):
+        digest.update(version(package).encode())
+    key = digest.hexdigest()
+    return (
+        before
+        if before and before.key == key
+        else Measured(key, rows_of(name, bundle, sizes, batches))
+    )
 
 
 def read_results(path: Path) -> dict[str, Measured]:
@@ -150,10 +174,7 @@ def main() -> int:
     chosen = asked.nets.split(",")
     nets = read_results(asked.into) if asked.into else {}
     for name in chosen:
-        parts = (name, str(sizes), str(asked.batches), NETS.read_text())
-        key = content_key([part.encode() for part in parts])
-        if name not in nets or nets[name].key != key:
-            nets[name] = measured(name, sizes, asked.batches, key)
+        nets[name] = measured(name, sizes, asked.batches, nets.get(name))
         show(name, nets[name])
         if asked.into:
             nets = {n: nets[n] for n in COVERED if n in nets}
