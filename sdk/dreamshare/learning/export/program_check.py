@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.autograd import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dreamshare.learning.export.check import FACTOR, FLOOR
+from dreamshare.learning.export.check import FLOOR
+from dreamshare.learning.export.comparing import FACTOR
 from dreamshare.learning.export.functions import Named
 from dreamshare.learning.export.program_functions import named_results
 from dreamshare.learning.export.program_sources import ProgramSource

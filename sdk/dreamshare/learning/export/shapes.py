@@ -54,14 +54,6 @@ def _expand(t: Translation, node: fx.Node) -> str:
     return t.graph.op("Expand", t.name(node.args[0]), t.shape(dims_of(node)))
 
 
-def _copy(t: Translation, node: fx.Node) -> str:
-    """What is written over a whole tensor: the second argument in the first one's shape."""
-    value = t.operand(node.args[1], dtype_of(node))
-    if dims_of(node) == dims_of(node.args[1]):
-        return value
-    return t.graph.op("Expand", value, t.shape(dims_of(node)))
-
-
 def _repeat(t: Translation, node: fx.Node) -> str:
     value = t.name(node.args[0])
     extra = len(dims_of(node)) - len(dims_of(node.args[0]))
@@ -220,7 +212,6 @@ SHAPES: Mapping[str, Operator] = {
     "transpose": _transpose,
     "t": _transpose,
     "expand": _expand,
-    "copy": _copy,
     "repeat": _repeat,
     "full": _full,
     "full_like": _full,
