@@ -20,6 +20,15 @@ def make_net():
         torch.random.default_generator.manual_seed(0)
         body = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(inplace=True)
         return nn.Sequential(nn.Flatten(), *body, nn.Linear(6, 3))
+
+def wide(width, depth=2):
+    return nn.Linear(width, 3)
+
+def broken():
+    return {}["weights"]
+
+def number():
+    return 3
 """
 
 
@@ -65,6 +74,11 @@ def test_exports_checks_and_finds_it_again(
         (["absent.py:f", "--shape", "4", "--classes", "3"], "cannot be read"),
         (["MODEL:f", "--shape", "4", "--classes", "3"], "no function 'f'"),
         (["MODEL:make_net", "--shape", "4,", "--classes", "3"], "numbers with commas"),
+        (["MODEL:wide", "--shape", "4", "--classes", "3"], "needs arguments (width)"),
+        (["MODEL:broken", "--shape", "4", "--classes", "3"], "fails (KeyError: 'weights')"),
+        (["MODEL:number", "--shape", "4", "--classes", "3"], "returned int"),
+        (["MODEL:make_net", "--shape", "1,2,2", "--classes", "4"], "returns 3 logits"),
+        (["MODEL:make_net", "--shape", "5", "--classes", "3"], "--shape"),
         (["MODEL:make_net", "--shape", "0", "--classes", "3"], "sizes >= 1"),
     ],
 )
