@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmarks.onnx_nets import COVERED, build
 from torch import Tensor, nn
 
 from dreamshare.learning.export import ExportError, ExportSettings, compile, supported_operators
+from dreamshare.learning.export.cache import cached
 from dreamshare.learning.export.check import CHECKED, FLOOR, floor_of
 from dreamshare.learning.export.comparing import compare
 from dreamshare.learning.export.versions import check_versions
@@ -30,23 +32,28 @@ def exported(name: str, seed: int = 0) -> Bundle:
     return compile(build(name, seed), covered.shape, classes=covered.classes, settings=ONCE)
 
 
-@pytest.fixture(scope="module")
-def bundles() -> dict[str, Bundle]:
-    return {}
+@pytest.fixture(scope="session")
+def bundle_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
+    """Return bundles by name, each made once for all workers of a session."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / "bundles"
+    return lambda name: cached(folder, name, lambda: exported(name))[0]
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_graphs_lose_no_more_than_rounding(name: str, bundles: dict[str, Bundle]) -> None:
-    bundle = bundles[name] = exported(name)
+def test_graphs_lose_no_more_than_rounding(name: str, bundle_of: Callable[[str], Bundle]) -> None:
+    bundle = bundle_of(name)
     net = build(name)
     for graph in CHECKED:
-        found = compare(bundle, net, graph, size=6, batches=5, seed=7, sure=True)
+        found = compare(bundle, net, graph, size=6, batches=3, seed=7, sure=True)
         assert found.holds(floor_of(graph)), (graph, median(found.onnx), median(found.torch))
     try_graphs(read_bundle(bundle.to_bytes()))  # batch 1, too
 
 
-def test_graphs_are_plain_and_name_nothing_of_this_machine() -> None:
-    bundle = exported("MLP")
+def test_graphs_are_plain_and_name_nothing_of_this_machine(
+    bundle_of: Callable[[str], Bundle],
+) -> None:
+    bundle = bundle_of("MLP")
     for member, content in bundle.members.items():
         if member.endswith(".onnx"):
             model = onnx.load_model_from_string(content)
@@ -58,9 +65,10 @@ def test_graphs_are_plain_and_name_nothing_of_this_machine() -> None:
             assert b"site-packages" not in content
 
 
-def test_the_same_net_gives_the_same_bytes() -> None:
-    assert exported("MLP").to_bytes() == exported("MLP").to_bytes()
-    assert exported("MLP").manifest.model != exported("MLP", seed=1).manifest.model
+def test_the_same_net_gives_the_same_bytes(bundle_of: Callable[[str], Bundle]) -> None:
+    bundle = bundle_of("MLP")
+    assert exported("MLP").to_bytes() == bundle.to_bytes()
+    assert exported("MLP", seed=1).manifest.model != bundle.manifest.model
 
 
 def test_export_leaves_the_net_as_it_was() -> None:
@@ -72,9 +80,11 @@ def test_export_leaves_the_net_as_it_was() -> None:
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-def test_new_weights_are_used_and_not_the_exported_ones() -> None:
+def test_new_weights_are_used_and_not_the_exported_ones(
+    bundle_of: Callable[[str], Bundle],
+) -> None:
     """A session's weights are overlaid before constants are folded."""
-    bundle = exported("SmallCNN")
+    bundle = bundle_of("SmallCNN")
     other = build("SmallCNN", seed=3)
     weights = {name: value.numpy() for name, value in other.state_dict().items()}
     x = np.random.default_rng(0).standard_normal((4, 1, 28, 28)).astype(np.float32)
@@ -83,9 +93,10 @@ def test_new_weights_are_used_and_not_the_exported_ones() -> None:
     np.testing.assert_allclose(found, right, atol=1e-5)
 
 
-def test_a_cotangent_gives_the_gradient_of_the_logits_and_a_student_gets_one() -> None:
-    net = build("MLP")
-    bundle = compile(net, (1, 8, 8), classes=10, settings=ONCE)
+def test_a_cotangent_gives_the_gradient_of_the_logits_and_a_student_gets_one(
+    bundle_of: Callable[[str], Bundle],
+) -> None:
+    net, bundle = build("MLP"), bundle_of("MLP")
     rng = np.random.default_rng(0)
     x = rng.standard_normal((3, 1, 8, 8)).astype(np.float32)
     cotangent = rng.standard_normal((3, 10)).astype(np.float32)
@@ -122,10 +133,10 @@ def test_a_cotangent_gives_the_gradient_of_the_logits_and_a_student_gets_one() -
     ids=["labels and statistics", "weighted labels", "entropy and diversity"],
 )
 def test_a_dreams_gradient_and_terms_are_those_of_the_torch_learner(
-    objective: DreamObjective, bundles: dict[str, Bundle]
+    objective: DreamObjective, bundle_of: Callable[[str], Bundle]
 ) -> None:
     """One seed gives both the same weights; the learner computes each term with torch."""
-    bundle = bundles.setdefault("MLP", exported("MLP"))
+    bundle = bundle_of("MLP")
     x = np.random.default_rng(1).standard_normal((3, *COVERED["MLP"].shape)).astype(np.float32)
     program = bundle.open("dream_grad", bundle.weights())
     found = dream_result(program.run(dream_feeds(bundle.manifest, x, objective)), objective)
