@@ -261,7 +261,7 @@ IMAGE64 = (DataArray("x", ("N", 1, 4, 4), "float64"),)
         (ProgramSource("p/1", _sorted, THETA64, (X64,)), "aten.sort"),
         (ProgramSource("p/1", _whole, THETA64, (X64,)), "depends on the number of examples"),
         (ProgramSource("p/1", _branch, THETA64, (X64,)), "differs from torch with 1 examples"),
-        (ProgramSource("p/1", _asks, THETA64, (X64,)), "cannot be traced"),
+        (ProgramSource("p/1", _asks, THETA64, (X64,)), "branches on values"),
         (ProgramSource("p/1", _list, THETA64), "returns list"),
         (ProgramSource("p/1", _counts, THETA64), "float32 or float64"),
         (ProgramSource("p/1", _typo, THETA64), "tehta"),
