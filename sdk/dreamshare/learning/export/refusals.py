@@ -19,7 +19,6 @@ _INSTEAD = MappingProxyType(
         "randn_like": "exported graphs draw no random numbers: leave them out in eval()",
         "max.dim": "use torch.amax, which spreads the gradient over ties",
         "min.dim": "use torch.amin, which spreads the gradient over ties",
-        "index.Tensor": "use slices, torch.cat, or strided convolutions and pools to change sizes",
         "cumsum": "multiply by a triangular matrix instead",
         "_fft_r2c": "multiply by a matrix of sines and cosines instead",
     }

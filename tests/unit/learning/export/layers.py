@@ -130,7 +130,7 @@ def _activations() -> tuple[Layer, ...]:
 
 _CELL = "torch.nn.GRUCell"
 _SIZES = "choose an output size that divides it"
-_INDEX = "strided convolutions and pools to change sizes"
+_INDEX = "more than one index"
 
 LAYERS = (
     Layer("linear", "Linear", lambda: nn.Linear(8, 5), (8,)),
