@@ -40,7 +40,7 @@ WARM_UP = 3
 
 
 def measure(name: str, batch: int, calls: int) -> dict[str, float]:
-    """Return medians in milliseconds and their ratios for one net."""
+    """Return medians in milliseconds, their ratios and the bundle's size for one net."""
     covered = COVERED[name]
     shape = covered.timed or covered.shape
     bundle = compile(build(name), shape, classes=covered.classes, settings=ExportSettings())
@@ -67,6 +67,7 @@ def measure(name: str, batch: int, calls: int) -> dict[str, float]:
         "step_torch_ms": steps[0],
         "step_onnx_ms": steps[1],
         "step_ratio": steps[1] / steps[0],
+        "bundle_kb": len(bundle.to_bytes()) / 1e3,
     }
 
 
