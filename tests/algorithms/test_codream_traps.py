@@ -10,7 +10,7 @@ import pytest
 
 from dreamshare.algorithms.base import Ask, Crowd, Tell
 from dreamshare.algorithms.codream import Codream, forming
-from dreamshare.algorithms.codream.device import example_shares
+from dreamshare.algorithms.codream.device import shares
 from dreamshare.algorithms.codream.state import Stage
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import FitObjective
@@ -186,5 +186,5 @@ def test_who_has_more_examples_weighs_more():
     totals_K = np.array([20.0, 20.0, 20.0])
     small, large = toy_data(0, (2, 2, 2)), toy_data(0, (10, 10, 10))
     config = replace(CONFIG, weighting="examples")
-    assert example_shares(config, small, totals_K)[0] == pytest.approx(0.1)
-    assert example_shares(config, large, totals_K)[0] == pytest.approx(0.5)
+    assert shares(config, small, totals_K)[0] == pytest.approx(0.1)
+    assert shares(config, large, totals_K)[0] == pytest.approx(0.5)

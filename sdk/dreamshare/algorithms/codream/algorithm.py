@@ -28,6 +28,7 @@ from dreamshare.algorithms.codream.showing import gallery_of_dreams
 from dreamshare.algorithms.codream.state import CodreamState, Stage, sums_left
 from dreamshare.algorithms.codream.student import first_student, opinion, result_of, taught
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
+from dreamshare.algorithms.shares import LEAST_MASS, over_mass
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.measures import softmax
@@ -218,12 +219,10 @@ class Codream:
 
     def _targets(self, mean: Mapping[str, Array]) -> Floats:
         """Return soft labels: weighted opinions over their weights, rows normalised."""
-        mass_K = mean["mass"]
-        known_K = mass_K >= forming.LEAST_MASS
-        opinion_BK = np.where(known_K, mean["opinion"] / np.where(known_K, mass_K, 1.0), 0.0)
+        opinion_BK = over_mass(mean["opinion"], mean["mass"])
         if self.config.label_average == "mean_logits":
             return softmax(opinion_BK / self.config.temperature).astype(np.float32)
-        positive_BK = np.where(known_K, np.maximum(opinion_BK, 1e-6), 0.0)
+        positive_BK = np.where(mean["mass"] >= LEAST_MASS, np.maximum(opinion_BK, 1e-6), 0.0)
         rows_B = positive_BK.sum(axis=1, keepdims=True)
         targets_BK: Floats = (positive_BK / rows_B).astype(np.float32)
         return targets_BK

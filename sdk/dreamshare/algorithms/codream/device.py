@@ -22,6 +22,7 @@ from dreamshare.algorithms.bounds import answer
 from dreamshare.algorithms.codream.acquiring import features_of
 from dreamshare.algorithms.codream.config import CodreamConfig
 from dreamshare.algorithms.codream.tensors import doubles_of, dreams_of, floats_of, integers_of
+from dreamshare.algorithms.shares import class_shares, example_share, limited_counts
 from dreamshare.learning.base import Data, Floats, GivesPosteriors, Learner
 from dreamshare.learning.measures import softmax
 from dreamshare.learning.objectives import DreamObjective
@@ -30,8 +31,7 @@ from dreamshare.updates import Array, Update
 
 def count(config: CodreamConfig, data: Data) -> Update:
     """Return the examples of each class, each at most `max_examples`."""
-    counts_K = np.minimum(data.class_counts(config.classes), config.max_examples)
-    return Update({"counts": counts_K.astype(np.float64)})
+    return Update({"counts": limited_counts(data, config.classes, config.max_examples)})
 
 
 def dream(config: CodreamConfig, ask: Ask, learner: Learner, data: Data) -> Update:
@@ -75,9 +75,9 @@ def label(config: CodreamConfig, ask: Ask, learner: GivesPosteriors, data: Data)
     logits_BK = learner.logits(dreams_of(config, ask.tensors))
     totals_K = doubles_of(ask.tensors, "totals")
     if config.label_average == "class":
-        share_K = class_shares(config, data, totals_K)
+        share_K = class_shares(data, totals_K, config.max_examples)
     elif config.weighting == "examples":
-        share_K = example_shares(config, data, totals_K)
+        share_K = np.full(config.classes, example_share(data, totals_K))
     else:
         share_K = np.ones(config.classes)
     if config.label_average == "mean_logits":
@@ -90,26 +90,10 @@ def label(config: CodreamConfig, ask: Ask, learner: GivesPosteriors, data: Data)
 def shares(config: CodreamConfig, data: Data, totals_K: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the weight, 0 to 1, of this device's gradient on a dream of each class."""
     if config.weighting == "class":
-        return class_shares(config, data, totals_K)
+        return class_shares(data, totals_K, config.max_examples)
     if config.weighting == "examples":
-        return example_shares(config, data, totals_K)
+        return np.full(config.classes, example_share(data, totals_K))
     return np.ones(config.classes)
-
-
-def class_shares(
-    config: CodreamConfig, data: Data, totals_K: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return n_k(y) / N(y), limited to 1; 0 for a class that nobody has."""
-    counts_K = np.minimum(data.class_counts(config.classes), config.max_examples)
-    return np.minimum(counts_K / np.maximum(totals_K, 1.0), 1.0)
-
-
-def example_shares(
-    config: CodreamConfig, data: Data, totals_K: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return n_k / N for every class, limited to 1."""
-    share = min(1.0, len(data) / max(1.0, float(totals_K.sum())))
-    return np.full(config.classes, share)
 
 
 def _pseudo_gradient(

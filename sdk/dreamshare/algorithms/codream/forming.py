@@ -24,6 +24,7 @@ from dreamshare.algorithms.bounds import CLIPPED
 from dreamshare.algorithms.codream.config import CodreamConfig
 from dreamshare.algorithms.codream.state import CodreamState, Stage
 from dreamshare.algorithms.codream.student import student_gradient
+from dreamshare.algorithms.shares import over_mass
 from dreamshare.learning.plain import Trained, adam, generator
 from dreamshare.learning.plain.nets import Chain
 from dreamshare.payloads.dreams import (
@@ -36,9 +37,6 @@ from dreamshare.payloads.dreams import (
 )
 from dreamshare.payloads.pixels import packed, unpacked
 from dreamshare.updates import Array
-
-LEAST_MASS = 1e-3
-"""Survivors who hold less than this share of a class do not move it: rounding would."""
 
 GENERATOR_STREAM = 2**32 + 2
 """Keeps the generator's random numbers apart from those of dreams."""
@@ -93,7 +91,7 @@ def moved(config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array])
     """Take the server's step on the mean gradient of those who answered."""
     c = config
     mass_B = mean["mass"][state.labels_B]
-    gradient = over_mass(mean["gradient"], mass_B)
+    gradient = over_mass(mean["gradient"], mass_B[:, None, None, None])
     share = max(0.0, float(mean[CLIPPED])) / gradient.size
     strength = float(np.sqrt(np.mean(np.square(gradient))))
     strongest = max(state.strongest, strength)
@@ -108,7 +106,7 @@ def moved(config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array])
     if c.adversarial != "none" and state.cycle >= c.adversarial_from:
         cotangent_BK = None
         if state.stage is Stage.CONTEST:
-            cotangent_BK = over_mass(mean["cotangent"], mass_B).astype(np.float32)
+            cotangent_BK = over_mass(mean["cotangent"], mass_B[:, None]).astype(np.float32)
         x_BCHW = shown(c, state.x_BCHW)
         total = total + student_gradient(c, state.student, x_BCHW, cotangent_BK)
     rate = c.local_rate if c.server_optimizer == "avg" else c.dream_rate
@@ -122,14 +120,6 @@ def moved(config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array])
         state = _fitted(c, state, x_BCHW)
     calm = c.stop_share > 0 and strength <= c.stop_share * strongest
     return _formed(c, state) if server.taken == c.dream_steps or calm else state
-
-
-def over_mass(summed: Array, mass_B: Array) -> np.ndarray:
-    """Return weighted sums over their weights, one a dream; 0 where nobody has the class."""
-    mass = mass_B.reshape(-1, *(1,) * (summed.ndim - 1))
-    known = mass >= LEAST_MASS
-    result: np.ndarray = np.where(known, summed / np.where(known, mass, 1.0), 0.0)
-    return result
 
 
 def _formed(config: CodreamConfig, state: CodreamState) -> CodreamState:

@@ -1,0 +1,43 @@
+"""A device's shares of the cohort's examples, and how sums weighted with them become means.
+
+Shape legend: K classes.
+
+Rules:
+- shares are computed on the device from the public totals; they leave it only inside masked sums;
+- whatever is weighted carries its weights, so that the aggregator divides by the survivors' own
+  mass and a dropout biases nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare.learning.base import Data
+from dreamshare.updates import Array
+
+LEAST_MASS = 1e-3
+"""Survivors who hold less than this share of a class do not move it: rounding would."""
+
+
+def limited_counts(data: Data, classes: int, most: int) -> NDArray[np.float64]:
+    """Return the examples of each class, each at most `most`."""
+    return np.minimum(data.class_counts(classes), most).astype(np.float64)
+
+
+def class_shares(data: Data, totals_K: NDArray[np.float64], most: int) -> NDArray[np.float64]:
+    """Return n_k(y) / N(y), limited to 1; 0 for a class that nobody has."""
+    counts_K = limited_counts(data, len(totals_K), most)
+    return np.minimum(counts_K / np.maximum(totals_K, 1.0), 1.0)
+
+
+def example_share(data: Data, totals_K: NDArray[np.float64]) -> float:
+    """Return n_k / N, limited to 1."""
+    return min(1.0, len(data) / max(1.0, float(totals_K.sum())))
+
+
+def over_mass(summed: Array, mass: Array) -> NDArray[np.float64]:
+    """Return weighted sums over their weights, which must broadcast; 0 where nobody has any."""
+    known = mass >= LEAST_MASS
+    result: NDArray[np.float64] = np.where(known, summed / np.where(known, mass, 1.0), 0.0)
+    return result
