@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dreamshare.learning.measures import softmax
-from dreamshare.learning.plain import Trained, adam, classifier, generator
+from dreamshare.learning.plain import Trained, adam, classifier, discriminator, generator
 from dreamshare.learning.plain.layers import (
     Between,
     Convolution,
@@ -33,7 +33,7 @@ def in_torch(chain: Chain, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
             case Linear():
                 y = y @ own["weight"] + own["bias"]
             case Convolution():
-                weight = own["weight"].permute(3, 2, 0, 1)
+                weight = own["weight"].permute(3, 2, 0, 1).contiguous()
                 seen = functional.conv2d(y.permute(0, 3, 1, 2), weight, own["bias"], padding=1)
                 y = seen.permute(0, 2, 3, 1)
             case Norm(axes=(0, 1, 2)):
@@ -65,6 +65,8 @@ NETS = {
     "odd generator": (generator((3, 7, 5), 4, 2, 0.0, 2.0), (3, 4), (3, 3, 7, 5)),
     "classifier": (classifier((1, 8, 8), 4, 3), (5, 1, 8, 8), (5, 4)),
     "odd classifier": (classifier((2, 7, 5), 3, 2), (4, 2, 7, 5), (4, 3)),
+    "discriminator": (discriminator((1, 8, 8), 3), (5, 1, 8, 8), (5, 2, 2, 1)),
+    "odd discriminator": (discriminator((2, 7, 5), 2), (4, 2, 7, 5), (4, 1, 1, 1)),
     "two pixels": (classifier((1, 2, 2), 3, 2), (4, 1, 2, 2), (4, 3)),
 }
 

@@ -1,9 +1,10 @@
-"""Two nets made of layers: a generator of dreams and a classifier, both public.
+"""Nets made of layers: a generator of dreams, a classifier, a discriminator of patches.
 
 Shape legend: N batch, Z latent values, C channels, H height, W width, K classes. Images go in and
 out as NCHW, as everywhere else; inside they are NHWC.
 
 Rules:
+- whose a net is, and who may see its parameters, is a matter of the algorithm that uses it;
 - a net is a function of its parameters and its input; nothing is kept between calls;
 - first parameters come from a public seed, so anybody can repeat them.
 
@@ -117,3 +118,23 @@ def classifier(shape: tuple[int, int, int], classes: int, width: int) -> Chain:
         channels = outputs
     layers += [Shaped((-1,)), Linear(height * columns * channels, classes)]
     return Chain(tuple(layers), images_in=True)
+
+
+def discriminator(shape: tuple[int, int, int], width: int) -> Chain:
+    """Return the net from images (N, C, H, W) to a logit for each patch (N, rows, columns, 1).
+
+    A patch's logit is positive where it looks like one of a real image; it sees some ten pixels of
+    each side, so it learns textures and parts rather than whole examples.
+    """
+    channels, height, columns = shape
+    layers: list[Layer] = []
+    for number, outputs in enumerate((width, 2 * width)):
+        layers.append(Convolution(channels, outputs))
+        if number:
+            layers.append(Norm(outputs, ALONE))
+        layers.append(Leaky())
+        if min(height, columns) >= 2:
+            layers.append(Halved())
+            height, columns = height // 2, columns // 2
+        channels = outputs
+    return Chain((*layers, Convolution(channels, 1)), images_in=True)
