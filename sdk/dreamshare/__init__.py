@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dreamshare.algorithms.evaluate import EvaluateConfig
     from dreamshare.algorithms.fedavg import FedAvgConfig
     from dreamshare.algorithms.fedh2l import FedH2LConfig
+    from dreamshare.algorithms.fediod.config import FedIODConfig
     from dreamshare.client import Client, Result
     from dreamshare.clock import Clock, ManualClock, SystemClock
     from dreamshare.errors import (
@@ -81,6 +82,7 @@ __all__ = (
     "EvaluateConfig",
     "FedAvgConfig",
     "FedH2LConfig",
+    "FedIODConfig",
     # learners and their data
     "Batch",
     "Data",
@@ -147,6 +149,7 @@ _HOMES = MappingProxyType(
         "EvaluateConfig": "dreamshare.algorithms.evaluate",
         "FedAvgConfig": "dreamshare.algorithms.fedavg",
         "FedH2LConfig": "dreamshare.algorithms.fedh2l",
+        "FedIODConfig": "dreamshare.algorithms.fediod",
         "Batch": "dreamshare.learning.base",
         "Data": "dreamshare.learning.base",
         "Learner": "dreamshare.learning.base",

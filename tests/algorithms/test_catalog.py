@@ -16,14 +16,24 @@ from dreamshare.algorithms.consensus import Consensus
 from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.algorithms.fedavg import FedAvg, FedAvgConfig
 from dreamshare.algorithms.fedh2l import FedH2L
+from dreamshare.algorithms.fediod import FedIOD
 from dreamshare.errors import ConfigError
+from tests.algorithms.iod import crew as iod_crew
+from tests.algorithms.iod import fediod
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.sharing import consensus, crew, fedh2l
 from tests.algorithms.test_codream import CONFIG
 from tests.algorithms.test_fedavg import config_of
 from tests.algorithms.toy import ToyLearner, toy_data
 
-CONFIGS = (CONFIG, config_of(), EvaluateConfig(7), consensus(), fedh2l(evaluate="end"))
+CONFIGS = (
+    CONFIG,
+    config_of(),
+    EvaluateConfig(7),
+    consensus(),
+    fedh2l(evaluate="end"),
+    fediod(divergence="code", evaluate="end"),
+)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: type(c).__name__)
@@ -132,6 +142,8 @@ def test_registered_steps_are_what_a_run_plans():
     for algorithm in (Consensus(consensus(evaluate="end")), FedH2L(fedh2l(evaluate="end"))):
         planned = set(run(algorithm, crew(ToyLearner)).steps)
         assert set(catalog.entry_of(algorithm.name).steps) == planned
+    planned = set(run(FedIOD(fediod(evaluate="end")), iod_crew()).steps)
+    assert set(catalog.entry_of("fediod/1").steps) == planned
 
 
 def _planned(algorithm: Codream | FedAvg) -> set[str]:

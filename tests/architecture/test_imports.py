@@ -30,6 +30,7 @@ PUBLIC = {
     "EvaluateConfig",
     "FedAvgConfig",
     "FedH2LConfig",
+    "FedIODConfig",
     "ConsensusConfig",
     "PublicSet",
     "SharingData",

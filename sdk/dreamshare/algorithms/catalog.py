@@ -96,6 +96,15 @@ ENTRIES = (
         asks=("answer", "evaluate"),
         tells=("warm_up", "learn"),
     ),
+    Entry(
+        name="fediod/1",
+        module="dreamshare.algorithms.fediod",
+        algorithm="FedIOD",
+        config="FedIODConfig",
+        state="FedIODState",
+        asks=("count", "answer", "pull", "label", "evaluate"),
+        tells=("warm_up", "judge"),
+    ),
 )
 
 
