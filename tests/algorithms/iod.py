@@ -35,6 +35,8 @@ def fediod(**changes) -> FedIODConfig:
         "latent": 5,
         "generator_width": 2,
         "image_bits": 32,
+        "real_weight": 1.0,
+        "adversarial_weight": 1.0,
         "judge_width": 2,
         "judge_batch": 8,
         "warm_up_epochs": 5,

@@ -92,11 +92,11 @@ class FedIODConfig:
     latent: int = 64
     generator_width: int = 16
     generator_optimizer: Optimizer = "adam"
-    generator_rate: float = 0.002
+    generator_rate: float = 0.01
     image_bits: int = 8
 
-    real_weight: float = 1.0
-    adversarial_weight: float = 1.0
+    real_weight: float = 10.0
+    adversarial_weight: float = 0.1
     confidence_weight: float = 1.0
     balance_weight: float = 10.0
     divergence: Divergence = "none"
@@ -118,7 +118,7 @@ class FedIODConfig:
     balanced: bool = True
 
     student_width: int = 16
-    student_steps: int = 40
+    student_steps: int = 150
     student_batch: int = 64
     student_rate: float = 0.003
     replay: int = 2000
