@@ -179,12 +179,6 @@ def test_what_a_device_refuses():
         algorithm.local(Tell("dream", {}), ToyLearner(), toy_data(0), rng)
     with pytest.raises(ConfigError, match="'images', which did not come"):
         algorithm.local(Tell("judge", {}), ToyLearner(), toy_data(0), rng)
-    learner = ToyLearner()
-    images = {"images": np.zeros((6, 1, 2, 2), np.float32)}
-    algorithm.local(Tell("judge", images), learner, toy_data(0), rng)
-    other = FedIOD(replace(config, judge_width=4))
-    with pytest.raises(ConfigError, match="learner of its own"):
-        other.local(Tell("judge", images), learner, toy_data(0), rng)
     state = algorithm.init(rng)
-    with pytest.raises(ConfigError, match="not a single example|single example"):
+    with pytest.raises(ConfigError, match="single example"):
         algorithm.merge(state, {"counts": np.zeros(3)}, Crowd(3, 3))

@@ -57,6 +57,20 @@ def test_a_discriminators_step_moves_nothing_but_itself(learner):
     assert after.generator is state.generator and after.student is state.student
 
 
+def test_a_run_starts_without_the_discriminator_of_another_one(learner):
+    """Nor does one of another width stop a device that came too late for the start."""
+    algorithm, devices = FedIOD(fediod(cycles=1)), crew(learner)
+    mine = {"codream.dreams": np.ones((1, 1, 2, 2), np.float32)}
+    devices[0].learner.remember(mine)
+    run(algorithm, devices)
+    one = devices[0].learner
+    assert judging.remembered(algorithm.config, one).taken > 0
+    assert judging.remembered(fediod(judge_width=4), one).taken == 0
+    state = until("judge", algorithm, devices)
+    assert state.cycle == 0
+    assert list(one.memory()) == list(mine)
+
+
 def test_a_discriminator_never_leaves_its_device(learner):
     """What is asked of a device has no more fields than declared, and none is a net's."""
     algorithm, devices = FedIOD(fediod(divergence="code", evaluate="end")), crew(learner)

@@ -37,7 +37,8 @@ def count(config: FedIODConfig, data: Data) -> Update:
 
 
 def warm_up(config: FedIODConfig, learner: Learner, data: Data, rng: np.random.Generator) -> Update:
-    """Train the model that is to teach, on local data."""
+    """Train the model that is to teach, on local data; a run starts without a discriminator."""
+    judging.forget(learner)
     steps = config.warm_up_epochs * -(-len(data) // config.local_batch)
     objective = FitObjective(
         optimizer=config.optimizer,

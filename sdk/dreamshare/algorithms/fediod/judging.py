@@ -16,7 +16,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from dreamshare.algorithms.fediod.config import FedIODConfig
-from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Floats, Remembers
 from dreamshare.learning.plain import Trained, adam, discriminator
 from dreamshare.learning.plain.nets import Chain
@@ -34,25 +33,28 @@ def judge_of(config: FedIODConfig) -> Chain:
 
 
 def remembered(config: FedIODConfig, learner: Remembers) -> Trained:
-    """Return the device's discriminator; a new one, from the public seed, where there is none.
-
-    Raises:
-        ConfigError: the memory holds one of another shape.
-    """
-    first = Trained.start(judge_of(config).start(np.random.default_rng(config.seed)))
+    """Return the device's discriminator; a new one, from the public seed, where none fits."""
+    fresh = Trained.start(judge_of(config).start(np.random.default_rng(config.seed)))
     memory = learner.memory()
-    if TAKEN not in memory:
-        return first
-    found: dict[str, dict[str, Floats]] = {}
+    parts: list[dict[str, Floats]] = []
     for part in PARTS:
-        found[part] = {name: _floats(memory, f"{MEMORY}{part}.{name}") for name in first.values}
-        for name, array in found[part].items():
-            if array.shape != first.values[name].shape:
-                raise ConfigError(
-                    f"the memory holds a discriminator whose {name} is {array.shape}, not "
-                    f"{first.values[name].shape}; start the task with a learner of its own"
-                )
-    return Trained(**found, taken=int(memory[TAKEN][0]))
+        named = {name: memory.get(f"{MEMORY}{part}.{name}") for name in fresh.values}
+        parts.append(
+            {
+                name: array.astype(np.float32, copy=False)
+                for name, array in named.items()
+                if array is not None and array.shape == fresh.values[name].shape
+            }
+        )
+    if TAKEN not in memory or any(len(part) < len(fresh.values) for part in parts):
+        return fresh
+    values, first, second = parts
+    return Trained(values, first, second, int(memory[TAKEN][0]))
+
+
+def forget(learner: Remembers) -> None:
+    """Drop the discriminator of an earlier run: its images were others."""
+    learner.remember(_others(learner))
 
 
 def judge(
@@ -68,9 +70,7 @@ def judge(
             config.judge_rate,
             BETAS,
         )
-    kept: dict[str, PublicArray] = {
-        name: array for name, array in learner.memory().items() if not name.startswith(MEMORY)
-    }
+    kept = _others(learner)
     for part, arrays in zip(PARTS, (trained.values, trained.first, trained.second), strict=True):
         kept |= {f"{MEMORY}{part}.{name}": array for name, array in arrays.items()}
     learner.remember(kept | {TAKEN: np.array([trained.taken], np.int64)})
@@ -102,7 +102,6 @@ def _sigmoid(x: Floats) -> Floats:
     return result
 
 
-def _floats(memory: Mapping[str, PublicArray], name: str) -> Floats:
-    if name not in memory:
-        raise ConfigError(f"the memory lacks {name!r}, a part of the discriminator")
-    return memory[name].astype(np.float32, copy=False)
+def _others(learner: Remembers) -> dict[str, PublicArray]:
+    """Return what else is remembered."""
+    return {n: array for n, array in learner.memory().items() if not n.startswith(MEMORY)}
