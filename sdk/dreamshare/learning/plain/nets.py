@@ -123,8 +123,8 @@ def classifier(shape: tuple[int, int, int], classes: int, width: int) -> Chain:
 def discriminator(shape: tuple[int, int, int], width: int) -> Chain:
     """Return the net from images (N, C, H, W) to a logit for each patch (N, rows, columns, 1).
 
-    A patch's logit is positive where it looks like one of a real image; it sees some ten pixels of
-    each side, so it learns textures and parts rather than whole examples.
+    A logit is positive where its patch, 18 pixels wide, looks like one of a real image: in larger
+    images that is textures and parts rather than whole examples.
     """
     channels, height, columns = shape
     layers: list[Layer] = []
