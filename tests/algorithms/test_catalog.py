@@ -17,7 +17,9 @@ from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.algorithms.fedavg import FedAvg, FedAvgConfig
 from dreamshare.algorithms.fedh2l import FedH2L
 from dreamshare.algorithms.fediod import FedIOD
+from dreamshare.algorithms.generative import Generative
 from dreamshare.errors import ConfigError
+from tests.algorithms.describing import generative
 from tests.algorithms.iod import crew as iod_crew
 from tests.algorithms.iod import fediod
 from tests.algorithms.oracle import Device, run
@@ -33,6 +35,7 @@ CONFIGS = (
     consensus(),
     fedh2l(evaluate="end"),
     fediod(divergence="code", evaluate="end"),
+    generative(evaluate=True),
 )
 
 
@@ -122,7 +125,9 @@ def test_people_may_leave_out_what_has_a_default():
 
 
 def test_unknown_names():
-    with pytest.raises(ConfigError, match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1"):
+    with pytest.raises(
+        ConfigError, match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1, generative/1"
+    ):
         catalog.entry_of("codream/2")
     with pytest.raises(ConfigError, match="no config of a registered"):
         catalog.config_json_of(object())
@@ -139,7 +144,11 @@ def test_registered_steps_are_what_a_run_plans():
     full = replace(CONFIG, evaluate="end", student="small", adversarial="jsd")
     assert set(catalog.entry_of("codream/1").steps) == _planned(Codream(full))
     assert set(catalog.entry_of("fedavg/1").steps) == _planned(FedAvg(config_of()))
-    for algorithm in (Consensus(consensus(evaluate="end")), FedH2L(fedh2l(evaluate="end"))):
+    for algorithm in (
+        Consensus(consensus(evaluate="end")),
+        FedH2L(fedh2l(evaluate="end")),
+        Generative(generative(evaluate=True)),
+    ):
         planned = set(run(algorithm, crew(ToyLearner)).steps)
         assert set(catalog.entry_of(algorithm.name).steps) == planned
     planned = set(run(FedIOD(fediod(evaluate="end")), iod_crew()).steps)

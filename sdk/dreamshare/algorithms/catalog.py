@@ -105,6 +105,15 @@ ENTRIES = (
         asks=("count", "answer", "pull", "label", "evaluate"),
         tells=("warm_up", "judge"),
     ),
+    Entry(
+        name="generative/1",
+        module="dreamshare.algorithms.generative",
+        algorithm="Generative",
+        config="GenerativeConfig",
+        state="GenerativeState",
+        asks=("count", "describe", "evaluate"),
+        tells=("warm_up", "learn"),
+    ),
 )
 
 
