@@ -149,6 +149,10 @@ def test_what_is_shown() -> None:
     state = algorithm.init(np.random.default_rng(0))
     assert algorithm.gallery(state) is None and algorithm.lessons(state) is None
     assert algorithm.gallery_of({}) is None
+    result = run(Generative(generative(images=300)), describers(ToyLearner)).done.result
+    shown = algorithm.gallery_of(result)
+    assert shown is not None and len(shown) == 100
+    np.testing.assert_array_equal(shown.dreams_NCHW, result["images"][:100])
     with pytest.raises(ConfigError, match="no Ask named 'dream'"):
         algorithm.local(Ask("dream", ()), ToyLearner(), PUBLIC, np.random.default_rng(0))
 
@@ -161,6 +165,7 @@ def test_what_is_shown() -> None:
         ({"low": 5.0}, "low"),
         ({"frequencies": 3}, "frequencies"),
         ({"image_bits": 16}, "image_bits"),
+        ({"images": 10**6, "shape": (3, 64, 64)}, "values"),
         ({"message": "captions"}, "message"),
         ({"message": "counts"}, "weights and digest"),
         ({"message": "none"}, "weights and digest"),

@@ -85,10 +85,11 @@ def test_a_device_with_more_examples_than_are_described_counts_what_it_described
 def test_other_weights_than_the_configs_are_refused(tmp_path: Path) -> None:
     """Model ids change hands and contents: before anything is asked the digest is checked."""
     named = moments_file(tmp_path)
-    config = generative(message="none", evaluate=True, **named)
+    algorithm = Generative(generative(message="counts", **named))
+    state = algorithm.init(np.random.default_rng(0))
     Path(named["weights"]).write_bytes(b"others")
     with pytest.raises(ConfigError, match="have the digest"):
-        Generative(config).init(np.random.default_rng(0))
+        algorithm.merge(state, {}, Crowd(3, 3))
 
 
 def test_a_device_opens_no_weights(tmp_path: Path) -> None:

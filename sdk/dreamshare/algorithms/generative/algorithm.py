@@ -33,10 +33,13 @@ from dreamshare.algorithms.generative.state import (
     words_of,
 )
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.base import Batch, Data, Floats, Ints, Learner
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.payloads.pixels import packed
 from dreamshare.updates import Array, Field, PublicArray, Update
+
+SHOWN = 100
+"""Pictures that people see: the first ones of a set, whose classes come in turn."""
 
 
 class Generative:
@@ -59,12 +62,7 @@ class Generative:
         return steps
 
     def init(self, rng: np.random.Generator) -> GenerativeState:
-        """Return the first state; its randomness is the config's public seed alone.
-
-        Raises:
-            ConfigError: the generator's weights are missing, or others.
-        """
-        synthesis.check_weights(self.config)
+        """Return the first state; its randomness is the config's public seed alone."""
         return first_state(self.config, synthesis.first_student(self.config))
 
     def plan(self, state: GenerativeState) -> Ask | Tell | Done:
@@ -105,9 +103,10 @@ class Generative:
         self, state: GenerativeState, mean: Mapping[str, Array], crowd: Crowd
     ) -> GenerativeState:
         match state.stage:
-            case Stage.WARM_UP if self.config.message == "none":
-                return self._synthesised(state)
             case Stage.WARM_UP:
+                synthesis.check_weights(self.config)  # before anything private is asked for
+                if self.config.message == "none":
+                    return self._synthesised(state)
                 return replace(state, stage=Stage.COUNT)
             case Stage.COUNT:
                 return self._counted(state, mean, crowd.survivors)
@@ -138,14 +137,12 @@ class Generative:
     def gallery(self, state: object) -> Gallery | None:
         if not isinstance(state, GenerativeState) or not len(state.labels_M):
             return None
-        return Gallery(state.x_MCHW, state.labels_M, np.ones(len(state.labels_M), np.int64))
+        return _shown(state.x_MCHW, state.labels_M)
 
     def gallery_of(self, result: Mapping[str, PublicArray]) -> Gallery | None:
         if not {"images", "labels"} <= result.keys() or not len(result["labels"]):
             return None
-        labels_M = result["labels"].astype(np.int64)
-        images = result["images"].astype(np.float32)
-        return Gallery(images, labels_M, np.ones(len(labels_M), np.int64))
+        return _shown(result["images"].astype(np.float32), result["labels"].astype(np.int64))
 
     def _counted(
         self, state: GenerativeState, mean: Mapping[str, Array], survivors: int
@@ -222,3 +219,8 @@ class Generative:
             **{f"student.{name}": array for name, array in state.student.values.items()},
         }
         return Done(result, metrics)
+
+
+def _shown(x_MCHW: Floats, labels_M: Ints) -> Gallery:
+    first = slice(0, SHOWN)
+    return Gallery(x_MCHW[first], labels_M[first], np.ones(len(labels_M[first]), np.int64))

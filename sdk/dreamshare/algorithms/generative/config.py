@@ -18,6 +18,9 @@ Student = Literal["none", "small"]
 
 LONGEST_TEXT = 500
 
+MOST_VALUES = 2**27
+"""Of a set: half a GiB, half of what a stored state may hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class GenerativeConfig:
@@ -37,7 +40,7 @@ class GenerativeConfig:
             id on the hub; empty for a Gaussian of the devices' sums. Devices see the text and open
             nothing.
         digest: of the weights, 64 hex digits; empty without weights.
-        images: M, size of the set, 1 to 1,000,000.
+        images: M, size of the set, 1 to 1,000,000; with all its values at most 2^27.
         frequencies: F of the embedding, 1 to the smaller side ("sums").
         described: most examples that a device describes, 1 to 2^20 ("sums").
         least_examples: classes with fewer in the whole cohort are left out, >= 1.
@@ -129,6 +132,10 @@ class GenerativeConfig:
             raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
         if self.frequencies > min(self.shape[1:]):
             raise ConfigError(f"frequencies is {self.frequencies}; the picture has fewer")
+        if self.images * math.prod(self.shape) > MOST_VALUES:
+            raise ConfigError(
+                f"{self.images} images of shape {shape} are over {MOST_VALUES} values"
+            )
         if self.image_bits not in (8, 32):
             raise ConfigError(f"image_bits is {self.image_bits}; choose 8 or 32")
         self._check_texts()

@@ -44,6 +44,10 @@ class Request:
     words: tuple[int, ...] = ()
     text: str = ""
 
+    def __post_init__(self) -> None:
+        if self.label < 0 or self.seed < 0 or any(word < 0 for word in self.words):
+            raise ConfigError("a request's class, seed and words are numbers from 0")
+
     def rng(self) -> np.random.Generator:
         """Return this picture's own random numbers."""
         return np.random.default_rng(self.seed)

@@ -42,7 +42,7 @@ class DiffusionSettings:
         steps: of the sampler, >= 1.
         size: height and width that the pipeline paints, pixels; 0 for its own.
         batch: pictures painted at a time, >= 1.
-        device: "cpu", "cuda" or "cuda:N".
+        device: "cpu", "cuda" or "cuda:N"; "" for CUDA where there is one.
         offline: never ask the hub.
     """
 
@@ -53,7 +53,7 @@ class DiffusionSettings:
     steps: int = 50
     size: int = 0
     batch: int = 8
-    device: str = "cpu"
+    device: str = ""
     offline: bool = True
 
     def __post_init__(self) -> None:
@@ -61,6 +61,11 @@ class DiffusionSettings:
             raise ConfigError(f"low {self.low} must lie below high {self.high}")
         if not (self.guidance >= 0 and self.steps >= 1 and self.size >= 0 and self.batch >= 1):
             raise ConfigError("guidance and size must be >= 0, steps and batch >= 1")
+
+    @property
+    def place(self) -> str:
+        """Where pictures are made."""
+        return self.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class DiffusersGenerator:
@@ -84,7 +89,7 @@ class DiffusersGenerator:
     ) -> None:
         if shape[0] not in (1, 3):
             raise ConfigError(f"a pipeline paints 1 or 3 channels, not {shape[0]}")
-        self._pipeline = pipeline.to(settings.device)
+        self._pipeline = pipeline.to(settings.place)
         self._pipeline.set_progress_bar_config(disable=True)
         self._shape, self._settings = shape, settings
         self._digest, self._trained_on = digest, trained_on
@@ -154,7 +159,7 @@ def open_pipeline(
             str(found),
             local_files_only=True,
             use_safetensors=True,
-            torch_dtype=torch.float16 if settings.device.startswith("cuda") else torch.float32,
+            torch_dtype=torch.float16 if settings.place.startswith("cuda") else torch.float32,
             safety_checker=None,
         )
     except (OSError, ValueError, KeyError, AttributeError) as error:

@@ -85,6 +85,24 @@ def test_a_repository_that_is_not_cached_is_refused_offline() -> None:
         diffusion.open_pipeline("nobody/nothing", "0" * 64, SHAPE, SETTINGS)
 
 
+def test_a_repository_of_the_hub_is_fetched_where_that_is_allowed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fetched(name: str, *, local_files_only: bool) -> str:
+        asked.append((name, local_files_only))
+        return str(folder)
+
+    monkeypatch.setattr(diffusion, "snapshot_download", fetched)
+    settings = diffusion.DiffusionSettings(steps=1, offline=False)
+    made = diffusion.open_pipeline("someone/tiny", digest_of(folder), SHAPE, settings)
+    assert asked == [("someone/tiny", False)]
+    assert made.info().trained_on == "someone/tiny"
+    with pytest.raises(ConfigError, match="have the digest"):
+        diffusion.open_pipeline("someone/tiny", "0" * 64, SHAPE, settings)
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "readme").write_text("weights are elsewhere")
     with pytest.raises(ConfigError, match="no text-to-image pipeline"):

@@ -82,6 +82,8 @@ def test_what_it_does_not_know_is_refused(kind: str) -> None:
     generator = MADE[kind]()
     with pytest.raises(ConfigError, match="class 3"):
         generator.generate([Request(3, 0)])
+    with pytest.raises(ConfigError, match="numbers from 0"):
+        Request(-1, 0)
     assert generator.info().kind == kind
     assert generator.info().trained_on == blobs().digest
 
