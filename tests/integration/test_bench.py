@@ -19,6 +19,12 @@ pytestmark = pytest.mark.integration
 SMOKE = ROOT / "recipes" / "smoke.toml"
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a recipe's generators learn out of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 def bench(*words: str | Path, limit: float = 280) -> subprocess.CompletedProcess[str]:
     """Run the verb in a process of its own, with one compute thread."""
     return subprocess.run(

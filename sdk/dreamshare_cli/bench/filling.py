@@ -5,7 +5,7 @@ Rules:
   that name and the recipe does not set it;
 - filled are `shape`, `classes`, `low`, `high` (the data), `seed` (the cell's), `rounds` or `cycles`
   (the recipe's); for algorithms that average, `shapes` and `layout` (the first device's net);
-  a public set's digest and size (`PUBLIC`).
+  a public set's digest and size (`PUBLIC`); `weights` and `digest` of a generator (`generators`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dreamshare.learning.base import Learner
 from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.data.pool import Pool
+from dreamshare_cli.bench.generators import weights_of
 
 PUBLIC = {"seed_set": "seeds", "public_set": "inputs"}
 """Fields that name a public set by its digest, and those that say how many inputs it has."""
@@ -47,9 +48,12 @@ def config_of(cell: Cell, pool: Pool, public: PublicSet | None, first: Learner) 
             raise ConfigError(f"{plan.name} needs a public set; set data.public in the recipe")
         if public is not None:
             known |= {name: public.digest, size: len(public)}
+    table = _table(plan.config)
+    if "weights" in names:
+        known |= weights_of(table, public, pool.classes, pool.low, pool.high)
     known = {name: value for name, value in known.items() if name in names}
     try:
-        return config_from(plan.name, {**known, **_table(plan.config)})
+        return config_from(plan.name, {**known, **table})
     except ConfigError as error:
         raise ConfigError(f"[[algorithm]] {plan.label or plan.name}: {error}") from None
 

@@ -1,0 +1,91 @@
+"""Weights of a generator that a recipe does not name: trained on the recipe's public set.
+
+    [algorithm.config]
+    message = "none"           # or "counts"; with generator = "flow" or "gaussian"
+
+Rules:
+- the public examples belong to no device (`[data] public`), so the generator holds nothing private;
+- a file is named by everything that it depends on but the code, and written whole or not at all:
+  processes beside each other may write the same one;
+- a pipeline's weights are the user's: recipes name them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dreamshare.algorithms.trees import Tree
+from dreamshare.errors import ConfigError
+from dreamshare.learning.generators import FlowSettings, Moments, digest_of
+from dreamshare.learning.generators.captions import captioner_of, vocabulary
+from dreamshare.learning.public import PublicSet
+from dreamshare_cli.bench.data.idx import cache_folder
+
+LATENT, WIDTH, STEPS, BATCH = 32, 256, 600, 128
+"""Of a flow: seconds of one core."""
+
+DEFAULTS: Mapping[str, Tree] = {
+    "message": "sums",
+    "generator": "gaussian",
+    "captions": "class",
+    "frequencies": 8,
+}
+
+
+def weights_of(
+    table: Mapping[str, Tree], public: PublicSet | None, classes: int, low: float, high: float
+) -> dict[str, Tree]:
+    """Return `weights` and `digest` for a config that needs some and names none, else nothing.
+
+    Raises:
+        ConfigError: they are needed, and the recipe has no public set to learn from.
+    """
+    said = {**DEFAULTS, **table}
+    if "weights" in table or said["message"] == "sums" or said["generator"] == "diffusers":
+        return {}
+    if public is None:
+        raise ConfigError("a generator needs weights: name them, or set data.public in the recipe")
+    about = [said[name] for name in DEFAULTS if name != "message"]
+    text = f"{public.digest} {about} {classes} {low} {high} {(LATENT, WIDTH, STEPS, BATCH)}"
+    path = (
+        cache_folder().parent
+        / "generators"
+        / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
+    )
+    if not path.is_file():
+        _write(path, said, public, FlowSettings(classes, low=low, high=high))
+    return {"weights": str(path), "digest": digest_of(path)}
+
+
+def _write(path: Path, said: Mapping[str, Tree], public: PublicSet, settings: FlowSettings) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")
+    if said["generator"] == "gaussian":
+        frequencies = said["frequencies"]
+        if not isinstance(frequencies, int):
+            raise ConfigError(f"frequencies is {frequencies!r}; it must be a whole number")
+        Moments.of_public(public, settings.classes, frequencies).save(part)
+    else:
+        _train(part, said["captions"] == "attributes", public, settings)
+    part.replace(path)
+
+
+def _train(part: Path, attributes: bool, public: PublicSet, base: FlowSettings) -> None:
+    from dreamshare.learning.torch.flows import train_flow
+
+    captioner = captioner_of("attributes" if attributes else "class", base.low, base.high)
+    words = len(vocabulary(captioner.groups))
+    settings = FlowSettings(
+        base.classes,
+        words=words,
+        latent=min(LATENT, public.x_NCHW[0].size, len(public)),
+        width=WIDTH,
+        training_steps=STEPS,
+        batch=BATCH,
+        low=base.low,
+        high=base.high,
+    )
+    train_flow(public, settings, captioner.words(public.x_NCHW) if words else None).save(part)
