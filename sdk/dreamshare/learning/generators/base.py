@@ -25,6 +25,9 @@ import numpy as np
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Floats
 
+LOADED = (".json", ".model", ".safetensors", ".txt")
+"""Endings of the files that are loaded of a folder of weights; nothing else of it matters."""
+
 _CHUNK = 1 << 20
 
 
@@ -97,10 +100,10 @@ def requests_of(seed: int, counts: Mapping[int, int]) -> tuple[Request, ...]:
 
 
 def digest_of(path: Path | str) -> str:
-    """Return the hex SHA-256 of a file, or of a folder's files: names and contents, in order.
+    """Return the hex SHA-256 of a file, or of a folder's `LOADED` files: names and contents.
 
     Raises:
-        ConfigError: there is no such file or folder, or it cannot be read.
+        ConfigError: there is no such file, no folder with such files, or it cannot be read.
     """
     root = Path(path)
     found = hashlib.sha256()
@@ -108,9 +111,11 @@ def digest_of(path: Path | str) -> str:
         if root.is_file():
             _take(found, root)
             return found.hexdigest()
-        if not root.is_dir():
+        files = sorted(each for each in root.rglob("*") if each.is_file())
+        files = [each for each in files if each.suffix in LOADED]
+        if not files:
             raise ConfigError(f"there are no weights at {root}")
-        for file in sorted(each for each in root.rglob("*") if each.is_file()):
+        for file in files:
             found.update(f"{file.relative_to(root).as_posix()}\n{file.stat().st_size}\n".encode())
             _take(found, file)
     except OSError as error:

@@ -7,7 +7,8 @@ Shape legend: M requests, C channels, H height, W width.
 Rules:
 - weights are the user's: a folder, or the id of a repository on the hub that is fetched or already
   cached; the digest of the folder is checked before anything of it is loaded;
-- safetensors alone, no code of the repository's: nothing is unpickled, nothing is run;
+- safetensors alone: nothing is unpickled; of the hub nothing else is fetched, and a folder with
+  code in it is refused, whatever a version of the library would do with it;
 - one torch generator for each picture, on the CPU, so that neither batch size nor device chooses
   its noise;
 - a model that was trained on the web has seen much; what it has seen of the devices' data its
@@ -28,7 +29,7 @@ from PIL import Image
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Floats
-from dreamshare.learning.generators.base import Provenance, Request, checked
+from dreamshare.learning.generators.base import LOADED, Provenance, Request, checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,8 @@ def open_pipeline(
     folder = Path(weights)
     if not folder.is_dir():
         folder = _fetched(weights, settings.offline)
+    if next(folder.rglob("*.py"), None) is not None:
+        raise ConfigError(f"the weights at {weights} come with code, which is not run; take it out")
     found = checked(folder, digest)
     try:
         pipeline = DiffusionPipeline.from_pretrained(
@@ -171,7 +174,8 @@ def open_pipeline(
 
 def _fetched(weights: str, offline: bool) -> Path:
     try:
-        return Path(snapshot_download(weights, local_files_only=offline))
+        wanted = [f"*{ending}" for ending in LOADED]
+        return Path(snapshot_download(weights, local_files_only=offline, allow_patterns=wanted))
     except (OSError, ValueError) as error:
         where = "in the hub's cache" if offline else "on the hub"
         raise ConfigError(f"{weights!r} is no folder and not {where} ({error})") from None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators import Generator, Request, digest_of
@@ -67,10 +70,6 @@ def test_other_weights_are_refused(folder: Path) -> None:
 
 
 def test_weights_that_would_have_to_be_unpickled_are_refused(tmp_path: Path, folder: Path) -> None:
-    import shutil
-
-    import torch
-
     other = tmp_path / "other"
     shutil.copytree(folder, other)
     weights = next(iter((other / "unet").glob("*.safetensors")))
@@ -78,6 +77,19 @@ def test_weights_that_would_have_to_be_unpickled_are_refused(tmp_path: Path, fol
     torch.save({}, other / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(ConfigError, match="no text-to-image pipeline"):
         diffusion.open_pipeline(str(other), digest_of(other), SHAPE, SETTINGS)
+
+
+def test_code_beside_the_weights_is_not_run(tmp_path: Path, folder: Path) -> None:
+    """A pipeline may name a class of its own; whether the library asks first is its version's."""
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    (other / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    index = json.loads((other / "model_index.json").read_text())
+    index["_class_name"] = ["own", "Pipeline"]
+    (other / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ConfigError, match="come with code"):
+        diffusion.open_pipeline(str(other), digest_of(other), SHAPE, SETTINGS)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_repository_that_is_not_cached_is_refused_offline() -> None:
@@ -90,7 +102,8 @@ def test_a_repository_of_the_hub_is_fetched_where_that_is_allowed(
 ) -> None:
     asked = []
 
-    def fetched(name: str, *, local_files_only: bool) -> str:
+    def fetched(name: str, *, local_files_only: bool, allow_patterns: list[str]) -> str:
+        assert "*.safetensors" in allow_patterns and "*.py" not in allow_patterns
         asked.append((name, local_files_only))
         return str(folder)
 
@@ -104,7 +117,10 @@ def test_a_repository_of_the_hub_is_fetched_where_that_is_allowed(
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "readme").write_text("weights are elsewhere")
+    (tmp_path / "readme.md").write_text("weights are elsewhere")
+    with pytest.raises(ConfigError, match="no weights at"):
+        digest_of(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigError, match="no text-to-image pipeline"):
         diffusion.open_pipeline(str(tmp_path), digest_of(tmp_path), SHAPE, SETTINGS)
 

@@ -200,14 +200,17 @@ def test_a_flow_needs_classes_and_enough_pictures() -> None:
 
 def test_a_digest_covers_names_and_contents(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "one").write_bytes(b"12")
-    (tmp_path / "a" / "two").write_bytes(b"3")
+    (tmp_path / "a" / "one.json").write_bytes(b"12")
+    (tmp_path / "a" / "two.json").write_bytes(b"3")
     first = digest_of(tmp_path / "a")
-    (tmp_path / "a" / "two").rename(tmp_path / "a" / "three")
+    (tmp_path / "a" / "two.json").rename(tmp_path / "a" / "three.json")
     second = digest_of(tmp_path / "a")
-    (tmp_path / "a" / "one").write_bytes(b"1")
-    (tmp_path / "a" / "three").write_bytes(b"23")
+    (tmp_path / "a" / "one.json").write_bytes(b"1")
+    (tmp_path / "a" / "three.json").write_bytes(b"23")
     assert len({first, second, digest_of(tmp_path / "a")}) == 3
+    third = digest_of(tmp_path / "a")
+    (tmp_path / "a" / "README.md").write_bytes(b"is not loaded")
+    assert digest_of(tmp_path / "a") == third
     with pytest.raises(ConfigError, match=f"have the digest {digest_of(tmp_path / 'a')}"):
         checked(tmp_path / "a", first)
     with pytest.raises(ConfigError, match="no weights at"):
