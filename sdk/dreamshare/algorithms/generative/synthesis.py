@@ -70,11 +70,10 @@ def made(config: GenerativeConfig, state: GenerativeState) -> tuple[Floats, Ints
         x_MCHW = generator.generate(_requests(c, labels_M, state.words_KA))
     if x_MCHW.shape != (len(labels_M), *c.shape):
         raise ConfigError(f"the generator makes pictures of shape {x_MCHW.shape[1:]}")
-    # the student sees what devices see, and bounds hold
     x_MCHW = np.clip(x_MCHW, c.low, c.high)
-    return unpacked(
-        packed(x_MCHW, c.low, c.high), c.low, c.high
-    ) if c.image_bits == 8 else x_MCHW, (labels_M)
+    if c.image_bits == 8:  # the student sees what devices see
+        x_MCHW = unpacked(packed(x_MCHW, c.low, c.high), c.low, c.high)
+    return x_MCHW, labels_M
 
 
 def made_of_sums(
