@@ -126,7 +126,8 @@ def test_people_may_leave_out_what_has_a_default():
 
 def test_unknown_names():
     with pytest.raises(
-        ConfigError, match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1, generative/1"
+        ConfigError,
+        match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1, fediod/1, generative/1",
     ):
         catalog.entry_of("codream/2")
     with pytest.raises(ConfigError, match="no config of a registered"):
