@@ -14,7 +14,6 @@ from tests.algorithms.describing import describers, generative
 from tests.algorithms.oracle import run
 from tests.algorithms.toy import ToyLearner
 
-pytest.importorskip("diffusers", reason="pip install dreamshare[diffusers]")
 pytestmark = pytest.mark.filterwarnings("ignore")  # what libraries say while they load
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.architecture.packages import ROOMS, ROOT, sources
 
 BY_NAME_ONLY = {"aiosqlite", "transformers"}
-"""Declared, and loaded by another library: by a URL's scheme, by a pipeline that names its parts."""
+"""Declared, and loaded by another library: by a URL's scheme, or as a pipeline's named part."""
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

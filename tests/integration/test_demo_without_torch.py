@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -81,7 +80,6 @@ def test_what_needs_torch_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
 def test_both_runtimes_dream_in_one_cohort(tmp_path: Path) -> None:
     done = demo(tmp_path / "out", "--runtime", "mixed")
     assert done.returncode == 0, done.stderr

@@ -12,13 +12,11 @@ import torch
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators import Generator, Request, digest_of
+from dreamshare.learning.torch import diffusion
 
 # What the libraries say about themselves while they load is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-diffusion = pytest.importorskip(
-    "dreamshare.learning.torch.diffusion", reason="pip install dreamshare[diffusers]"
-)
 
 SHAPE = (1, 12, 12)
 SETTINGS = diffusion.DiffusionSettings(low=-1.0, high=1.0, steps=2, negative="grey", batch=4)
