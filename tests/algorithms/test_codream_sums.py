@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dreamshare.algorithms.base import Ask, Crowd
+from dreamshare.algorithms.bounds import CLIPPED
 from dreamshare.algorithms.codream import Codream
 from dreamshare.algorithms.codream.state import Stage
 from dreamshare.learning.measures import softmax
@@ -88,6 +89,25 @@ def test_a_class_whose_holders_are_gone_rests(learner):
     assert not np.allclose(after.x_BCHW[~resting], moved[~resting], atol=1e-3)
 
 
+@pytest.mark.parametrize(("share", "moves"), [(0.1, True), (0.0005, False)])
+def test_the_least_share_is_the_survivors_together_however_many_they_are(share, moves):
+    """200 survivors who hold a tenth of class 1 have a mean share of 0.0005, below 1/1000, and yet
+    move its dreams by gradient / mass; who hold a twentieth of a percent do not."""
+    config = replace(EXACT, smoothness=0.0, norm=0.0)
+    algorithm, crowd = Codream(config), Crowd(200, 200)
+    state = algorithm.init(np.random.default_rng(0))
+    state = algorithm.merge(state, {"counts": np.ones(CLASSES)}, crowd)
+    state = algorithm.merge(state, {}, crowd)
+    mass_K = np.full(CLASSES, share / 200)
+    mean = {
+        "mass": mass_K,
+        "gradient": np.full(state.x_BCHW.shape, share / 200),
+        CLIPPED: np.zeros(()),
+    }
+    after = algorithm.merge(state, mean, crowd)
+    np.testing.assert_allclose(state.x_BCHW - after.x_BCHW, 1.0 if moves else 0.0, atol=1e-6)
+
+
 def test_one_local_step_of_plain_descent_is_the_gradient(learner):
     """avg with M = 1: the mean of (x - r g_k) is x - r (mean g_k), so sgd with rate r gives it."""
     averaged = replace(EXACT, server_optimizer="avg", local_steps=1, local_rate=0.25)
@@ -126,7 +146,7 @@ def labelled(learner, config, absent=()):
     ask = algorithm.plan(state)
     crew = [d for i, d in enumerate(crew) if i not in absent]
     updates = [algorithm.local(ask, d.learner, d.data, d.rng) for d in crew]
-    return state.x_BCHW, algorithm._targets(mean_of(ask, updates)), crew
+    return state.x_BCHW, algorithm._targets(mean_of(ask, updates), len(updates)), crew
 
 
 @pytest.mark.parametrize("absent", [(), (0,)])

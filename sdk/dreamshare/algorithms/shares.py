@@ -36,8 +36,20 @@ def example_share(data: Data, totals_K: NDArray[np.float64]) -> float:
     return min(1.0, len(data) / max(1.0, float(totals_K.sum())))
 
 
-def over_mass(summed: Array, mass: Array) -> NDArray[np.float64]:
-    """Return weighted sums over their weights, which must broadcast; 0 where nobody has any."""
-    known = mass >= LEAST_MASS
-    result: NDArray[np.float64] = np.where(known, summed / np.where(known, mass, 1.0), 0.0)
+def held(mass: Array, survivors: int) -> NDArray[np.bool_]:
+    """Return where the survivors together hold enough, given the mean of their shares."""
+    enough: NDArray[np.bool_] = mass * survivors >= LEAST_MASS
+    return enough
+
+
+def over_mass(mean: Array, mass: Array, survivors: int) -> NDArray[np.float64]:
+    """Return means of weighted values over the means of their weights; 0 where nobody has any.
+
+    Args:
+        mean: the survivors' mean of what was weighted.
+        mass: the survivors' mean of the weights; broadcasts against `mean`.
+        survivors: of how many devices these are means, >= 1.
+    """
+    known = held(mass, survivors)
+    result: NDArray[np.float64] = np.where(known, mean / np.where(known, mass, 1.0), 0.0)
     return result

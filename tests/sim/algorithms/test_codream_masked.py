@@ -91,7 +91,7 @@ def test_a_masked_generator_run_is_the_exact_one():
         "mass": np.ones(CLASSES),
         "clipped": np.zeros(()),
     }
-    wanted = forming.moved(config, state, mean).x_BCHW
+    wanted = forming.moved(config, state, mean, survivors=1).x_BCHW
     assert np.median(np.abs(result.arrays["dreams"][: len(wanted)] - wanted)) < 1e-3
 
 

@@ -28,7 +28,7 @@ from dreamshare.algorithms.codream.showing import gallery_of_dreams
 from dreamshare.algorithms.codream.state import CodreamState, Stage, sums_left
 from dreamshare.algorithms.codream.student import first_student, opinion, result_of, taught
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
-from dreamshare.algorithms.shares import LEAST_MASS, over_mass
+from dreamshare.algorithms.shares import held, over_mass
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.measures import softmax
@@ -140,9 +140,9 @@ class Codream:
             case Stage.WARM_UP:
                 return forming.begun(self.config, state, cycle=0)
             case Stage.DREAM | Stage.CONTEST:
-                return forming.moved(self.config, state, mean)
+                return forming.moved(self.config, state, mean, crowd.survivors)
             case Stage.LABEL:
-                targets_BK = self._targets(mean)
+                targets_BK = self._targets(mean, crowd.survivors)
                 return replace(state, stage=Stage.ACQUIRE, targets_BK=targets_BK)
             case Stage.ACQUIRE:
                 replay = state.replay.add(state.x_BCHW, state.targets_BK, self.config.replay)
@@ -169,12 +169,8 @@ class Codream:
         if not isinstance(state, CodreamState):
             return None
         learnt, cycles = state.replay.x_BCHW, state.cycle + 1
-        if state.stage in (
-            Stage.DREAM,
-            Stage.CONTEST,
-            Stage.LABEL,
-            Stage.ACQUIRE,
-        ):  # they are forming
+        forming_now = (Stage.DREAM, Stage.CONTEST, Stage.LABEL, Stage.ACQUIRE)
+        if state.stage in forming_now:
             learnt = np.concatenate([learnt, state.x_BCHW])
         return gallery_of_dreams(learnt, state.totals_K, self.config.dreams, cycles)
 
@@ -217,12 +213,13 @@ class Codream:
     def _sent_labels(self, state: CodreamState) -> PublicArray:
         return state.labels_B.astype(np.uint8) if self.config.classes <= 256 else state.labels_B
 
-    def _targets(self, mean: Mapping[str, Array]) -> Floats:
+    def _targets(self, mean: Mapping[str, Array], survivors: int) -> Floats:
         """Return soft labels: weighted opinions over their weights, rows normalised."""
-        opinion_BK = over_mass(mean["opinion"], mean["mass"])
+        opinion_BK = over_mass(mean["opinion"], mean["mass"], survivors)
         if self.config.label_average == "mean_logits":
             return softmax(opinion_BK / self.config.temperature).astype(np.float32)
-        positive_BK = np.where(mean["mass"] >= LEAST_MASS, np.maximum(opinion_BK, 1e-6), 0.0)
+        there_K = held(mean["mass"], survivors)
+        positive_BK = np.where(there_K, np.maximum(opinion_BK, 1e-6), 0.0)
         rows_B = positive_BK.sum(axis=1, keepdims=True)
         targets_BK: Floats = (positive_BK / rows_B).astype(np.float32)
         return targets_BK

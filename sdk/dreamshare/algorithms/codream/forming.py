@@ -87,11 +87,13 @@ def shown(config: CodreamConfig, x_BCHW: Floats) -> Floats:
     return unpacked(packed(x_BCHW, config.low, config.high), config.low, config.high)
 
 
-def moved(config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array]) -> CodreamState:
+def moved(
+    config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array], survivors: int
+) -> CodreamState:
     """Take the server's step on the mean gradient of those who answered."""
     c = config
     mass_B = mean["mass"][state.labels_B]
-    gradient = over_mass(mean["gradient"], mass_B[:, None, None, None])
+    gradient = over_mass(mean["gradient"], mass_B[:, None, None, None], survivors)
     share = max(0.0, float(mean[CLIPPED])) / gradient.size
     strength = float(np.sqrt(np.mean(np.square(gradient))))
     strongest = max(state.strongest, strength)
@@ -106,7 +108,8 @@ def moved(config: CodreamConfig, state: CodreamState, mean: Mapping[str, Array])
     if c.adversarial != "none" and state.cycle >= c.adversarial_from:
         cotangent_BK = None
         if state.stage is Stage.CONTEST:
-            cotangent_BK = over_mass(mean["cotangent"], mass_B[:, None]).astype(np.float32)
+            teachers_BK = over_mass(mean["cotangent"], mass_B[:, None], survivors)
+            cotangent_BK = teachers_BK.astype(np.float32)
         x_BCHW = shown(c, state.x_BCHW)
         total = total + student_gradient(c, state.student, x_BCHW, cotangent_BK)
     rate = c.local_rate if c.server_optimizer == "avg" else c.dream_rate

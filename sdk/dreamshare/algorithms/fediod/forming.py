@@ -33,7 +33,7 @@ from dreamshare.algorithms.fediod.config import FedIODConfig
 from dreamshare.algorithms.fediod.state import FedIODState, Leg, Stage
 from dreamshare.algorithms.fediod.terms import LEAST, distance
 from dreamshare.algorithms.posteriors import received
-from dreamshare.algorithms.shares import LEAST_MASS, over_mass
+from dreamshare.algorithms.shares import held, over_mass
 from dreamshare.learning.plain import Trained, adam, classifier, generator
 from dreamshare.learning.plain.nets import Chain
 from dreamshare.payloads.dreams import Floats
@@ -107,9 +107,8 @@ def ensemble(mean: Mapping[str, Array], crowd: Crowd) -> NDArray[np.float64]:
 
     A class whose holders are all gone counts as the least likely of the others.
     """
-    mass_K = mean["mass"] * crowd.survivors
-    logits_BK = over_mass(mean["logits"] * crowd.survivors, mass_K)
-    there_K = mass_K >= LEAST_MASS
+    logits_BK = over_mass(mean["logits"], mean["mass"], crowd.survivors)
+    there_K = held(mean["mass"], crowd.survivors)
     if not there_K.any():
         return logits_BK
     return np.where(there_K, logits_BK, logits_BK[:, there_K].min(axis=1, keepdims=True))
@@ -130,13 +129,13 @@ def heard(
     c = config
     logits_BK, _ = student_of(c).forward(state.student.values, state.x_BCHW)
     apart = distance(c.distillation, c.temperature, ensemble(mean, crowd), logits_BK, known(state))
-    total = float(mean["total"]) * crowd.survivors
+    total = float(mean["total"])
     wanted_BK = -c.adversarial_weight * total * apart.ensemble_BK
-    pull_BK = over_mass(wanted_BK, mean["mass"] * crowd.survivors)
+    pull_BK = over_mass(wanted_BK, mean["mass"], crowd.survivors)
     told: dict[str, PublicArray] = {"pull": pull_BK.astype(np.float32)}
     if c.asks_mean:
         told["mean"] = received(mean).astype(np.float32)
-        told["share"] = np.array([total / crowd.survivors])
+        told["share"] = np.array([total])
     if c.asks_logs:
         told["logs"] = (mean["logs"] - LOGS).astype(np.float32)
     student_BK = (-c.adversarial_weight * apart.student_BK).astype(np.float32)
@@ -149,8 +148,7 @@ def image_gradient(
 ) -> NDArray[np.float64]:
     """Return the gradient of the whole loss with respect to images after the second leg."""
     _, pull = student_of(config).forward(state.student.values, state.x_BCHW)
-    total = mean["total"] * crowd.survivors
-    devices_BCHW = over_mass(mean["gradient"] * crowd.survivors, total)
+    devices_BCHW = over_mass(mean["gradient"], mean["total"], crowd.survivors)
     return devices_BCHW + pull(state.leg.student_BK)[0]
 
 
