@@ -1,36 +1,43 @@
-"""Pictures of results as PNG bytes: accuracy against rounds and bytes, and a gallery of dreams.
+"""Pictures of results as SVG: accuracy against rounds, accuracy against bytes, the gallery.
 
 Rules:
-- figures are made without pyplot, so nothing global is set and no window is looked for;
+- figures are made without pyplot, so no window is looked for; what they are drawn with is set for
+  one picture and put back;
+- the same results give the same bytes: no date, no random name; each picture says in its
+  description of which results it is (`stamp_of`);
+- text stays text, so that a picture is small and can be searched;
 - curves are validation accuracy, the mean over seeds of the mean over devices, with the range of
   the seeds behind; baselines, which send nothing, are lines across the plot of bytes.
 """
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from dreamshare.payloads.gallery import COLOURS
+from dreamshare_cli.bench.comparing import Row, baselines_of, once, rows_of
+from dreamshare_cli.bench.gallery import gallery_svg
 from dreamshare_cli.bench.results import Results
-from dreamshare_cli.bench.rows import Pictures
-from dreamshare_cli.bench.tables import Row, plot_name, rows_of
+from dreamshare_cli.bench.rows import fields_of
+from dreamshare_cli.bench.tables import plot_name
 from dreamshare_cli.demo.palette import LIGHT
 
-DPI = 120
-LINES = ("#6a3df0", "#c2334d", "#0f7c82", "#b98a2f", "#2a62c9", "#5a8f29", "#8d4f9e", "#8d899c")
+LINES = ("#6a3df0", "#c2334d", "#0f7c82", "#b98a2f", "#2a62c9", "#5a8f29", "#8d4f9e", "#d4722b")
 STYLES = ("-", "--", ":", "-.")
+PLAIN = ("#8d899c", "#625e75", "#1c1a27")
+"""Of baselines, dashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +52,56 @@ class Curve:
 
 def plots_of(results: Results) -> dict[str, bytes]:
     """Return every picture of one result file by its name."""
+    stamp, plain = stamp_of(results), tuple(baselines_of(results).values())
     found = {}
-    for partition in dict.fromkeys(cell.partition for cell in results.cells):
+    for partition in once(cell.partition for cell in results.cells):
         rows = rows_of(results, partition)
         for kind in ("rounds", "bytes"):
-            found[plot_name(results, partition, kind)] = curves_png(rows, kind)
+            found[plot_name(results, partition, kind)] = curves_svg(rows, kind, plain, stamp)
     if any(cell.end.pictures for cell in results.cells):
-        found[plot_name(results, "", "gallery")] = gallery_png(results)
+        found[plot_name(results, "", "gallery")] = gallery_svg(results, stamp)
     return found
 
 
-def curves_png(rows: Sequence[Row], kind: str) -> bytes:
-    """Draw validation accuracy against "rounds" or "bytes" (megabytes up and down of a device)."""
-    figure = Figure(figsize=(7.2, 3.9), dpi=DPI, facecolor=LIGHT.card, layout="constrained")
-    FigureCanvasAgg(figure)
+def stamp_of(results: Results) -> str:
+    """Return what a picture says of the results that it was drawn from."""
+    text = json.dumps(fields_of(results), sort_keys=True, allow_nan=False)
+    return f"{results.recipe.name}, results {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def curves_svg(rows: Sequence[Row], kind: str, plain: Sequence[str], stamp: str) -> bytes:
+    """Draw validation accuracy against "rounds" or "bytes" (megabytes up and down of a device).
+
+    Args:
+        rows: the methods.
+        kind: "rounds" or "bytes".
+        plain: names of rows that are baselines, drawn thin and dashed.
+        stamp: the picture's description.
+    """
+    figure = Figure(figsize=(7.6, 4.2), facecolor=LIGHT.card, layout="constrained")
     axes = figure.add_subplot()
-    for place, row in enumerate(rows):
-        colour = LINES[place % len(LINES)]
-        style = STYLES[place // len(LINES) % len(STYLES)]
+    methods = [row.name for row in rows if row.name not in plain]
+    for row in rows:
         curve = curve_of(row, kind)
-        if curve is None and row.devices:
+        if row.name in plain:
+            colour, style, wide = PLAIN[list(plain).index(row.name) % len(PLAIN)], "--", 1.2
+        else:
+            place = methods.index(row.name)
+            colour, wide = LINES[place % len(LINES)], 1.8
+            style = STYLES[place // len(LINES) % len(STYLES)]
+        if curve is None and row.cells:
             reached = fmean(100 * fmean(cell.rounds[-1].devices) for cell in row.cells)
-            axes.axhline(reached, color=colour, ls=":", lw=1.4, label=row.name)
+            axes.axhline(reached, color=colour, ls="--", lw=wide, label=row.name)
         elif curve is not None:
-            axes.plot(
-                curve.x, curve.mean, style, color=colour, lw=2, ms=3.5, marker="o", label=row.name
-            )
-            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.12, linewidth=0)
-    if kind == "bytes":
-        axes.set_xscale("symlog", linthresh=0.01)
-        axes.set_xlim(left=0)
+            dots = "" if row.name in plain else "o"
+            (line,) = axes.plot(curve.x, curve.mean, style, color=colour, lw=wide, label=row.name)
+            line.set(marker=dots, markersize=3.0)
+            axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.1, linewidth=0)
+    if kind == "bytes" and any(curve_of(row, kind) for row in rows):
+        axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     _dress(axes, "rounds" if kind == "rounds" else "megabytes of a device, up and down")
-    return _png(figure)
+    return _svg(figure, stamp)
 
 
 def curve_of(row: Row, kind: str) -> Curve | None:
@@ -96,42 +120,6 @@ def curve_of(row: Row, kind: str) -> Curve | None:
     return Curve(
         tuple(x), *(_floats(each) for each in (values.mean(0), values.min(0), values.max(0)))
     )
-
-
-def gallery_png(results: Results) -> bytes:
-    """Draw one line of pictures for each cell that has some: a public picture of each class."""
-    lines = [
-        (f"{cell.row}\n{cell.partition}", images_of(cell.end.pictures), cell.end.pictures.labels)
-        for cell in results.cells
-        if cell.end.pictures is not None
-    ]
-    columns = max(len(labels) for _, _, labels in lines)
-    figure = Figure(
-        figsize=(1.6 + 0.62 * columns, 0.68 * len(lines) + 0.1), dpi=DPI, facecolor=LIGHT.card
-    )
-    FigureCanvasAgg(figure)
-    left = 1.5 / (1.6 + 0.62 * columns)
-    axes = figure.add_axes((left, 0.0, 1.0 - left, 1.0))
-    colours = LinearSegmentedColormap.from_list("dream", list(COLOURS))
-    for top, (name, images_NHWC, _) in enumerate(lines):
-        axes.text(-0.1, top + 0.47, name, color=LIGHT.ink, size=7.5, ha="right", va="center")
-        for place, image in enumerate(images_NHWC):
-            axes.imshow(
-                image[..., 0] if image.shape[-1] != 3 else image,
-                cmap=colours,
-                interpolation="nearest",
-                extent=(place, place + 0.94, top + 0.94, top),
-            )
-    axes.set_xlim(0, columns)
-    axes.set_ylim(len(lines), 0)
-    axes.set_axis_off()
-    return _png(figure)
-
-
-def images_of(pictures: Pictures) -> NDArray[np.uint8]:
-    """Return pictures as (N, H, W, C)."""
-    raw = np.frombuffer(base64.b64decode(pictures.pixels), np.uint8)
-    return raw.reshape(pictures.shape).transpose(0, 2, 3, 1)
 
 
 def _dress(axes: Axes, across: str) -> None:
@@ -155,9 +143,14 @@ def _floats(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def _png(figure: Figure) -> bytes:
+def _svg(figure: Figure, stamp: str) -> bytes:
     file = io.BytesIO()
-    figure.savefig(
-        file, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None}
-    )
+    FigureCanvasSVG(figure)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "dreamshare"}):
+        figure.savefig(
+            file,
+            format="svg",
+            facecolor=figure.get_facecolor(),
+            metadata={"Date": None, "Creator": None, "Description": stamp},
+        )
     return file.getvalue()

@@ -45,6 +45,6 @@ def write_report(files: Sequence[Path], out: Path) -> Written:
     if pictures:
         folder.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
-    for name, png in pictures.items():
-        (folder / name).write_bytes(png)
+    for name, svg in pictures.items():
+        (folder / name).write_bytes(svg)
     return Written(out, tuple(folder / name for name in pictures))

@@ -8,11 +8,21 @@ Rules:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from dreamshare_cli.bench.results import CellResult, Results
+from dreamshare_cli.bench.comparing import (
+    ALONE,
+    HISTOGRAM,
+    Row,
+    baselines_of,
+    once,
+    rows_of,
+    single_architectures,
+    spread,
+)
+from dreamshare_cli.bench.results import Results
 
 HEAD = """# Results
 
@@ -20,47 +30,20 @@ Written by `dreamshare bench report` from result files, each with its recipe, it
 and its duration.
 
 Accuracies are percent on test examples that were looked at once, when a cell ended: the mean over
-the devices, then mean ± standard deviation over the seeds. *between devices* is the standard
-deviation among the devices of a run. *student* is a net that never saw a real example. Bytes are
-those of one device, counted on the wire with masks, signatures and framing, the set-up of keys and
-shares apart; device seconds are one thread's, learning and answering, cryptography apart. An empty
-field means that there is nothing to measure.
+the devices, then mean ± standard deviation (of a sample) over the seeds. Gains are points, paired:
+differences to the baseline of the same seed, which had the same deal, then their mean ± standard
+deviation. *between devices* is the standard deviation among the devices of a run. *student* is a
+net that never saw an example of a device. *sums* are masked sums that were opened, each a round
+trip. Bytes are those of one device, counted on the wire with masks, signatures and framing, the
+set-up of keys and shares apart; device seconds are one thread's, learning and answering,
+cryptography apart. Curves are accuracy on validation examples, with the range of the seeds behind.
+An empty field means that there is nothing to measure.
 """
-COLUMNS = (
-    "method",
-    "devices",
-    "between devices",
-    "student",
-    "rounds",
-    "MB up",
-    "MB down",
-    "set-up kB",
-    "device s",
-)
 
+MOST_NAMED = 12
+"""Missing cells that are called by their names."""
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One method on one partition, all seeds.
-
-    Attributes:
-        name: heading.
-        cells: one for each seed.
-    """
-
-    name: str
-    cells: tuple[CellResult, ...]
-
-    @property
-    def devices(self) -> tuple[float, ...]:
-        """Mean test accuracy of the devices, percent, for each seed."""
-        return tuple(100 * fmean(cell.end.test) for cell in self.cells)
-
-    @property
-    def students(self) -> tuple[float, ...]:
-        """Test accuracy of the students, percent, for each seed that has one."""
-        found = [cell.end.student for cell in self.cells]
-        return tuple(100 * each for each in found if each is not None)
+Value = Callable[[Row], str]
 
 
 def page(every: Sequence[Results], picture: Callable[[str], str] | None = None) -> str:
@@ -68,6 +51,8 @@ def page(every: Sequence[Results], picture: Callable[[str], str] | None = None) 
     parts = [HEAD]
     if not every:
         parts.append("No recipe has been run yet.\n")
+    else:
+        parts.append(_index(every))
     parts += [section(results, picture) for results in every]
     return "\n".join(parts)
 
@@ -81,75 +66,135 @@ def section(results: Results, picture: Callable[[str], str] | None) -> str:
         "",
         results.recipe.about.strip(),
         "",
-        f"Recipe `{results.recipe.sha256[:12]}`, seeds {_listed(results.seeds)}, "
-        f"{results.seconds / 60:.0f} minutes of cells on {machine.processor} ({machine.cores} "
-        f"cores, one a cell), {said}.",
+        f"Seeds {', '.join(map(str, results.seeds))}; {_minutes(results.seconds)} of cells on "
+        f"{machine.processor} ({machine.cores} cores, one a cell); {machine.system}, Python "
+        f"{machine.python}, {said}. Recipe `{results.recipe.sha256[:12]}`:",
+        "",
+        "<details><summary>the recipe</summary>",
+        "",
+        "```toml",
+        results.recipe.text.strip(),
+        "```",
+        "",
+        "</details>",
         "",
     ]
     if results.missing:
-        lines += [f"Not run, or failed: {', '.join(results.missing)}.", ""]
-    for partition in _once(cell.partition for cell in results.cells):
-        lines += [f"### {partition}", "", *_table(rows_of(results, partition)), ""]
+        lines += [_missing(results), ""]
+    alike = [f"{row} ({net})" for row, net in single_architectures(results).items()]
+    if alike:
+        lines += [f"All devices of one architecture: {', '.join(alike)}.", ""]
+    for partition in once(cell.partition for cell in results.cells):
+        heading = _heading(results, partition)
+        lines += [f"### {heading}", "", *_table(results, partition), ""]
         if picture is not None:
             for kind, words in (("rounds", "rounds"), ("bytes", "bytes of a device")):
                 name = plot_name(results, partition, kind)
-                lines += [f"![Validation accuracy against {words}]({picture(name)})", ""]
+                lines += [f"![{heading}: accuracy against {words}]({picture(name)})", ""]
     if picture is not None and any(cell.end.pictures for cell in results.cells):
-        lines += [f"![What was shared]({picture(plot_name(results, '', 'gallery'))})", ""]
+        name = plot_name(results, "", "gallery")
+        lines += [
+            f"What was shared, the first of each class in the last round, seed {results.seeds[0]}:",
+            "",
+            f"![{results.recipe.name}: gallery]({picture(name)})",
+            "",
+        ]
     return "\n".join(lines)
-
-
-def rows_of(results: Results, partition: str) -> tuple[Row, ...]:
-    """Return the rows of one partition in the recipe's order."""
-    here = [cell for cell in results.cells if cell.partition == partition]
-    return tuple(
-        Row(name, tuple(cell for cell in here if cell.row == name))
-        for name in _once(cell.row for cell in here)
-    )
 
 
 def plot_name(results: Results, partition: str, kind: str) -> str:
     """Return the file name of a plot."""
     words = [results.recipe.name, *partition.lower().split(), kind]
-    return "-".join(words).replace("/", "-") + ".png"
+    return "-".join(words).replace("/", "-") + ".svg"
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
-    domains = any(cell.end.own for row in rows for cell in row.cells)
-    columns = (*COLUMNS[:2], "own domain", "other domains", *COLUMNS[2:]) if domains else COLUMNS
+def _index(every: Sequence[Results]) -> str:
+    """Return in which tables each algorithm is."""
+    places: dict[str, list[str]] = {}
+    for results in every:
+        for cell in results.cells:
+            if cell.algorithm:
+                heading = _heading(results, cell.partition)
+                anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+                places.setdefault(cell.algorithm, []).append(f"[{heading}](#{anchor})")
+    lines = ["| algorithm | tables |", "| --- | --- |"]
+    lines += [f"| `{name}` | {', '.join(once(places[name]))} |" for name in sorted(places)]
+    return "\n".join(lines) + "\n"
+
+
+def _missing(results: Results) -> str:
+    names, count = results.missing, len(results.missing)
+    more = "" if count <= MOST_NAMED else f" and {count - MOST_NAMED} more"
+    return f"Not run, or failed: {', '.join(names[:MOST_NAMED])}{more}."
+
+
+def _heading(results: Results, partition: str) -> str:
+    return f"{results.recipe.name}, {partition}"
+
+
+def _table(results: Results, partition: str) -> list[str]:
+    rows = rows_of(results, partition)
+    columns = _columns(results, rows)
     lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    for row in rows:
-        first, *rest = _values(row)
-        inside = [_domain(row, own=True), _domain(row, own=False)] if domains else []
-        lines.append(f"| {' | '.join((row.name, first, *inside, *rest))} |")
+    lines += [f"| {' | '.join(value(row) for value in columns.values())} |" for row in rows]
     return lines
 
 
-def _values(row: Row) -> tuple[str, ...]:
-    last = [cell.rounds[-1] for cell in row.cells if cell.rounds]
-    between = fmean(100 * pstdev(cell.end.test) for cell in row.cells)
-    sent = [each for each in last if each.bytes_up]
-    return (
-        _spread(row.devices),
-        f"{between:.1f}",
-        _spread(row.students),
-        str(max((each.round for each in last), default=0)),
-        _mean((fmean(each.bytes_up) for each in sent), 1e6),
-        _mean((fmean(each.bytes_down) for each in sent), 1e6),
-        _mean((fmean(each.setup_up) + fmean(each.setup_down) for each in sent), 1e3),
-        _mean((fmean(each.compute_s) for each in last if each.compute_s), 1.0),
+def _columns(results: Results, rows: Sequence[Row]) -> dict[str, Value]:
+    """Return the headings with what fills them."""
+    domains = any(cell.end.own for row in rows for cell in row.cells)
+    columns: dict[str, Value] = {"method": lambda row: row.name}
+    columns["devices, all domains" if domains else "devices"] = lambda row: spread(row.devices)
+    if domains:
+        columns["own domain"] = lambda row: spread(row.domains(own=True))
+        columns["other domains"] = lambda row: spread(row.domains(own=False))
+    columns["between devices"] = _between
+    labels = baselines_of(results)
+    by_name = {row.name: row for row in rows}
+    for kind in (ALONE, HISTOGRAM):
+        base = by_name.get(labels.get(kind, ""))
+        if base is not None:
+            columns[f"over {kind}"] = _over(base)
+    columns["student"] = lambda row: spread(row.students)
+    columns["rounds"] = lambda row: str(
+        max((cell.rounds[-1].round for cell in row.cells if cell.rounds), default=0)
     )
+    columns["sums"] = _sums
+    columns["MB up"] = lambda row: _sent(row, 1e6, up=True)
+    columns["MB down"] = lambda row: _sent(row, 1e6, up=False)
+    columns["set-up kB"] = _setup
+    columns["device s"] = _seconds
+    return columns
 
 
-def _domain(row: Row, *, own: bool) -> str:
-    found = [cell.end.own if own else cell.end.others for cell in row.cells]
-    return _spread(tuple(100 * fmean(each) for each in found if each))
+def _between(row: Row) -> str:
+    return f"{fmean(100 * pstdev(cell.end.test) for cell in row.cells):.1f}"
 
 
-def _spread(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    return f"{fmean(values):.1f}" + (f" ± {pstdev(values):.1f}" if len(values) > 1 else "")
+def _over(base: Row) -> Value:
+    return lambda row: "" if row is base else spread(row.over(base), sign=True)
+
+
+def _sums(row: Row) -> str:
+    found = [cell.end.sums for cell in row.cells if cell.end.sums]
+    return f"{fmean(found):.4g}" if found else ""
+
+
+def _sent(row: Row, unit: float, *, up: bool) -> str:
+    last = [cell.rounds[-1] for cell in row.cells if cell.rounds]
+    counts = [each.bytes_up if up else each.bytes_down for each in last]
+    return _mean((fmean(each) for each in counts if each), unit)
+
+
+def _setup(row: Row) -> str:
+    last = [cell.rounds[-1] for cell in row.cells if cell.rounds]
+    found = (fmean(each.setup_up) + fmean(each.setup_down) for each in last if each.setup_up)
+    return _mean(found, 1e3)
+
+
+def _seconds(row: Row) -> str:
+    last = [cell.rounds[-1] for cell in row.cells if cell.rounds]
+    return _mean((fmean(each.compute_s) for each in last if each.compute_s), 1.0)
 
 
 def _mean(values: Iterable[float], unit: float) -> str:
@@ -160,9 +205,5 @@ def _mean(values: Iterable[float], unit: float) -> str:
     return f"{mean:.3f}" if mean < 0.1 else f"{mean:.2f}" if mean < 10 else f"{mean:.0f}"
 
 
-def _listed(seeds: Sequence[int]) -> str:
-    return ", ".join(str(seed) for seed in seeds)
-
-
-def _once(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"

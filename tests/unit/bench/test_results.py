@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell, cells_of
-from dreamshare_cli.bench.plots import curve_of, plots_of
+from dreamshare_cli.bench.comparing import rows_of, spread
+from dreamshare_cli.bench.gallery import gallery_svg
+from dreamshare_cli.bench.plots import curve_of, plots_of, stamp_of
 from dreamshare_cli.bench.report import page_of, write_report
 from dreamshare_cli.bench.results import Results, collect, read_results, write_results
 from dreamshare_cli.bench.rows import End, Pictures, Record, Round, Start
-from dreamshare_cli.bench.tables import page, rows_of
+from dreamshare_cli.bench.tables import page
 from tests.unit.bench.recipes import tiny
 
 RECIPE = tiny()
@@ -70,27 +73,46 @@ def test_a_file_is_read_as_it_was_written(results: Results, tmp_path: Path) -> N
         read_results(path)
 
 
-def test_the_table_has_mean_and_spread_over_seeds(results: Results) -> None:
-    """Devices of independent: 20 and 40 %, then 40 and 60; means 30 and 50, so 40 +- 10."""
+def test_the_table_has_mean_spread_and_paired_gains(results: Results) -> None:
+    """Devices of independent: 20 and 40 %, then 40 and 60: means 30 and 50, 40 +- 20/sqrt(2).
+
+    FedAvg: 70 and 80: 75 +- 10/sqrt(2); its gains are 40 and 30, whose spread is as small.
+    """
     lines = page([results]).splitlines()
     alone = next(line for line in lines if line.startswith("| independent"))
-    assert alone == "| independent | 40.0 ± 10.0 | 10.0 |  | 2 |  |  |  | 2.00 |"
+    assert alone == "| independent | 40.0 ± 14.1 | 10.0 |  |  | 2 | 3 |  |  |  | 2.00 |"
     fedavg = next(line for line in lines if line.startswith("| FedAvg"))
-    assert fedavg == "| FedAvg | 75.0 ± 5.0 | 10.0 | 40.0 ± 0.0 | 2 | 2.00 | 6.00 | 6.00 | 2.00 |"
-    assert any("seeds 0, 3, 4 minutes of cells" in line for line in lines)
+    assert fedavg == (
+        "| FedAvg | 75.0 ± 7.1 | 10.0 | +35.0 ± 7.1 | 40.0 ± 0.0 "
+        "| 2 | 3 | 2.00 | 6.00 | 6.00 | 2.00 |"
+    )
+    assert "| method | devices | between devices | over independent | student |" in page([results])
+    assert any("Seeds 0, 3; 4 minutes of cells" in line for line in lines)
+    assert "All devices of one architecture: FedAvg (VGG-like)." in lines
+    assert "| `fedavg/1` | [tiny, alpha 0.5](#tiny-alpha-05) |" in lines
+    assert RECIPE.text.strip() in page([results])
+
+
+def test_a_gain_is_over_the_seeds_that_both_have(results: Results) -> None:
+    alone, fedavg = rows_of(results, "alpha 0.5")
+    assert fedavg.over(replace(alone, cells=alone.cells[1:])) == pytest.approx((30.0,))
+    assert spread(fedavg.over(alone), sign=True) == "+35.0 ± 7.1"
+    assert (spread(()), spread((1.25,))) == ("", "1.2")
 
 
 def test_what_is_missing_is_said() -> None:
     some = collect(RECIPE, CELLS, [(CELLS[0], record(CELLS[0], 0.5))])
     assert some.missing == tuple(cell.key for cell in CELLS[1:])
     assert "Not run, or failed: alpha-0.5--fedavg--seed-0" in page([some])
+    many = replace(some, missing=tuple(f"cell-{number}" for number in range(20)))
+    assert "cell-11 and 8 more." in page([many])
     assert "No recipe has been run yet" in page([])
 
 
 def test_domains_get_columns_of_their_own(results: Results) -> None:
     end = replace(results.cells[0].end, own=(0.5, 0.7), others=(0.1, 0.3))
     found = page([replace(results, cells=(replace(results.cells[0], end=end),))])
-    assert "| own domain | other domains |" in found
+    assert "| devices, all domains | own domain | other domains |" in found
     assert "| 30.0 | 60.0 | 20.0 | 10.0 |" in found
 
 
@@ -109,10 +131,24 @@ def test_a_report_is_a_page_with_its_pictures(results: Results, tmp_path: Path) 
     path = tmp_path / "tiny.json"
     write_results(results, path)
     written = write_report([path], tmp_path / "results.md")
-    names = ["tiny-alpha-0.5-rounds.png", "tiny-alpha-0.5-bytes.png", "tiny-gallery.png"]
+    names = ["tiny-alpha-0.5-rounds.svg", "tiny-alpha-0.5-bytes.svg", "tiny-gallery.svg"]
     assert [each.name for each in written.pictures] == names
-    assert all(each.read_bytes().startswith(b"\x89PNG") for each in written.pictures)
+    assert all(stamp_of(results) in each.read_text() for each in written.pictures)
+    assert all(len(each.read_bytes()) < 40_000 for each in written.pictures)
     text = written.page.read_text()
     assert text == page_of([path], "results")
     assert all(f"(results/{name})" in text for name in names)
-    assert plots_of(results).keys() == set(names)
+    assert plots_of(results) == {each.name: each.read_bytes() for each in written.pictures}
+
+
+def test_pictures_are_well_formed_and_series_are_lines(results: Results) -> None:
+    pixels = base64.b64encode(bytes(range(8))).decode()
+    series = replace(results.cells[1].end, pictures=Pictures((2, 1, 1, 4), (0, 3), pixels))
+    cells = (replace(results.cells[1], row="a & <b>", end=series), *results.cells[2:])
+    drawn = gallery_svg(replace(results, cells=cells), "which")
+    root = ElementTree.fromstring(drawn)
+    assert len(root.findall("{*}polyline")) == 2
+    assert [each.text for each in root.findall("{*}text")] == ["a & <b>", "alpha 0.5"]
+    for name, svg in plots_of(results).items():
+        assert ElementTree.fromstring(svg).tag.endswith("svg"), name
+    assert b"Date" not in plots_of(results)["tiny-alpha-0.5-rounds.svg"]
