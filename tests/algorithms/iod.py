@@ -1,6 +1,6 @@
 """FedIOD in one process: the whole loss of a generator's step by torch's autograd, in float64.
 
-Shape legend: B images, K classes.
+Shape legend: B images, K classes. Where pixels are labelled, logits have a row for each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dreamshare.algorithms.base import Ask, Crowd
 from dreamshare.algorithms.fediod import FedIOD, FedIODConfig, FedIODState, forming, judging
 from dreamshare.algorithms.fediod.terms import LEAST
 from dreamshare.learning.base import Learner
+from dreamshare.learning.torch.pixels import rows
 from tests.algorithms.oracle import Device, mean_of
 from tests.algorithms.toy import CLASSES, SHAPE, ToyLearner, toy_data
 from tests.unit.learning.test_plain import in_torch
@@ -116,7 +117,7 @@ def loss_of(
         p = logits.softmax(1)
         share = own_K.sum() / counts.sum()
         mean_K = p.mean(dim=0)
-        loss = loss + share * c.confidence_weight * -(p * p.log()).sum()
+        loss = loss + share * c.confidence_weight * -(p * p.log()).sum() / c.places
         loss = loss + share * c.balance_weight * len(x) * (mean_K * mean_K.log2()).sum()
         judge = doubled(judging.remembered(c, device.learner).values)
         patches = in_torch(judging.judge_of(c), judge, x)
@@ -126,8 +127,8 @@ def loss_of(
         ensemble = ensemble + torch.tensor(own_K / counts.sum(axis=0)) * clipped
         predicted.append(p)
     student = in_torch(forming.student_of(c), doubled(state.student.values), x)
-    loss = loss - c.adversarial_weight * apart_of(c, ensemble, student)
-    return loss + divergence_of(c, torch.stack(predicted))
+    loss = loss - c.adversarial_weight * apart_of(c, ensemble, student) / c.places
+    return loss + divergence_of(c, torch.stack(predicted)) / c.places
 
 
 def apart_of(config: FedIODConfig, ensemble: Tensor, student: Tensor) -> Tensor:
@@ -153,8 +154,11 @@ def divergence_of(config: FedIODConfig, p_nBK: Tensor) -> Tensor:
 
 
 def teacher(parameters: Mapping[str, np.ndarray], x: Tensor) -> Tensor:
-    """Return the logits of a toy, or of the two layers of `layered`."""
+    """Return the logits of a toy, of the two layers of `layered`, or of those of `pixelled`."""
     own = [torch.tensor(a).double() for a in parameters.values()]
+    if own[0].dim() == 4:
+        seen = torch.tanh(functional.conv2d(x, own[0], own[1], padding=1))
+        return rows(functional.conv2d(seen, own[2], own[3]))
     flat = x.reshape(len(x), -1)
     if len(own) == 2:
         return flat @ own[0] + own[1]

@@ -5,11 +5,14 @@ cross-entropy and examples. Other algorithms use the same fields as a step of th
 
 Rules:
 - a device without held-out data answers zeros; nobody sees that it did;
+- where labels are of pixels, pixels are counted; an algorithm that knows its classes may ask for
+  their overlaps, too: sums, for each class, of hits, of pixels found and of pixels there;
 - cross-entropy is limited to `WORST_LOSS` an example, so one example cannot fill the field.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,10 +21,13 @@ import numpy as np
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, GivesPosteriors, Learner
-from dreamshare.learning.measures import measure
+from dreamshare.learning.measures import mean_iou, measure, overlap
 from dreamshare.updates import Array, Field, Update
 
 EVALUATE = "evaluate"
+OVERLAP = ("hits", "found", "there")
+"""Fields of overlaps: pixels of each class that are found and there, found, there."""
+
 WORST_LOSS = 20.0
 """Nats; a model that gives the right class a probability of 2e-9."""
 
@@ -31,8 +37,8 @@ class EvaluateConfig:
     """An evaluation.
 
     Attributes:
-        max_examples: largest number of held-out examples of one device, 1 to 2^24; a device with
-            more answers for its first `max_examples`. Resolution of the counts: this / 2^19.
+        max_examples: largest number of held-out examples (or pixels) of one device, 1 to 2^24; a
+            device with more answers for its first ones. Resolution of the counts: this / 2^19.
     """
 
     max_examples: int = 65_536
@@ -81,28 +87,39 @@ class Evaluate:
         return EvaluateState(accuracy, loss)
 
 
-def evaluation_fields(max_examples: int) -> tuple[Field, ...]:
-    """Return the fields `correct`, `loss` and `count`."""
-    return (
-        Field("correct", (), bound=float(max_examples), bits=20),
+def evaluation_fields(max_examples: int, classes: int = 0) -> tuple[Field, ...]:
+    """Return the fields `correct`, `loss` and `count`, for `classes` also those of overlaps."""
+    most = float(max_examples)
+    fields = (
+        Field("correct", (), bound=most, bits=20),
         Field("loss", (), bound=WORST_LOSS * max_examples, bits=20),
-        Field("count", (), bound=float(max_examples), bits=20),
+        Field("count", (), bound=most, bits=20),
     )
+    if not classes:
+        return fields
+    return (*fields, *(Field(name, (classes,), bound=most, bits=20) for name in OVERLAP))
 
 
-def evaluation(learner: GivesPosteriors, data: Data, max_examples: int) -> Update:
+def evaluation(
+    learner: GivesPosteriors, data: Data, max_examples: int, *, overlaps: bool = False
+) -> Update:
     """Return this device's sums over its held-out examples."""
     held_out = data.held_out()
     if held_out.y_N is None:
         raise ConfigError("held-out examples need their classes in y_N")
-    measured = measure(learner, held_out.first(max_examples))
-    return Update(
-        {
-            "correct": np.array(float(measured.correct)),
-            "loss": np.array(min(measured.loss, WORST_LOSS * measured.count)),
-            "count": np.array(float(measured.count)),
-        }
-    )
+    labels = max(1, math.prod(held_out.y_N.shape[1:]))
+    held_out = held_out.first(max_examples // labels)
+    measured = measure(learner, held_out)
+    arrays: dict[str, Array] = {
+        "correct": np.array(float(measured.correct)),
+        "loss": np.array(min(measured.loss, WORST_LOSS * measured.count)),
+        "count": np.array(float(measured.count)),
+    }
+    if overlaps:
+        seen = overlap(learner, held_out)
+        for name, counts_K in zip(OVERLAP, (seen.hits_K, seen.found_K, seen.there_K), strict=True):
+            arrays[name] = counts_K.astype(np.float64)
+    return Update(arrays)
 
 
 def evaluated(mean: Mapping[str, Array]) -> tuple[float, float]:
@@ -111,3 +128,9 @@ def evaluated(mean: Mapping[str, Array]) -> tuple[float, float]:
     if count < 0.5:  # less than one example in two devices: what is left is rounding
         return 0.0, 0.0
     return float(np.clip(mean["correct"] / count, 0, 1)), max(0.0, float(mean["loss"] / count))
+
+
+def overlapped(mean: Mapping[str, Array], survivors: int) -> float:
+    """Return the mean intersection over union (0 to 1) from the means of `OVERLAP`'s fields."""
+    hits_K, found_K, there_K = (survivors * mean[name] for name in OVERLAP)
+    return mean_iou(hits_K, found_K, there_K)

@@ -21,7 +21,7 @@ LEAST_MASS = 1e-3
 
 
 def limited_counts(data: Data, classes: int, most: int) -> NDArray[np.float64]:
-    """Return the examples of each class, each at most `most`."""
+    """Return the examples (or pixels) of each class, each at most `most`."""
     return np.minimum(data.class_counts(classes), most).astype(np.float64)
 
 
@@ -32,8 +32,9 @@ def class_shares(data: Data, totals_K: NDArray[np.float64], most: int) -> NDArra
 
 
 def example_share(data: Data, totals_K: NDArray[np.float64]) -> float:
-    """Return n_k / N, limited to 1."""
-    return min(1.0, len(data) / max(1.0, float(totals_K.sum())))
+    """Return n_k / N, limited to 1; in pixels where labels are theirs."""
+    own = int(data.class_counts(len(totals_K)).sum())
+    return min(1.0, own / max(1.0, float(totals_K.sum())))
 
 
 def held(mass: Array, survivors: int) -> NDArray[np.bool_]:

@@ -3,6 +3,11 @@
 Shape legend: N batch, C channels, H height, W width, K classes; x_NCHW is float32 in the model's
 normalised input space, y_N int64 class indices, logits_NK float32.
 
+A model that labels pixels gives a row of logits for every pixel: rows of the first image from its
+upper left corner, line by line, then those of the next. Wherever logits or what is made of them
+have N or B rows, these are pixels then; labels keep their image's shape, y_N (N, H, W) and
+targets_NK (N, H, W, K), so that an example is one entry of every array.
+
 Rules:
 - an algorithm asks for the capabilities that it needs and for nothing else;
 - objectives are data (`dreamshare.learning.objectives`), never functions: code never travels;
@@ -32,7 +37,7 @@ class Batch:
     Attributes:
         x_NCHW: inputs.
         y_N: class indices, or None when only soft labels exist (dreams).
-        targets_NK: soft labels (rows sum to 1), or None.
+        targets_NK: soft labels (the last axis sums to 1), or None.
     """
 
     x_NCHW: Floats
@@ -79,7 +84,7 @@ class Data(Protocol):
         ...
 
     def class_counts(self, classes: int) -> Ints:
-        """Return the number of examples of each class, shape (classes,)."""
+        """Return the number of examples, or of pixels, of each class, shape (classes,)."""
         ...
 
     def held_out(self) -> Batch:
@@ -94,7 +99,7 @@ class GivesPosteriors(Protocol):
     classes: int
 
     def logits(self, x_NCHW: Floats) -> Floats:
-        """Return logits_NK in evaluation mode."""
+        """Return logits_NK in evaluation mode; a row an example, or a row a pixel."""
         ...
 
 

@@ -23,7 +23,7 @@ class ArrayData:
 
     Args:
         x_NCHW: float32 inputs in the model's normalised space, N >= 1.
-        y_N: int64 classes, >= 0.
+        y_N: int64 classes, >= 0; of pixels (N, H, W), H and W those of the inputs.
         held_out: labelled examples for evaluation alone, or None.
     """
 
@@ -31,6 +31,11 @@ class ArrayData:
         if len(x_NCHW) == 0 or len(x_NCHW) != len(y_N):
             raise ConfigError(
                 f"{len(x_NCHW)} inputs and {len(y_N)} labels: give equally many, one at least"
+            )
+        if not labels_fit(x_NCHW.shape, y_N.shape):
+            raise ConfigError(
+                f"inputs of shape {x_NCHW.shape} and labels of shape {y_N.shape}: give a class for "
+                "each input, (N,), or for each of its pixels, (N, H, W)"
             )
         if not np.isfinite(x_NCHW).all():
             raise ConfigError("the inputs hold values that are not finite")
@@ -55,7 +60,7 @@ class ArrayData:
             yield Batch(self._x[chosen], self._y[chosen])
 
     def class_counts(self, classes: int) -> Ints:
-        """Return the number of examples of each class, shape (classes,).
+        """Return the number of examples, or of pixels, of each class, shape (classes,).
 
         Raises:
             ConfigError: a label is `classes` or more.
@@ -83,9 +88,15 @@ def choices(rng: np.random.Generator, count: int, size: int) -> Iterator[Ints]:
                 yield chosen
 
 
+def labels_fit(inputs: tuple[int, ...], labels: tuple[int, ...]) -> bool:
+    """Say whether labels of this shape are classes of inputs of that shape, or of their pixels."""
+    pixels = len(inputs) == 4 and labels == (inputs[0], *inputs[2:])
+    return pixels or labels == inputs[:1]
+
+
 def counted(y_N: Ints, classes: int) -> Ints:
     """Return how many labels each class has, shape (classes,); ConfigError on a label beyond."""
-    counts_K = np.bincount(y_N, minlength=classes).astype(np.int64)
+    counts_K = np.bincount(y_N.reshape(-1), minlength=classes).astype(np.int64)
     if len(counts_K) > classes:
         raise ConfigError(f"a label is {len(counts_K) - 1}, but there are {classes} classes")
     return counts_K

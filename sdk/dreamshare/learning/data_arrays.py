@@ -1,5 +1,7 @@
 """Arrays in a NumPy file: `np.savez("examples.npz", x=inputs, y=classes)`.
 
+Classes are those of the inputs, (N,), or of their pixels, (N, H, W).
+
 Shape legend: N examples, K classes; an example's shape is the file's.
 
 Rules:
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Floats, Ints
+from dreamshare.learning.data import labels_fit
 
 _NUMBERS = "biuf"
 
@@ -28,7 +31,8 @@ class ArrayFile:
     """See `dreamshare.learning.data_lazy.Source`.
 
     Args:
-        path: an .npz file with `x`, N examples of one shape, and `y`, their N classes.
+        path: an .npz file with `x`, N examples of one shape, and `y`, their N classes or those of
+            their pixels.
 
     Raises:
         ConfigError: the file cannot be read, lacks an array, or the two do not fit.
@@ -53,9 +57,10 @@ class ArrayFile:
             raise self._broken(f"x has shape {self._x.shape} of {self._x.dtype}; give numbers")
         if self._x.dtype.kind == "f" and not np.isfinite(self._x).all():
             raise self._broken("x holds values that are not finite")
-        if y_N.dtype.kind not in "iu" or y_N.shape != (len(self._x),):
+        if y_N.dtype.kind not in "iu" or not labels_fit(self._x.shape, y_N.shape):
             raise self._broken(
-                f"y has shape {y_N.shape} of {y_N.dtype}; {len(self._x)} whole numbers are wanted"
+                f"y has shape {y_N.shape} of {y_N.dtype}; {len(self._x)} whole numbers are wanted, "
+                "or one for each pixel"
             )
         self._y = y_N.astype(np.int64)
 

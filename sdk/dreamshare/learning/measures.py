@@ -1,4 +1,4 @@
-"""How well a learner does on labelled examples.
+"""How well a learner does on labelled examples; where labels are of pixels, on every pixel.
 
 Rules: evaluation mode, natural logarithms; nothing here leaves the device by itself.
 """
@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Floats, GivesPosteriors
+from dreamshare.learning.base import Batch, Floats, GivesPosteriors, Ints
+
+Counts = Ints | NDArray[np.float32] | NDArray[np.float64]
+LEAST_UNION = 0.5
+"""Less of a class than this is none: what rounding leaves of a sum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Sums over examples.
+    """Sums over examples, or over pixels.
 
     Attributes:
-        correct: number of examples whose largest logit is the right class.
+        correct: number of those whose largest logit is the right class.
         loss: sum of the cross-entropies, nats.
-        count: number of examples.
+        count: number of all.
     """
 
     correct: int
@@ -34,17 +38,70 @@ class Measured:
         return self.correct / self.count if self.count else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How far what was found covers what is there: numbers of pixels (or examples) by class.
+
+    Attributes:
+        hits_K: found and there.
+        found_K: found.
+        there_K: there.
+    """
+
+    hits_K: Ints
+    found_K: Ints
+    there_K: Ints
+
+    @property
+    def mean_iou(self) -> float:
+        """Mean intersection over union (see `mean_iou`)."""
+        return mean_iou(self.hits_K, self.found_K, self.there_K)
+
+
 def measure(learner: GivesPosteriors, batch: Batch) -> Measured:
     """Return what `learner` does on `batch`, which needs y_N."""
+    logits_NK, y_N = _answered(learner, batch)
+    if len(y_N) == 0:
+        return Measured(0, 0.0, 0)
+    log_p_NK = log_softmax(logits_NK)
+    correct = int((logits_NK.argmax(axis=1) == y_N).sum())
+    loss = -float(log_p_NK[np.arange(len(y_N)), y_N].sum())
+    return Measured(correct, loss, len(y_N))
+
+
+def overlap(learner: GivesPosteriors, batch: Batch) -> Overlap:
+    """Return how what `learner` finds in `batch` covers its y_N, which it needs."""
+    logits_NK, y_N = _answered(learner, batch)
+    found_N = logits_NK.argmax(axis=1)
+    hits_K, found_K, there_K = (
+        np.bincount(labels, minlength=learner.classes).astype(np.int64)
+        for labels in (y_N[found_N == y_N], found_N, y_N)
+    )
+    return Overlap(hits_K, found_K, there_K)
+
+
+def mean_iou(hits_K: Counts, found_K: Counts, there_K: Counts) -> float:
+    """Return hits / (found + there - hits), mean over the classes found or there; 0 without any."""
+    hits, found, there = (np.asarray(each, np.float64) for each in (hits_K, found_K, there_K))
+    union = found + there - hits
+    known = union >= LEAST_UNION
+    return float(np.clip(hits[known] / union[known], 0, 1).mean()) if known.any() else 0.0
+
+
+def _answered(learner: GivesPosteriors, batch: Batch) -> tuple[Floats, Ints]:
+    """Return the logits, and the class of each of their rows."""
     if batch.y_N is None:
         raise ConfigError("a measurement needs classes; the batch has no y_N")
-    if len(batch.y_N) == 0:
-        return Measured(0, 0.0, 0)
+    y_N = batch.y_N.reshape(-1)
+    if len(y_N) == 0:
+        return np.zeros((0, learner.classes), np.float32), y_N
     logits_NK = learner.logits(batch.x_NCHW)
-    log_p_NK = log_softmax(logits_NK)
-    correct = int((logits_NK.argmax(axis=1) == batch.y_N).sum())
-    loss = -float(log_p_NK[np.arange(len(batch.y_N)), batch.y_N].sum())
-    return Measured(correct, loss, len(batch.y_N))
+    if len(logits_NK) != len(y_N):
+        raise ConfigError(
+            f"the model gives {len(logits_NK)} rows of logits for {len(y_N)} labels; labels of "
+            "pixels need a model that labels pixels, labels of images one that labels images"
+        )
+    return logits_NK, y_N
 
 
 def log_softmax(logits_NK: Floats | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -35,6 +35,8 @@ OPTIMIZERS = ("", "adam", "sgd")
 class DreamObjective:
     """What a batch of dreams should become in the eyes of one teacher.
 
+    In the eyes of one that labels pixels, b and B count pixels.
+
         sum_b weights[b] * task(b)  +  B * feature_weight * R_bn  -  B * diversity * H(mean p)
             -  adversarial_weight * sum_b D(b)  +  sum_bk cotangent[b, k] * logits[b, k]
 

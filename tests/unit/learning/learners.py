@@ -34,6 +34,14 @@ def layered(kind: str, seed: int = 0) -> Learner:
     return around(kind, net, (1, 2, 2), 3)
 
 
+def pixelled(kind: str, seed: int = 0) -> Learner:
+    """Return a learner of a kind that labels pixels: two convolutions, inputs (1, 4, 4), K = 3."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 3, 1))
+    return around(kind, net, (1, 4, 4), 3)
+
+
 def around(
     kind: str,
     net: nn.Module,

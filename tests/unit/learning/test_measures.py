@@ -9,7 +9,7 @@ import pytest
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
-from dreamshare.learning.measures import log_softmax, measure, softmax
+from dreamshare.learning.measures import log_softmax, mean_iou, measure, overlap, softmax
 
 
 class Fixed:
@@ -43,3 +43,31 @@ def test_softmax_of_large_logits():
     logits = np.array([[1000.0, 1000.0, 0.0]])
     np.testing.assert_allclose(softmax(logits), [[0.5, 0.5, 0.0]])
     np.testing.assert_allclose(log_softmax(logits), [[-math.log(2), -math.log(2), -1000.0]], atol=1)
+
+
+def test_pixels_are_counted_one_by_one():
+    """One image of 2x2: class 1 is found in three places and is there in two of them."""
+    image = Batch(
+        np.array([[[[1, 1], [1, -1]]]], np.float32), np.array([[[1, 1], [0, 0]]], np.int64)
+    )
+    assert measure(Fixed(), image).count == 4
+    assert measure(Fixed(), image).correct == 3
+    found = overlap(Fixed(), image)
+    assert (found.hits_K.tolist(), found.found_K.tolist()) == ([1, 2], [1, 3])
+    assert found.there_K.tolist() == [2, 2]
+    assert found.mean_iou == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_a_class_that_is_neither_found_nor_there_is_in_no_mean():
+    hits, found, there = np.array([3, 0, 0]), np.array([4, 2, 0]), np.array([3, 0, 0])
+    assert mean_iou(hits, found, there) == pytest.approx((3 / 4 + 0) / 2)
+    assert mean_iou(*(np.zeros(3, np.int64),) * 3) == 0.0
+
+
+def test_labels_of_pixels_need_a_model_that_labels_pixels():
+    class OfImages(Fixed):
+        def logits(self, x_NCHW):
+            return super().logits(x_NCHW[:, :, :1, :1])
+
+    with pytest.raises(ConfigError, match="labels of pixels need a model that labels pixels"):
+        measure(OfImages(), Batch(np.ones((2, 1, 2, 2), np.float32), np.ones((2, 2, 2), np.int64)))

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dreamshare.learning.measures import softmax
-from dreamshare.learning.plain import Trained, adam, classifier, discriminator, generator
+from dreamshare.learning.plain import Trained, adam, classifier, discriminator, generator, segmenter
 from dreamshare.learning.plain.layers import (
+    Beside,
     Between,
     Convolution,
     Doubled,
@@ -18,6 +19,7 @@ from dreamshare.learning.plain.layers import (
     Leaky,
     Linear,
     Norm,
+    Rows,
     Shaped,
 )
 from dreamshare.learning.plain.nets import Chain
@@ -55,6 +57,12 @@ def in_torch(chain: Chain, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
                 y = seen[:, :, : layer.height, : layer.width].permute(0, 2, 3, 1)
             case Halved():
                 y = functional.avg_pool2d(y.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+            case Rows():
+                y = y.reshape(-1, y.shape[-1])
+            case Beside():
+                start = f"{number}."
+                inside = {n[len(start) :]: p for n, p in parameters.items() if n.startswith(start)}
+                y = torch.cat([y, in_torch(layer.inner, inside, y)], dim=-1)
             case Between():
                 y = layer.low + (layer.high - layer.low) * (1 + torch.tanh(y)) / 2
     return y.permute(0, 3, 1, 2) if chain.images_out else y
@@ -67,6 +75,8 @@ NETS = {
     "odd classifier": (classifier((2, 7, 5), 3, 2), (4, 2, 7, 5), (4, 3)),
     "discriminator": (discriminator((1, 8, 8), 3), (5, 1, 8, 8), (5, 2, 2, 1)),
     "odd discriminator": (discriminator((2, 7, 5), 2), (4, 2, 7, 5), (4, 1, 1, 1)),
+    "segmenter": (segmenter((1, 8, 8), 4, 3), (5, 1, 8, 8), (5 * 64, 4)),
+    "odd segmenter": (segmenter((2, 6, 10), 3, 2), (4, 2, 6, 10), (4 * 60, 3)),
     "two pixels": (classifier((1, 2, 2), 3, 2), (4, 1, 2, 2), (4, 3)),
 }
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import Bound, clipped_field
-from dreamshare.algorithms.evaluate import evaluated, evaluation_fields
+from dreamshare.algorithms.evaluate import evaluated, evaluation_fields, overlapped
 from dreamshare.algorithms.fediod import device, forming
 from dreamshare.algorithms.fediod.config import FedIODConfig
 from dreamshare.algorithms.fediod.state import FedIODState, Leg, Lessons, Stage, sums_left
@@ -47,16 +47,14 @@ class FedIOD:
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         c = self.config
         steps: dict[str, tuple[Field, ...]] = {
-            Stage.COUNT.value: (
-                Field("counts", (c.classes,), bound=float(c.max_examples), bits=20),
-            ),
+            Stage.COUNT.value: (Field("counts", (c.classes,), bound=float(c.most), bits=20),),
             Stage.ANSWER.value: self._answer_fields(),
             Stage.PULL.value: self._pull_fields(c.gradient_bound),
         }
         if c.labels:
             steps[Stage.LABEL.value] = self._label_fields()
         if c.evaluate != "never":
-            steps[Stage.EVALUATE.value] = evaluation_fields(c.max_examples)
+            steps[Stage.EVALUATE.value] = self._evaluation_fields()
         return steps
 
     def init(self, rng: np.random.Generator) -> FedIODState:
@@ -64,6 +62,7 @@ class FedIOD:
         c = self.config
         none_BCHW = np.zeros((0, *c.shape), np.float32)
         none_BK = np.zeros((0, c.classes), np.float32)
+        no_lessons = np.zeros((0, *c.labelled_shape, c.classes), np.float32)
         return FedIODState(
             stage=Stage.COUNT,
             cycle=0,
@@ -75,7 +74,7 @@ class FedIOD:
             leg=Leg({}, none_BK),
             generator=forming.first_generator(c),
             student=forming.first_student(c),
-            lessons=Lessons(none_BCHW, none_BK),
+            lessons=Lessons(none_BCHW, no_lessons),
         )
 
     def plan(self, state: FedIODState) -> Ask | Tell | Done:
@@ -96,7 +95,7 @@ class FedIOD:
             case Stage.LABEL:
                 return Ask(Stage.LABEL.value, self._label_fields(), shown, sums, cycle)
             case Stage.EVALUATE:
-                fields = evaluation_fields(self.config.max_examples)
+                fields = self._evaluation_fields()
                 return Ask(Stage.EVALUATE.value, fields, _student(state), sums, cycle)
             case Stage.DONE:
                 return self._done(state)
@@ -141,7 +140,10 @@ class FedIOD:
             case Stage.EVALUATE:
                 accuracy, loss = evaluated(mean)
                 seen = (*state.accuracies, accuracy)
-                return self._after_cycle(replace(state, accuracies=seen, loss=loss))
+                state = replace(state, accuracies=seen, loss=loss)
+                if c.pixels:
+                    state = replace(state, mean_iou=overlapped(mean, crowd.survivors))
+                return self._after_cycle(state)
             case Stage.DONE:
                 raise ConfigError("this run is over; nothing is left to merge")
 
@@ -166,27 +168,34 @@ class FedIOD:
         count = len(x_NCHW)
         if count == 0:
             return None
-        labels_N = targets_NK.argmax(axis=1).astype(np.int64)
+        shares_NK = targets_NK.reshape(count, -1, self.config.classes).mean(axis=1)
+        if self.config.pixels:  # most of every scene is background: what it has more of than others
+            shares_NK = shares_NK - shares_NK.mean(axis=0)
+        labels_N = shares_NK.argmax(axis=1).astype(np.int64)
         return Gallery(x_NCHW, labels_N, np.full(count, cycles, np.int64))
 
     def _answer_fields(self) -> tuple[Field, ...]:
         c = self.config
         fields = [*self._label_fields(), Field("total", (), bound=1.0, bits=20)]
         if c.asks_mean:
-            fields.append(posterior_field(c.batch, c.classes, 16))
+            fields.append(posterior_field(c.rows, c.classes, 16))
         if c.asks_logs:
-            fields.append(Field("logs", (c.batch, c.classes), bound=forming.LOGS, bits=16))
+            fields.append(Field("logs", (c.rows, c.classes), bound=forming.LOGS, bits=16))
         return tuple(fields)
 
     def _label_fields(self) -> tuple[Field, ...]:
         c = self.config
-        logits = Field("logits", (c.batch, c.classes), bound=c.logit_bound, bits=16)
+        logits = Field("logits", (c.rows, c.classes), bound=c.logit_bound, bits=16)
         return logits, Field("mass", (c.classes,), bound=1.0, bits=20)
 
     def _pull_fields(self, bound: float) -> tuple[Field, ...]:
         c = self.config
         gradient = Field("gradient", (c.batch, *c.shape), bound=bound, bits=c.gradient_bits)
         return gradient, Field("total", (), bound=1.0, bits=20), clipped_field((gradient,))
+
+    def _evaluation_fields(self) -> tuple[Field, ...]:
+        c = self.config
+        return evaluation_fields(c.most, c.classes if c.pixels else 0)
 
     def _sent(self, state: FedIODState) -> PublicArray:
         c = self.config
@@ -214,6 +223,8 @@ class FedIOD:
         metrics = {"cycles": float(self.config.cycles), "clipped": state.clipped}
         if state.accuracies:
             metrics |= {"accuracy": state.accuracies[-1], "loss": state.loss}
+            if self.config.pixels:
+                metrics["mean_iou"] = state.mean_iou
         made = {f"{forming.GENERATOR}{n}": a for n, a in state.generator.values.items()}
         result: dict[str, PublicArray] = {
             "images": state.lessons.x_NCHW,

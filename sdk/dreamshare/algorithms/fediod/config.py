@@ -21,6 +21,7 @@ class FedIODConfig:
     Attributes:
         shape: (C, H, W) of one image, each >= 1: what every device's model takes.
         classes: K, 2 to 10,000.
+        pixels: the models label pixels: K classes of each, the background one of them.
         low: smallest value of an image, in the models' normalised space.
         high: largest value, > low.
         seed: public seed of nets and latents, 0 to 2^32 - 1.
@@ -72,7 +73,8 @@ class FedIODConfig:
         evaluate: ask for the student's masked accuracy and loss on the devices' held-out examples
             "never", at the "end" or every "cycle".
         max_examples: largest number of examples (of one class, or held out) that a device counts;
-            1 to 2^24. Counts travel with a resolution of this / 2^19.
+            1 to 2^24. Counts travel with a resolution of this / 2^19; with `pixels`, of this times
+            the pixels of an image.
         gradient_bound: largest clip of a coordinate of the image gradient, > 0; the bound in use
             follows the public sums.
         first_gradient_bound: clip of the very first one, > 0 and at most gradient_bound.
@@ -81,6 +83,7 @@ class FedIODConfig:
 
     shape: tuple[int, int, int]
     classes: int
+    pixels: bool = False
     low: float = -1.0
     high: float = 1.0
     seed: int = 0
@@ -158,6 +161,26 @@ class FedIODConfig:
             raise ConfigError(f"replay is {self.replay}; keep at least one batch's {self.batch}")
         if self.first_gradient_bound > self.gradient_bound:
             raise ConfigError("first_gradient_bound is above gradient_bound, the largest")
+
+    @property
+    def labelled_shape(self) -> tuple[int, ...]:
+        """(H, W) where pixels are labelled, else nothing."""
+        return self.shape[1:] if self.pixels else ()
+
+    @property
+    def places(self) -> int:
+        """Labels of an image: its pixels where these are labelled, else 1."""
+        return math.prod(self.labelled_shape)
+
+    @property
+    def rows(self) -> int:
+        """Rows of logits of a step's images."""
+        return self.batch * self.places
+
+    @property
+    def most(self) -> int:
+        """Largest number of labels of one class that a device counts."""
+        return self.max_examples * self.places
 
     @property
     def asks_mean(self) -> bool:

@@ -1,6 +1,7 @@
 """What a device answers to `fediod/1`: counts, weighted logits, image gradients.
 
-Shape legend: B images, N examples, C channels, H height, W width, K classes.
+Shape legend: B images (of logits: rows of images or of pixels), N examples, C channels, H height,
+W width, K classes.
 
 Rules:
 - the label histogram leaves the device only inside the masked sum of `count`; class shares are
@@ -32,8 +33,8 @@ from dreamshare.updates import Array, PublicArray, Update
 
 
 def count(config: FedIODConfig, data: Data) -> Update:
-    """Return the examples of each class, each at most `max_examples`."""
-    return Update({"counts": limited_counts(data, config.classes, config.max_examples)})
+    """Return the examples (or pixels) of each class, each at most `config.most`."""
+    return Update({"counts": limited_counts(data, config.classes, config.most)})
 
 
 def warm_up(config: FedIODConfig, learner: Learner, data: Data, rng: np.random.Generator) -> Update:
@@ -62,8 +63,8 @@ def judge(
 def opinion(config: FedIODConfig, ask: Ask, learner: Learner, data: Data) -> Update:
     """Return the logits times class shares, with whatever else the step sums of predictions."""
     x_BCHW, totals_K = _images(config, ask.tensors), _doubles(ask.tensors, "totals")
-    share_K = class_shares(data, totals_K, config.max_examples)
-    logits_BK = learner.logits(x_BCHW).astype(np.float64)
+    share_K = class_shares(data, totals_K, config.most)
+    logits_BK = _logits(config, learner, x_BCHW)
     bound = config.logit_bound
     arrays: dict[str, Array] = {
         "logits": np.clip(logits_BK, -bound, bound) * share_K,
@@ -83,14 +84,14 @@ def opinion(config: FedIODConfig, ask: Ask, learner: Learner, data: Data) -> Upd
 def pull(config: FedIODConfig, ask: Ask, learner: Learner, data: Data) -> Update:
     """Return this device's part of the gradient with respect to images."""
     x_BCHW, totals_K = _images(config, ask.tensors), _doubles(ask.tensors, "totals")
-    logits_BK = learner.logits(x_BCHW).astype(np.float64)
+    logits_BK = _logits(config, learner, x_BCHW)
     share = example_share(data, totals_K)
-    share_K = class_shares(data, totals_K, config.max_examples)
+    share_K = class_shares(data, totals_K, config.most)
     cotangent_BK = np.where(
         np.abs(logits_BK) <= config.logit_bound,
         share_K * _doubles(ask.tensors, "pull"),
         0.0,
-    ) + share * _own(config, logits_BK)
+    ) + share / config.places * _own(config, logits_BK)
     if config.asks_mean:
         log_p_BK = log_softmax(logits_BK)
         logs_BK = _doubles(ask.tensors, "logs") if config.asks_logs else None
@@ -98,10 +99,10 @@ def pull(config: FedIODConfig, ask: Ask, learner: Learner, data: Data) -> Update
         differing_BK = terms.divergence(
             config.divergence, np.exp(log_p_BK), log_p_BK, mean_BK, logs_BK
         )
-        weight = config.signed_weight * _doubles(ask.tensors, "share")[0]
+        weight = config.signed_weight / config.places * _doubles(ask.tensors, "share")[0]
         cotangent_BK = cotangent_BK + weight * differing_BK
     objective = DreamObjective(
-        weights_B=np.zeros(len(x_BCHW), np.float32),
+        weights_B=np.zeros(len(logits_BK), np.float32),
         feature_weight=0.0,
         cotangent_BK=cotangent_BK.astype(np.float32),
     )
@@ -116,7 +117,7 @@ def pull(config: FedIODConfig, ask: Ask, learner: Learner, data: Data) -> Update
 def evaluate(config: FedIODConfig, ask: Ask, data: Data) -> Update:
     """Return sums of the told student's answers on this device's held-out examples."""
     student = PublicStudent(config, forming.student_values(ask.tensors))
-    return evaluation(student, data, config.max_examples)
+    return evaluation(student, data, config.most, overlaps=config.pixels)
 
 
 class PublicStudent:
@@ -128,8 +129,21 @@ class PublicStudent:
         self._values = values
 
     def logits(self, x_NCHW: Floats) -> Floats:
-        """Return its logits (N, K)."""
+        """Return its logits, a row an image or a pixel."""
         return self._net.forward(self._values, x_NCHW)[0]
+
+
+def _logits(config: FedIODConfig, learner: Learner, x_BCHW: Floats) -> NDArray[np.float64]:
+    """Return the logits at the told images; ConfigError where the model labels other things."""
+    logits_BK = learner.logits(x_BCHW)
+    wanted = (len(x_BCHW) * config.places, config.classes)
+    if logits_BK.shape != wanted:
+        kind = "pixels, (N, K, H, W)" if config.pixels else "images, (N, K)"
+        raise ConfigError(
+            f"fediod/1 needs logits of {kind} here: {wanted[0]} rows of {wanted[1]} for "
+            f"{len(x_BCHW)} images; the model gives {logits_BK.shape}"
+        )
+    return logits_BK.astype(np.float64)
 
 
 def _own(config: FedIODConfig, logits_BK: NDArray[np.float64]) -> NDArray[np.float64]:

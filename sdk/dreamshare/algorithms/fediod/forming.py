@@ -1,6 +1,7 @@
 """The aggregator's side of `fediod/1`: generator and student, before and after every sum.
 
-Shape legend: B images, C channels, H height, W width, K classes, Z latent values.
+Shape legend: B images, C channels, H height, W width, K classes, Z latent values. Where pixels are
+labelled, logits and what is made of them have a row for each: B counts rows there.
 
     leg 1   ens(c) = sum_k n_k(c) z_k(c) / sum_k n_k(c);  the loss's gradient at ens and at the
             student's logits follows from these alone
@@ -12,7 +13,7 @@ Rules:
 - a step of the generator leaves the student as it is, and the other way round;
 - latents follow from seed, cycle and number, so a state does not hold them; images are what devices
   saw, so with 8 bits the gradient is taken at the rounded ones and passed through the rounding;
-- losses are sums over images, divided by their number where parameters take a step.
+- losses are sums over images, of means over an image's rows; parameters take a step along the mean.
 
 A device that answers the first leg and not the second takes its part of the ensemble's gradient
 with it: what comes is scaled up by the shares of examples, exact again in the next step.
@@ -34,7 +35,7 @@ from dreamshare.algorithms.fediod.state import FedIODState, Leg, Stage
 from dreamshare.algorithms.fediod.terms import LEAST, distance
 from dreamshare.algorithms.posteriors import received
 from dreamshare.algorithms.shares import held, over_mass
-from dreamshare.learning.plain import Trained, adam, classifier, generator
+from dreamshare.learning.plain import Trained, adam, classifier, generator, segmenter
 from dreamshare.learning.plain.nets import Chain
 from dreamshare.payloads.dreams import Floats
 from dreamshare.payloads.pixels import packed, unpacked
@@ -57,7 +58,8 @@ def generator_of(config: FedIODConfig) -> Chain:
 
 def student_of(config: FedIODConfig) -> Chain:
     """Return the student's layers."""
-    return classifier(config.shape, config.classes, config.student_width)
+    make = segmenter if config.pixels else classifier
+    return make(config.shape, config.classes, config.student_width)
 
 
 def first_generator(config: FedIODConfig) -> Trained:
@@ -130,7 +132,8 @@ def heard(
     logits_BK, _ = student_of(c).forward(state.student.values, state.x_BCHW)
     apart = distance(c.distillation, c.temperature, ensemble(mean, crowd), logits_BK, known(state))
     total = float(mean["total"])
-    wanted_BK = -c.adversarial_weight * total * apart.ensemble_BK
+    weight = -c.adversarial_weight / c.places
+    wanted_BK = weight * total * apart.ensemble_BK
     pull_BK = over_mass(wanted_BK, mean["mass"], crowd.survivors)
     told: dict[str, PublicArray] = {"pull": pull_BK.astype(np.float32)}
     if c.asks_mean:
@@ -138,7 +141,7 @@ def heard(
         told["share"] = np.array([total])
     if c.asks_logs:
         told["logs"] = (mean["logs"] - LOGS).astype(np.float32)
-    student_BK = (-c.adversarial_weight * apart.student_BK).astype(np.float32)
+    student_BK = (weight * apart.student_BK).astype(np.float32)
     state = noted(c, state, mean, crowd)
     return replace(state, stage=Stage.PULL, leg=Leg(told, student_BK))
 
@@ -178,9 +181,9 @@ def taught(config: FedIODConfig, state: FedIODState) -> Trained:
     for _ in range(c.student_steps):
         drawn = rng.permutation(len(x_NCHW))[: c.student_batch]
         own_BK, pull = net.forward(student.values, x_NCHW[drawn])
-        ensemble_BK = logits_NK[drawn].astype(np.float64)
+        ensemble_BK = logits_NK[drawn].reshape(own_BK.shape).astype(np.float64)
         apart = distance(c.distillation, c.temperature, ensemble_BK, own_BK, known(state))
-        _, found = pull((apart.student_BK / len(drawn)).astype(np.float32))
+        _, found = pull((apart.student_BK / len(own_BK)).astype(np.float32))
         student = adam(student, found, c.student_rate)
     return student
 
@@ -188,8 +191,8 @@ def taught(config: FedIODConfig, state: FedIODState) -> Trained:
 def targets_of(state: FedIODState) -> Floats:
     """Return the lessons' soft labels: softmax over the classes that the cohort has."""
     logits_NK = np.where(known(state), state.lessons.logits_NK, -np.inf)
-    shifted = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))
-    targets_NK: Floats = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    shifted = np.exp(logits_NK - logits_NK.max(axis=-1, keepdims=True))
+    targets_NK: Floats = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return targets_NK
 
 

@@ -1,6 +1,7 @@
 """Where a FedIOD run stands, and how many sums it still needs.
 
-Shape legend: B images of a step, N images kept, C channels, H height, W width, K classes.
+Shape legend: B images of a step (of logits: their rows), N images kept, C channels, H height, W
+width, K classes.
 
 Rules: a value, all of it public; a killed service resumes from its bytes. No device's class counts
 are in it: only their sum.
@@ -42,17 +43,21 @@ class Lessons:
 
     Attributes:
         x_NCHW: images as devices saw them.
-        logits_NK: the ensemble's.
+        logits_NK: the ensemble's; of pixels (N, H, W, K).
     """
 
     x_NCHW: Floats
     logits_NK: Floats
 
     def add(self, x_BCHW: Floats, logits_BK: Floats, limit: int) -> Lessons:
-        """Return these with newer ones at the end, cut to the newest `limit`."""
+        """Return these with newer ones at the end, cut to the newest `limit`.
+
+        `logits_BK` are rows: with pixels, as many for each image.
+        """
+        shaped = logits_BK.reshape(len(x_BCHW), *self.logits_NK.shape[1:])
         return Lessons(
             np.concatenate([self.x_NCHW, x_BCHW])[-limit:],
-            np.concatenate([self.logits_NK, logits_BK])[-limit:],
+            np.concatenate([self.logits_NK, shaped])[-limit:],
         )
 
 
@@ -79,7 +84,7 @@ class FedIODState:
         steps: of the generator, taken in this cycle.
         labelled: fresh batches labelled in this cycle.
         bound: clip of the next image gradient.
-        totals_K: examples of each class in the cohort (rounded masked sum); zeros before.
+        totals_K: examples or pixels of each class in the cohort (rounded masked sum); else zeros.
         x_BCHW: images of the step, as devices see them.
         leg: between two legs of a step.
         generator: and its optimiser.
@@ -88,6 +93,7 @@ class FedIODState:
         clipped: largest share of clipped gradient coordinates in a round so far, 0 to 1.
         accuracies: the student's masked accuracy at each evaluation, 0 to 1.
         loss: its masked cross-entropy at the last evaluation, nats.
+        mean_iou: its masked mean intersection over union there, 0 to 1; 0 without pixels.
     """
 
     stage: Stage
@@ -104,6 +110,7 @@ class FedIODState:
     clipped: float = 0.0
     accuracies: tuple[float, ...] = ()
     loss: float = 0.0
+    mean_iou: float = 0.0
 
 
 def sums_left(config: FedIODConfig, state: FedIODState) -> int:

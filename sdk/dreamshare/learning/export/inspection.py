@@ -97,6 +97,11 @@ def _check_forward(net: nn.Module, where: str, shape: tuple[int, ...], classes: 
             f"{where} returns {type(logits).__name__} for {given}; a net returns one tensor, its "
             "logits: wrap it in a module whose forward picks them"
         )
+    if logits.dim() == 4:
+        raise ExportError(
+            f"{where} returns shape {tuple(logits.shape)} for {given}: it labels pixels, and "
+            "bundles hold models that label examples; use TorchLearner to label pixels"
+        )
     if logits.dim() != 2 or logits.shape[0] != _EXAMPLES:
         raise ExportError(
             f"{where} returns shape {tuple(logits.shape)} for {given}, not one row of logits for "

@@ -5,7 +5,7 @@ A device has them beside its model, whatever that runs on.
 
 from __future__ import annotations
 
-from dreamshare.learning.plain.nets import classifier, discriminator, generator
+from dreamshare.learning.plain.nets import classifier, discriminator, generator, segmenter
 from dreamshare.learning.plain.training import Trained, adam
 
-__all__ = ("Trained", "adam", "classifier", "discriminator", "generator")
+__all__ = ("Trained", "adam", "classifier", "discriminator", "generator", "segmenter")

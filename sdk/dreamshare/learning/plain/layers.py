@@ -207,6 +207,35 @@ class Halved(Fixed):
 
 
 @dataclass(frozen=True, slots=True)
+class Rows(Fixed):
+    """(N, H, W, K) to (N H W, K): pixels become entries of the batch."""
+
+    def forward(self, own: Parameters, x: Floats) -> tuple[Floats, Pull]:
+        before = x.shape
+        return x.reshape(-1, before[-1]), lambda gradient: (gradient.reshape(before), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Channels of the input, then those that `inner` makes of it."""
+
+    inner: Layer
+
+    def start(self, rng: np.random.Generator) -> dict[str, Floats]:
+        return self.inner.start(rng)
+
+    def forward(self, own: Parameters, x: Floats) -> tuple[Floats, Pull]:
+        made, inner_pull = self.inner.forward(own, x)
+        channels = x.shape[-1]
+
+        def pull(gradient: Floats) -> tuple[Floats, dict[str, Floats]]:
+            back, found = inner_pull(gradient[..., channels:])
+            return gradient[..., :channels] + back, found
+
+        return np.concatenate([x, made], axis=-1), pull
+
+
+@dataclass(frozen=True, slots=True)
 class Between(Fixed):
     """low + (high - low) * (1 + tanh x) / 2, smooth and within the range of the pixels."""
 

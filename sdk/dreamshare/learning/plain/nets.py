@@ -1,4 +1,4 @@
-"""Nets made of layers: a generator of dreams, a classifier, a discriminator of patches.
+"""Nets made of layers: a generator of dreams, classifiers of images and pixels, a discriminator.
 
 Shape legend: N batch, Z latent values, C channels, H height, W width, K classes. Images go in and
 out as NCHW, as everywhere else; inside they are NHWC.
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dreamshare.learning.plain.layers import (
+    Beside,
     Between,
     Convolution,
     Doubled,
@@ -29,6 +30,7 @@ from dreamshare.learning.plain.layers import (
     Leaky,
     Linear,
     Norm,
+    Rows,
     Shaped,
 )
 
@@ -118,6 +120,27 @@ def classifier(shape: tuple[int, int, int], classes: int, width: int) -> Chain:
         channels = outputs
     layers += [Shaped((-1,)), Linear(height * columns * channels, classes)]
     return Chain(tuple(layers), images_in=True)
+
+
+def segmenter(shape: tuple[int, int, int], classes: int, width: int) -> Chain:
+    """Return the net from images (N, C, H, W) to logits of every pixel (N H W, K).
+
+    Where sizes are even, twice at most, half the resolution is looked at beside the whole one
+    (Ronneberger et al. 2015, U-Net, much smaller).
+    """
+    channels, height, columns = shape
+    layers = _looked(channels, width, height, columns, depth=2)
+    return Chain((*layers, Convolution(width, classes), Rows()), images_in=True)
+
+
+def _looked(inputs: int, width: int, height: int, columns: int, depth: int) -> tuple[Layer, ...]:
+    """Return layers from `inputs` to `width` channels of the same size."""
+    first = (Convolution(inputs, width), Norm(width, ALONE), Leaky())
+    if depth == 0 or height % 2 or columns % 2:
+        return first
+    inner = _looked(width, 2 * width, height // 2, columns // 2, depth - 1)
+    coarse = Beside(Chain((Halved(), *inner, Doubled(height, columns))))
+    return (*first, coarse, Convolution(3 * width, width), Norm(width, ALONE), Leaky())
 
 
 def discriminator(shape: tuple[int, int, int], width: int) -> Chain:

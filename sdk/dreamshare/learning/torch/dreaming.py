@@ -1,6 +1,7 @@
 """The gradient of a dream objective with respect to its inputs.
 
-Shape legend: B dreams, C channels, K classes; x is (B, C, H, W).
+Shape legend: B dreams, C channels, K classes; x is (B, C, H, W). Of a net that labels pixels B
+counts pixels everywhere but in x.
 
 Rules:
 - the teacher is in evaluation mode and asks for no parameter gradients while it dreams; its
@@ -24,6 +25,7 @@ from torch.nn import functional
 from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.objectives import DreamObjective
 from dreamshare.learning.torch.features import batch_norms, measured
+from dreamshare.learning.torch.pixels import rows
 
 __all__ = ("Evaluated", "batch_norms", "evaluate_objective", "teaching")
 
@@ -54,8 +56,8 @@ def evaluate_objective(net: nn.Module, x: Tensor, objective: DreamObjective) -> 
         distances: list[Tensor] = []
         if objective.feature_weight > 0:
             distances = hooks.enter_context(measured(net, objective.statistics))
-        logits = net(x)
-        count = x.shape[0]
+        logits = rows(net(x))
+        count = len(logits)
         objective.check(*logits.shape)
         task_B = _task(logits, objective)
         total = task_B.sum()

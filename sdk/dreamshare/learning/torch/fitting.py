@@ -1,6 +1,6 @@
 """Optimiser steps on local examples and on dreams.
 
-Shape legend: N batch, K classes.
+Shape legend: N batch, K classes. Every pixel of a net that labels pixels is an entry of its batch.
 
 Rules:
 - dreams never move a BatchNorm layer's running statistics: they describe local data, and the next
@@ -21,6 +21,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import FitObjective, Projection
 from dreamshare.learning.projection import factors
 from dreamshare.learning.torch.features import batch_norms
+from dreamshare.learning.torch.pixels import rows
 
 TorchBatch = tuple[Tensor, Tensor | None, Tensor | None]
 """Inputs, class indices, soft labels."""
@@ -96,17 +97,18 @@ class Fitter:
         x, y, _ = step[0]
         if y is None:
             raise ConfigError("the first batch of a step needs y_N: it is local, labelled data")
-        logits = self._net(x)
+        logits = rows(self._net(x))
         if log_prior is not None:
             logits = logits + log_prior
-        losses = [functional.cross_entropy(logits, y)]
+        losses = [functional.cross_entropy(logits, y.reshape(-1))]
         if len(step) == 2 and objective.distillation_weight > 0:
             dreams, _, targets = step[1]
             if targets is None:
                 raise ConfigError("the second batch of a step needs targets_NK: soft labels")
             with self._statistics_frozen(objective):
-                student = self._net(dreams)
-            divergence = distillation(student, targets, objective.temperature)
+                student = rows(self._net(dreams))
+            soft = targets.reshape(-1, targets.shape[-1])
+            divergence = distillation(student, soft, objective.temperature)
             losses.append(objective.distillation_weight * divergence)
         return losses
 

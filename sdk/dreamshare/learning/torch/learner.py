@@ -1,4 +1,4 @@
-"""A learner around a `torch.nn.Module` that maps (N, C, H, W) to logits (N, K).
+"""A learner around a `torch.nn.Module` that maps (N, C, H, W) to logits (N, K) or (N, K, H, W).
 
 Shape legend: N batch, C channels, H height, W width, K classes.
 
@@ -24,6 +24,7 @@ from dreamshare.learning.torch import snapshots
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
 from dreamshare.learning.torch.features import feature_statistics
 from dreamshare.learning.torch.fitting import Fitter
+from dreamshare.learning.torch.pixels import rows
 from dreamshare.updates import PublicArray
 
 EVALUATION_BATCH = 512
@@ -34,8 +35,8 @@ class TorchLearner:
     """Everything that `dreamshare.learning.base.Learner` asks for.
 
     Args:
-        net: takes float32 (N, C, H, W), returns logits (N, classes). Its state is changed by `fit`,
-            `restore` and `load_parameters` only.
+        net: takes float32 (N, C, H, W), returns logits (N, classes) or, of pixels, (N, classes,
+            H, W). Its state is changed by `fit`, `restore` and `load_parameters` only.
         classes: K >= 2.
         device: "cpu", "cuda" or "cuda:N".
         channels_last: memory layout of convolutions; it changes results by rounding only. None
@@ -73,7 +74,7 @@ class TorchLearner:
         parts = [np.zeros((0, self.classes), np.float32)]
         with teaching(self._net), torch.inference_mode():
             for start in range(0, len(x_NCHW), EVALUATION_BATCH):
-                logits = self._net(self._tensor(x_NCHW[start : start + EVALUATION_BATCH]))
+                logits = rows(self._net(self._tensor(x_NCHW[start : start + EVALUATION_BATCH])))
                 parts.append(logits.float().cpu().numpy())
         return np.concatenate(parts)
 
