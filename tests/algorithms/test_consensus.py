@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dreamshare.algorithms.base import Ask, Done, Tell
+from dreamshare.algorithms.base import Ask, Done, TeachesHolders, Tell
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.algorithms.consensus import Consensus, ConsensusConfig, ConsensusState
 from dreamshare.errors import ConfigError
@@ -80,6 +80,19 @@ def test_logits_are_clipped_at_their_bound():
     ask = Consensus(config).plan(Consensus(config).init(np.random.default_rng(0)))
     found = Consensus(config).local(ask, device.learner, device.data, device.rng)
     np.testing.assert_allclose(found.arrays["logits"][:, [0, 2]], [[1.0, -1.0]] * 12)
+
+
+@pytest.mark.parametrize("told", ["float32", "uint8"])
+def test_who_holds_the_set_is_taught_what_devices_are_told(told):
+    algorithm = Noting(consensus(told=told))
+    agreed = run(algorithm, crew(ToyLearner)).done.result["targets"]
+    assert isinstance(algorithm, TeachesHolders)
+    assert algorithm.lessons_on(algorithm.init(np.random.default_rng(0)), seeds()) is None
+    assert algorithm.lessons_on(algorithm.states[-1], seeds(seed=51)) is None
+    lessons = algorithm.lessons_on(algorithm.states[-1], seeds())
+    np.testing.assert_array_equal(lessons.x_NCHW, seeds().x_NCHW)
+    wanted = agreed / (255.0 if told == "uint8" else 1.0)
+    np.testing.assert_allclose(lessons.targets_NK, wanted, atol=1e-2 if told == "uint8" else 1e-6)
 
 
 def test_an_answer_leaves_the_learner_as_it_is(learner):

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from dreamshare.algorithms.base import Ask, Crowd, Tell
+from dreamshare.algorithms.base import Ask, Crowd, TeachesHolders, Tell
 from dreamshare.algorithms.fedh2l import FedH2L
 from dreamshare.algorithms.fedh2l.tags import MARKS, marked, places, slots_marked
+from dreamshare.algorithms.rounds import RoundsState, Stage
 from dreamshare.errors import ConfigError
 from dreamshare.learning.measures import softmax
 from dreamshare.learning.public import PublicSet, SharingData
@@ -195,6 +196,18 @@ def test_messages_hold_posteriors_marks_and_a_count_alone():
     assert [f.name for f in algorithm.answer_fields()] == ["posteriors", "tags"]
     assert set(tell.tensors) == {"posteriors", "tags", "survivors"}
     assert tell.tensors["tags"].dtype == np.uint8
+
+
+@pytest.mark.parametrize(("labels", "mutual"), [(1.0, 1.0), (0.0, 2.0), (3.0, 1.0), (1.0, 0.0)])
+def test_who_holds_the_seeds_is_taught_their_classes_and_the_mean(labels, mutual):
+    algorithm = FedH2L(fedh2l(warm_up_epochs=0, label_weight=labels, mutual_weight=mutual))
+    tell, own = told_to(algorithm, crew(ToyLearner, devices=4))
+    state = RoundsState(Stage.LEARN, told=tell.tensors)
+    assert isinstance(algorithm, TeachesHolders)
+    assert algorithm.lessons_on(state, two_domains()) is None
+    lessons = algorithm.lessons_on(state, seeds())
+    wanted = labels * np.eye(3)[seeds().y_N] + mutual * np.mean(own, axis=0)
+    np.testing.assert_allclose(lessons.targets_NK, wanted / (labels + mutual), atol=1e-5)
 
 
 def test_projection_reaches_the_learner():

@@ -51,6 +51,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.public import PublicSet
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.updates import Array, Field, PublicArray, Update
 
@@ -179,6 +180,18 @@ class Teaches(Protocol):
 
     def lessons(self, state: object) -> Batch | None:
         """Return them, with classes or soft labels; None while there are none."""
+        ...
+
+
+@runtime_checkable
+class TeachesHolders(Protocol):
+    """An algorithm whose public state labels a public set: who holds the set may train a student.
+
+    The state names inputs by digest alone, so whoever asks brings them.
+    """
+
+    def lessons_on(self, state: object, public: PublicSet) -> Batch | None:
+        """Return the set with soft labels; None while there are none, or for another set."""
         ...
 
 

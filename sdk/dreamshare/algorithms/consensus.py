@@ -37,10 +37,10 @@ from dreamshare.algorithms.posteriors import (
     unpacked,
 )
 from dreamshare.algorithms.rounds import Evaluation, PosteriorRounds, RoundsState
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Data, Floats, Learner
 from dreamshare.learning.measures import softmax
 from dreamshare.learning.objectives import DistillationNorm, FitObjective, Optimizer
-from dreamshare.learning.public import public_set
+from dreamshare.learning.public import PublicSet, public_set
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 ConsensusState = RoundsState
@@ -160,11 +160,14 @@ class Consensus(PosteriorRounds[ConsensusConfig]):
     def learn(self, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         c = self.config
         x_NCHW = public_set(data, c.public_set, c.inputs).x_NCHW
-        targets_MK = normalised(unpacked(tell.tensors, "targets", (c.inputs, c.classes), c.told))
+        targets_MK = self._targets(tell.tensors)
         steps = steps_beside(
             data, rng, c.local_batch, c.fit_steps, x_NCHW, targets_MK, c.public_batch
         )
         learner.fit(steps, self.fit_objective(data, c.learning_rate))
+
+    def labelled(self, told: Mapping[str, PublicArray], public: PublicSet) -> Floats | None:
+        return self._targets(told) if public.digest == self.config.public_set else None
 
     def fit_objective(self, data: Data, rate: float) -> FitObjective:
         c = self.config
@@ -177,3 +180,7 @@ class Consensus(PosteriorRounds[ConsensusConfig]):
             distillation_norm=c.distillation_norm,
         )
         return objective.balanced(data.class_counts(c.classes)) if c.balanced else objective
+
+    def _targets(self, tensors: Mapping[str, PublicArray]) -> Floats:
+        c = self.config
+        return normalised(unpacked(tensors, "targets", (c.inputs, c.classes), c.told))

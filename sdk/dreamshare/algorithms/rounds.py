@@ -5,7 +5,7 @@
 Rules:
 - `answer` is one masked sum, `learn` one broadcast: all that differs between algorithms is what is
   answered, what is told of the mean, and how a device learns from it;
-- everything in the state is public.
+- everything in the state is public: whoever holds the set may train on its labels (`lessons_on`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.evaluate import EVALUATE, evaluated, evaluation, evaluation_fields
 from dreamshare.algorithms.posteriors import local_steps
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Batch, Data, Floats, Learner
 from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.public import PublicSet
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 Evaluation = Literal["never", "end", "round"]
@@ -107,6 +108,16 @@ class PosteriorRounds(ABC, Generic[ConfigT]):
     @abstractmethod
     def fit_objective(self, data: Data, rate: float) -> FitObjective:
         """Return how this device trains."""
+
+    @abstractmethod
+    def labelled(self, told: Mapping[str, PublicArray], public: PublicSet) -> Floats | None:
+        """Return soft labels (M, K) of the run's public set; None for another one, or for none."""
+
+    def lessons_on(self, state: object, public: PublicSet) -> Batch | None:
+        if not isinstance(state, RoundsState) or not state.told:
+            return None
+        targets_MK = self.labelled(state.told, public)
+        return None if targets_MK is None else Batch(public.x_NCHW, targets_NK=targets_MK)
 
     def evaluation_fields(self) -> tuple[Field, ...]:
         """Return the fields of `evaluate`."""

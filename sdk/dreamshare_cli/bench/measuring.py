@@ -13,10 +13,11 @@ from statistics import fmean
 
 import numpy as np
 
-from dreamshare.algorithms.base import Algorithm, Concludes, Teaches
+from dreamshare.algorithms.base import Algorithm, Concludes, Teaches, TeachesHolders
 from dreamshare.learning.base import Batch, GivesPosteriors, Learner
 from dreamshare.learning.measures import measure
 from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.partitions import Dealt
 from dreamshare_cli.bench.recipe import StudentPlan
 
@@ -85,10 +86,14 @@ class Student:
         plan: of the recipe.
         learner: its net, fresh.
         seed: of its batches.
+        public: the public set of the cell, where there is one.
     """
 
-    def __init__(self, plan: StudentPlan, learner: Learner, seed: int) -> None:
+    def __init__(
+        self, plan: StudentPlan, learner: Learner, seed: int, public: PublicSet | None = None
+    ) -> None:
         self.learner = learner
+        self._public = public
         self._plan = plan
         self._rng = np.random.default_rng([seed, 7])
         self._taught = False
@@ -103,12 +108,19 @@ class Student:
 
         The first batch moves BatchNorm's running statistics, which distillation does not.
         """
-        lessons = algorithm.lessons(state) if isinstance(algorithm, Teaches) else None
+        lessons = self._lessons(algorithm, state)
         if lessons is None:
             return
         self._taught = True
         objective = FitObjective(learning_rate=self._plan.learning_rate)
         self.learner.fit(self._steps(lessons), objective)
+
+    def _lessons(self, algorithm: Algorithm[object], state: object) -> Batch | None:
+        if isinstance(algorithm, Teaches):
+            return algorithm.lessons(state)
+        if self._public is not None and isinstance(algorithm, TeachesHolders):
+            return algorithm.lessons_on(state, self._public)
+        return None
 
     def _steps(self, lessons: Batch) -> Iterator[tuple[Batch, ...]]:
         count = len(lessons.x_NCHW)

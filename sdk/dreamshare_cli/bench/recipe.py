@@ -143,7 +143,10 @@ class DevicePlan:
 
 @dataclass(frozen=True, slots=True)
 class StudentPlan:
-    """A net that never sees real data: trained on what an algorithm makes public (`Teaches`).
+    """A net that never sees an example of a device: trained on what an algorithm makes public.
+
+    That is what an algorithm shows (`Teaches`), or the recipe's public set with the labels that
+    devices gave it (`TeachesHolders`).
 
     Attributes:
         architecture: as a device's.

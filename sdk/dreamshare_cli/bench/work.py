@@ -21,6 +21,7 @@ from pathlib import Path
 from dreamshare.errors import DreamshareError
 from dreamshare.learning.base import Learner
 from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.alone import run_alone
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.data.pool import Pool
@@ -56,7 +57,7 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
         run_alone(cell, schedule, learners, dealt, tell, time.thread_time)
     else:
         config = config_of(cell, pool, dealt.public, learners[0])
-        student = _student(cell, pool)
+        student = _student(cell, pool, dealt.public)
         follower = Follower(cell, learners, dealt, student, tell)
         result = run_federated(cell, config, follower, time.thread_time)
         sums, metrics = result.aggregations, dict(result.metrics)
@@ -120,14 +121,14 @@ def _awake(learner: Learner, pool: Pool) -> None:
     learner.input_gradient(few.x_NCHW, DreamObjective(labels_B=few.y_N))
 
 
-def _student(cell: Cell, pool: Pool) -> Student | None:
+def _student(cell: Cell, pool: Pool, public: PublicSet | None) -> Student | None:
     plan = cell.student
     if plan is None:
         return None
     learner = make_learner(
         cell.devices, plan.architecture, pool.shape, pool.classes, cell.seed, STUDENT_PLACE
     )
-    return Student(plan, learner, cell.seed)
+    return Student(plan, learner, cell.seed, public)
 
 
 def main() -> int:

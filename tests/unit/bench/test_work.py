@@ -87,6 +87,21 @@ def test_an_algorithm_tells_bytes_set_up_apart_and_teaches_a_student() -> None:
     assert end.sums == 1 + 2 * 3
 
 
+@pytest.mark.parametrize("name", ["consensus/1", "fedh2l/1"])
+def test_labels_of_a_public_set_teach_a_student(name: str) -> None:
+    old = 'name = "fedavg/1"\nlabel = "FedAvg"\narchitectures = ["VGG-like"]\n'
+    recipe = tiny(
+        (old, f'name = "{name}"\n'),
+        ("samples = 30", "samples = 30\npublic = 12"),
+        ("[schedule]\n", CODREAM[0]),
+    )
+    *_, last, end = lines(cells_of(recipe)[1])
+    assert isinstance(last, Round)
+    assert isinstance(end, End)
+    assert last.student is not None
+    assert end.student is not None
+
+
 def test_what_is_only_told_at_the_end_belongs_to_the_last_round() -> None:
     found = [line for line in lines(cells_of(tiny())[1]) if isinstance(line, Round)]
     assert [line.round for line in found] == [1, 2, 2]

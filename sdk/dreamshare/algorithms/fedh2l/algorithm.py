@@ -111,6 +111,15 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
         own_MK = posteriors(learner, self._seeds(data).x_NCHW)
         return normalised((count * mean_MK - own_MK) / (count - 1))
 
+    def labelled(self, told: Mapping[str, PublicArray], public: PublicSet) -> Floats | None:
+        """Return the targets of a device that did not answer: the seeds' classes and everybody."""
+        c = self.config
+        if public.digest != c.seed_set:
+            return None
+        mean_MK = normalised(unpacked(told, POSTERIORS, (c.seeds, c.classes), c.told))
+        targets_MK, weight = self._targets(public, mean_MK)
+        return targets_MK if weight else None
+
     def fit_objective(self, data: Data, rate: float, seed_weight: float = 0.0) -> FitObjective:
         c = self.config
         objective = FitObjective(
