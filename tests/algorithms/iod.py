@@ -124,17 +124,20 @@ def loss_of(
         real = functional.softplus(-patches).mean(dim=(1, 2, 3)).sum()
         loss = loss + share * c.real_weight * real
         clipped = logits.clamp(-c.logit_bound, c.logit_bound)
-        ensemble = ensemble + torch.tensor(own_K / counts.sum(axis=0)) * clipped
+        ensemble = ensemble + torch.tensor(own_K / np.maximum(counts.sum(axis=0), 1)) * clipped
         predicted.append(p)
     student = in_torch(forming.student_of(c), doubled(state.student.values), x)
-    loss = loss - c.adversarial_weight * apart_of(c, ensemble, student) / c.places
+    known = torch.tensor(counts.sum(axis=0) > 0)
+    apart = apart_of(c, ensemble[:, known], student[:, known])
+    loss = loss - c.adversarial_weight * apart / c.places
     return loss + divergence_of(c, torch.stack(predicted)) / c.places
 
 
 def apart_of(config: FedIODConfig, ensemble: Tensor, student: Tensor) -> Tensor:
+    """Return the distance over the classes that the cohort has."""
     if config.distillation == "limit":
         t, s = (a - a.mean(dim=1, keepdim=True) for a in (ensemble, student))
-        return (s - t).square().sum() / (2 * config.classes)
+        return (s - t).square().sum() / (2 * ensemble.shape[1])
     hot = config.temperature
     p, log_q = (ensemble / hot).softmax(1), (student / hot).log_softmax(1)
     return hot**2 * (p * (p.log() - log_q)).sum()

@@ -182,6 +182,78 @@ def test_reptile_moves_the_kept_generator_towards_the_cycles_and_the_next_starts
     assert not np.array_equal(again.latents.values["z"], state.latents.values["z"])
 
 
+REPTILE = replace(
+    EXACT,
+    student="none",
+    form="generator",
+    latent=4,
+    generator_width=2,
+    generator_steps=3,
+    meta_rate=0.02,
+    dream_steps=2,
+    warm_up_epochs=0,
+    fit_steps=0,
+    evaluate="never",
+    low=-2.0,
+    high=2.0,
+)
+"""Nets stay as they are, so that an oracle has the same ones in both cycles."""
+
+
+def generated_by_autograd(config) -> np.ndarray:
+    """Both cycles' dreams, by torch alone: its Adam for generator, latents and the kept generator.
+
+    Per sum: y = G(z) - rate * d (mean loss + priors) / d x, and `generator_steps` of Adam on
+    |G(z) - y|^2 / 2. Per cycle: the kept generator's Adam gets (kept - cycle's), Reptile's gradient
+    (Nichol et al. 2018), and the next cycle starts from the kept one.
+    """
+    betas = (0.5, 0.9)
+    net = forming.generator_of(config)
+    first = forming.first_generator(config).values
+    kept = {n: torch.tensor(a, requires_grad=True) for n, a in first.items()}
+    outer = torch.optim.Adam(kept.values(), lr=config.meta_rate, betas=betas)
+    labels_B = np.arange(config.dreams) % CLASSES
+    onehot = functional.one_hot(torch.tensor(labels_B), CLASSES).float()
+    dreams = []
+    for cycle in range(config.cycles):
+        rng = np.random.default_rng([config.seed, cycle])
+        z = torch.tensor(
+            rng.standard_normal((config.dreams, config.latent)).astype(np.float32),
+            requires_grad=True,
+        )
+        made = {n: leaf.detach().clone().requires_grad_(True) for n, leaf in kept.items()}
+        rates = [(list(made.values()), config.generator_rate), ([z], config.latent_rate)]
+        inner = torch.optim.Adam([{"params": p, "lr": r} for p, r in rates], betas=betas)
+
+        def image(made=made, z=z):
+            return in_torch(net, made, torch.cat([z, onehot], dim=1))
+
+        for _ in range(config.dream_steps):
+            x = image().detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(teachers_loss(x, labels_B), x)
+            priors = prior_gradient(x.detach().numpy(), config.smoothness, config.norm)
+            wanted = x.detach() - config.dream_rate * (gradient + torch.tensor(priors))
+            for _ in range(config.generator_steps):
+                inner.zero_grad()
+                ((image() - wanted).square().sum() / 2).backward()
+                inner.step()
+        dreams.append(image().detach().numpy())
+        for name, leaf in kept.items():
+            leaf.grad = leaf.detach() - made[name].detach()
+        outer.step()
+    return np.concatenate(dreams)
+
+
+def test_two_cycles_of_a_generator_are_the_oracles():
+    """The second cycle's dreams hold what Reptile's first step did to the kept generator."""
+    wanted = generated_by_autograd(REPTILE)
+    found = run(Codream(REPTILE), crew()).done.result["dreams"]
+    np.testing.assert_allclose(found, wanted, atol=5e-3)
+    still = run(Codream(replace(REPTILE, meta_rate=1e-9)), crew()).done.result["dreams"]
+    half = len(wanted) // 2
+    assert np.abs(still[half:] - wanted[half:]).max() > 0.05, "the step must be seen"
+
+
 def test_a_generator_and_a_student_survive_a_kill_after_every_step():
     config = replace(
         CONFIG, form="generator", latent=4, student="small", adversarial="jsd", dream_bits=8

@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from dreamshare.algorithms.codream import Codream, forming
 from dreamshare.algorithms.codream.student import first_student, net_of, taught
 from dreamshare.learning.torch import TorchLearner
 from dreamshare.payloads.dreams import Replay, prior_gradient, starting_dreams
 from dreamshare.protocol.messages import Cohort
 from dreamshare.simulate import SimulatedDevice, SimulationResult, simulate
-from tests.algorithms.test_codream_forms import CLASSES, EXACT, teachers_loss
+from tests.algorithms.test_codream_forms import (
+    CLASSES,
+    EXACT,
+    REPTILE,
+    generated_by_autograd,
+    teachers_loss,
+)
 from tests.algorithms.toy import toy_data
 from tests.unit.learning.test_plain import in_torch
 from tests.unit.learning.torch.tiny import tiny_net
@@ -66,33 +71,13 @@ def test_masked_sums_give_the_gradient_of_the_mean_loss(kind):
         student = taught(config, student, Replay(dreams[:half], targets[:half]), 0)
 
 
-def test_a_masked_generator_run_is_the_exact_one():
-    """Six-fold masks, 20 bits: dreams differ from a run with exact sums by rounding alone."""
-    config = replace(
-        FROZEN,
-        student="none",
-        form="generator",
-        latent=4,
-        generator_width=2,
-        generator_steps=1,
-        low=-2.0,
-        high=2.0,
-    )
-    result = masked(config)
-    state = forming.begun(
-        config,
-        replace(Codream(config).init(np.random.default_rng(0)), totals_K=np.full(CLASSES, 24.0)),
-        cycle=0,
-    )
-    x = torch.tensor(state.x_BCHW, requires_grad=True)
-    (gradient,) = torch.autograd.grad(teachers_loss(x, LABELS), x)
-    mean = {
-        "gradient": gradient.numpy().astype(np.float64),
-        "mass": np.ones(CLASSES),
-        "clipped": np.zeros(()),
-    }
-    wanted = forming.moved(config, state, mean, survivors=1).x_BCHW
-    assert np.median(np.abs(result.arrays["dreams"][: len(wanted)] - wanted)) < 1e-3
+def test_a_masked_generator_is_the_oracles():
+    """Two cycles with a step of Reptile between them; Adam makes steps of what rounding leaves of a
+    gradient near 0, so that a few pixels may differ."""
+    config = replace(REPTILE, gradient_bits=20, first_gradient_bound=16.0)
+    apart = np.abs(masked(config).arrays["dreams"] - generated_by_autograd(config))
+    assert np.median(apart) < 1e-3
+    assert apart.max() < 0.05
 
 
 def test_eight_bits_save_more_than_half_down_and_a_third_up():

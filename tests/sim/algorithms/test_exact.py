@@ -6,12 +6,14 @@ the learners that come out are compared with a tolerance that follows from bits 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.algorithms.fedavg import FedAvgConfig
@@ -23,8 +25,8 @@ from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.simulate import Kill, SimulatedDevice, SimulationOptions, SimulationResult, simulate
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.sharing import consensus, crew, fedh2l, seeds
-from tests.algorithms.toy import ToyLearner
-from tests.unit.learning.learners import layered
+from tests.algorithms.toy import SHAPE, ToyLearner
+from tests.unit.learning.learners import around, layered
 
 DEVICES = 5
 
@@ -115,9 +117,7 @@ def _oracle_step(
     ]
 
     def log_p(x: np.ndarray) -> torch.Tensor:
-        w1, b1, w2, b2 = leaves
-        hidden = torch.tanh(torch.tensor(x.reshape(len(x), 4)).double() @ w1.T + b1)
-        return (hidden @ w2.T + b2).log_softmax(1)
+        return _two_layers(leaves, x).log_softmax(1)
 
     nll = torch.nn.functional.nll_loss
     batch = next(devices[i].data.batches(np.random.default_rng(0), 20))
@@ -141,6 +141,110 @@ def _oracle_step(
         b_new = b - inner / (a @ a) * a
     before = torch.cat([leaf.detach().flatten() for leaf in leaves])
     return (before - config.learning_rate * (a_new + b_new)).numpy()
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_identical_peers_teach_each_other_nothing_under_masks(kind: str) -> None:
+    """KL(P || P) has gradient 0: a weight of 1,000 on it moves nobody, to the encoding's rounding.
+
+    The others' mean is wrong by at most 2^-20 a probability; a thousand times that is the slack.
+    """
+    learners = []
+    for weight in (1e-9, 1000.0):
+        config = replace(
+            whole_batches(fedh2l(rounds=1, mutual_weight=weight, label_weight=1.0)),
+            fit_steps=1,
+            learning_rate=0.1,
+            projection="none",
+            bits=20,
+        )
+        devices = crew(lambda seed: layered(kind, 5), devices=DEVICES)
+        before = parameters(devices[0].learner)
+        masked(config, devices)
+        learners.append([parameters(d.learner) for d in devices])
+    for alone, together in zip(*learners, strict=True):
+        np.testing.assert_allclose(alone, together, atol=5e-4)
+        assert np.abs(alone - before).max() > 5e-3
+
+
+def test_the_order_of_masked_peers_changes_nothing() -> None:
+    """Nor does the shape of anybody's net: two kinds of learner, four kinds of net."""
+    nets = (
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 3)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)),
+        nn.Sequential(nn.Conv2d(1, 5, 2), nn.Tanh(), nn.Flatten(), nn.Linear(5, 3)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 2), nn.Linear(2, 7), nn.Linear(7, 3)),
+    )
+    config = replace(whole_batches(fedh2l(rounds=2)), bits=20, learning_rate=0.05)
+    found = []
+    for order in ((0, 1, 2, 3), (2, 0, 3, 1)):
+        devices = crew(ToyLearner, devices=4)
+        for device, net, kind in zip(devices, nets, ("torch", "onnx") * 2, strict=True):
+            device.learner = around(kind, copy.deepcopy(net), SHAPE, 3)
+        masked(config, [devices[i] for i in order])
+        found.append([parameters(d.learner) for d in devices])
+    assert len({each.shape for each in found[0]}) == 4
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+@pytest.mark.parametrize("opinion", ["posteriors", "logits"])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_consensus_is_the_oracles_round(kind: str, opinion: str, balanced: bool) -> None:
+    """Targets are the mean posteriors at T, or the softmax at T of the mean logits; two steps of
+    CE(z + log prior, y) + w T^2 KL(targets || softmax(z / T)) by autograd in float64."""
+    config = consensus(
+        rounds=1,
+        warm_up_epochs=0,
+        fit_steps=2,
+        local_batch=20,
+        public_batch=12,
+        opinion=opinion,
+        temperature=2.0,
+        distillation_weight=3.0,
+        weight_decay=0.01,
+        balanced=balanced,
+        bits=20,
+    )
+    devices = crew(lambda seed: layered(kind, seed), devices=DEVICES)
+    x_NCHW = seeds().x_NCHW
+    hot = config.temperature
+    logits = [d.learner.logits(x_NCHW).astype(float) for d in devices]
+    if opinion == "logits":
+        targets = torch.tensor(softmax(np.mean(logits, axis=0) / hot))
+    else:
+        targets = torch.tensor(np.mean([softmax(z / hot) for z in logits], axis=0))
+    wanted = []
+    for device in devices:
+        leaves = [
+            torch.tensor(a, dtype=torch.float64, requires_grad=True)
+            for a in device.learner.parameters().values()
+        ]
+        optimizer = torch.optim.SGD(leaves, lr=0.1, momentum=0.9, weight_decay=0.01)
+        batch = next(device.data.batches(np.random.default_rng(0), 20))
+        counts_K = device.data.class_counts(3) + 0.5
+        prior = torch.tensor(np.log(counts_K / counts_K.sum())) if balanced else 0.0
+        for _ in range(2):
+            optimizer.zero_grad()
+            local = torch.nn.functional.cross_entropy(
+                _two_layers(leaves, batch.x_NCHW) + prior, torch.tensor(batch.y_N)
+            )
+            soft = (_two_layers(leaves, x_NCHW) / hot).log_softmax(1)
+            apart = (targets * (targets.log() - soft)).sum(1).mean()
+            (local + 3.0 * hot**2 * apart).backward()
+            optimizer.step()
+        wanted.append(torch.cat([p.detach().flatten() for p in leaves]).numpy())
+    result = masked(config, devices)
+    np.testing.assert_allclose(result.arrays["targets"], targets.numpy(), atol=1e-4)
+    for device, after in zip(devices, wanted, strict=True):
+        np.testing.assert_allclose(parameters(device.learner), after, rtol=1e-3, atol=5e-5)
+
+
+def _two_layers(leaves: Sequence[torch.Tensor], x_NCHW: np.ndarray) -> torch.Tensor:
+    w1, b1, w2, b2 = leaves
+    x = torch.tensor(x_NCHW.reshape(len(x_NCHW), 4)).double()
+    return torch.tanh(x @ w1.T + b1) @ w2.T + b2
 
 
 @pytest.mark.parametrize("proximal", [0.0, 0.7])
