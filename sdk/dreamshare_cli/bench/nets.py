@@ -60,9 +60,25 @@ def best_device(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def one_thread() -> None:
-    """Compute with one thread; for a process of its own."""
+def own_process(wanted: str, place: int) -> None:
+    """Compute with one thread and, of several GPUs, on the one whose turn it is.
+
+    For a process of its own; "cuda:N" stays what it says.
+
+    Args:
+        wanted: a recipe's device.
+        place: of the process among those beside it, from 0.
+    """
     torch.set_num_threads(1)
+    if best_device(wanted) == "cuda" and torch.cuda.is_available():
+        torch.cuda.set_device(place % torch.cuda.device_count())
+
+
+def gpu_name(wanted: str) -> str:
+    """Return what the GPU that a recipe's device means calls itself; "" for none."""
+    device = best_device(wanted)
+    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    return torch.cuda.get_device_name(device) if on_gpu else ""
 
 
 def _fitted(net: nn.Module, shape: tuple[int, int, int], classes: int) -> nn.Module:

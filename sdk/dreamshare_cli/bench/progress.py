@@ -70,6 +70,7 @@ class BarShow:
             TimeElapsedColumn(),
             TextColumn("{task.description}"),
             console=Console(stderr=True),
+            refresh_per_second=2,  # a second process has better use for the core
         )
         self._bar = self._progress.add_task("", total=total)
         self._last: dict[str, float] = {}

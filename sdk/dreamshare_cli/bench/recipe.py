@@ -121,7 +121,8 @@ class DevicePlan:
         architectures: in turn from device to device: a name of `nets`, "package.module:function" of
             your own (called with shape, classes and seed), or a bundle's path ("net.dream").
         runtime: "torch", or "onnx" for bundles (the demo's, or paths).
-        device: torch's: "cpu", "cuda", "cuda:N", or "auto" (cuda where there is one).
+        device: torch's: "cpu", "cuda", "cuda:N", or "auto" (cuda where there is one). Without N,
+            processes beside each other take their turn of several GPUs.
     """
 
     count: int = 4
@@ -139,6 +140,8 @@ class DevicePlan:
             raise ConfigError(f"devices.count is {self.count}; choose 3 to {MOST_DEVICES}")
         if not self.architectures:
             raise ConfigError("devices.architectures must name at least one")
+        if self.runtime == "onnx" and self.device != "cpu":
+            raise ConfigError(f"devices.device {self.device!r} belongs to runtime 'torch'")
 
 
 @dataclass(frozen=True, slots=True)

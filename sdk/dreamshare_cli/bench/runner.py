@@ -89,11 +89,28 @@ class Inline:
 
 
 class Processes:
-    """Computes in a new process with one compute thread."""
+    """Computes in a new process with one compute thread.
+
+    Args:
+        most: processes at a time; each has a place of its own among them, by which it takes its
+            turn where there are several GPUs.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free = list(range(most))
 
     async def compute(self, cell: Cell, path: Path, tell: Callable[[Round], None]) -> None:
+        place = self._free.pop(0)
+        try:
+            await self._compute(cell, path, tell, place)
+        finally:
+            self._free.append(place)
+
+    async def _compute(
+        self, cell: Cell, path: Path, tell: Callable[[Round], None], place: int
+    ) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dreamshare_cli.bench.work", str(path)),
+            *(sys.executable, "-m", "dreamshare_cli.bench.work", str(path), str(place)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -146,7 +163,7 @@ async def run_cells(
     """
     if workers < 0:
         raise ConfigError(f"{workers} workers; use 0 (in this process) or more")
-    chosen = engine or (Processes() if workers else Inline())
+    chosen = engine or (Processes(workers) if workers else Inline())
     places = asyncio.Semaphore(max(1, workers))
     (folder / "cells").mkdir(parents=True, exist_ok=True)
 

@@ -1,8 +1,9 @@
 """One cell in a process of its own: a cell as JSON on standard input, its lines in a file.
 
-    python -m dreamshare_cli.bench.work FILE < cell.json
+    python -m dreamshare_cli.bench.work FILE PLACE < cell.json
 
 Rules:
+- PLACE, from 0, tells the processes beside each other apart: of several GPUs each takes its turn;
 - one compute thread, so that a result does not depend on how many processes run beside it; the
   runner sets what has to be set before numpy is loaded;
 - each line is flushed at once, to the file and to standard output, where the runner reads it;
@@ -31,6 +32,7 @@ from dreamshare_cli.bench.filling import config_of, schedule_of, starts_equal
 from dreamshare_cli.bench.learners import STUDENT_PLACE, make_learner
 from dreamshare_cli.bench.measuring import Student, accuracy, tested
 from dreamshare_cli.bench.partitions import deal
+from dreamshare_cli.bench.recipe import DevicePlan
 from dreamshare_cli.bench.rows import End, Line, Round, Start, to_line
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
 
@@ -45,7 +47,7 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
         DreamshareError: the federation failed.
     """
     began, cpu = time.monotonic(), time.process_time()
-    tell(Start(cell.key, cell.fingerprint, versions()))
+    tell(Start(cell.key, cell.fingerprint, versions(cell.devices)))
     pool = load_pool(cell.data)
     learners = learners_of(cell, pool)
     _awake(make_learner(cell.devices, cell.architectures[0], pool.shape, pool.classes, 0, 0), pool)
@@ -90,14 +92,19 @@ def learners_of(cell: Cell, pool: Pool) -> tuple[Learner, ...]:
     )
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what computed here."""
+def versions(plan: DevicePlan) -> dict[str, str]:
+    """Return the versions of what computes these devices here, and the GPU where one does."""
     found = {}
     for name in LIBRARIES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
+    if plan.runtime == "torch":
+        from dreamshare_cli.bench.nets import gpu_name
+
+        gpu = gpu_name(plan.device)
+        found |= {"gpu": gpu} if gpu else {}
     return found
 
 
@@ -133,15 +140,15 @@ def _student(cell: Cell, pool: Pool, public: PublicSet | None) -> Student | None
 
 def main() -> int:
     """Run the cell on standard input; return the exit code."""
-    if len(sys.argv) != 2:
-        sys.stderr.write("usage: python -m dreamshare_cli.bench.work FILE < cell.json\n")
+    if len(sys.argv) != 3 or not sys.argv[2].isdigit():
+        sys.stderr.write("usage: python -m dreamshare_cli.bench.work FILE PLACE < cell.json\n")
         return 2
     try:
         cell = Cell.from_json(sys.stdin.read())
         if cell.devices.runtime == "torch":
-            from dreamshare_cli.bench.nets import one_thread
+            from dreamshare_cli.bench.nets import own_process
 
-            one_thread()
+            own_process(cell.devices.device, int(sys.argv[2]))
         write_cell(cell, Path(sys.argv[1]), _told)
     except DreamshareError as error:
         sys.stderr.write(f"{error}\n")
