@@ -1,6 +1,7 @@
 """Looks at every cell before the first one runs: an hour must not end in a misspelt field.
 
-Rules: data are loaded once, one learner is made for each architecture; nothing is trained.
+Rules: data are loaded once, one learner is made for each architecture and asked
+  about one example; nothing is trained.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Batch
+from dreamshare.learning.measures import measure
 from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.data.sources import load_pool
@@ -24,21 +27,23 @@ def check_cells(cells: Sequence[Cell]) -> None:
         ConfigError: data, a deal, a net or a config cannot be had; it names the cell.
     """
     pools = {cell.data: load_pool(cell.data) for cell in cells}
-    public: dict[tuple[Partition, int], PublicSet | None] = {}
+    known: dict[tuple[Partition, int], tuple[PublicSet | None, Batch]] = {}
     for cell in cells:
         pool = pools[cell.data]
         try:
             learners = {
-                name: make_learner(cell.devices, name, pool.shape, pool.classes, 0, 0)
+                name: make_learner(cell.devices, name, pool.shape, pool.labels, 0, 0)
                 for name in dict.fromkeys(cell.architectures)
             }
             place = cell.partition, cell.seed
-            if place not in public:
+            if place not in known:
                 found = deal(pool, cell.data, cell.partition, cell.devices.count, cell.seed)
-                public[place] = found.public
+                known[place] = found.public, found.data[0].held_out().first(1)
+            for learner in learners.values():
+                measure(learner, known[place][1])
             if cell.algorithm is None:
                 schedule_of(cell, pool)
             else:
-                config_of(cell, pool, public[place], learners[cell.architectures[0]])
+                config_of(cell, pool, known[place][0], learners[cell.architectures[0]])
         except ConfigError as error:
             raise ConfigError(f"{cell.key}: {error}") from None

@@ -3,9 +3,10 @@
 Rules:
 - no algorithm is known here: a field is filled because of its name, where the config has one of
   that name and the recipe does not set it;
-- filled are `shape`, `classes`, `low`, `high` (the data), `seed` (the cell's), `rounds` or `cycles`
-  (the recipe's); for algorithms that average, `shapes` and `layout` (the first device's net);
-  a public set's digest and size (`PUBLIC`); `weights` and `digest` of a generator (`generators`).
+- filled are `shape`, `classes`, `pixels`, `low`, `high` (the data), `seed` (the cell's), `rounds`
+  or `cycles` (the recipe's); for algorithms that average, `shapes` and `layout` (the first device's
+  net); a public set's digest and size (`PUBLIC`); a generator's `weights` and `digest`
+  (`generators`).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def config_of(cell: Cell, pool: Pool, public: PublicSet | None, first: Learner) 
             known |= {name: public.digest, size: len(public)}
     table = _table(plan.config)
     if "weights" in names:
-        known |= weights_of(table, public, pool.classes, pool.low, pool.high)
+        known |= weights_of(table, public, pool.labels, pool.low, pool.high)
     known = {name: value for name, value in known.items() if name in names}
     try:
         return config_from(plan.name, {**known, **table})
@@ -79,7 +80,8 @@ def schedule_of(cell: Cell, pool: Pool) -> CodreamConfig:
 def _known(cell: Cell, pool: Pool) -> dict[str, Tree]:
     return {
         "shape": list(pool.shape),
-        "classes": pool.classes,
+        "classes": pool.labels,
+        "pixels": pool.pixels,
         "low": pool.low,
         "high": pool.high,
         "seed": cell.seed,

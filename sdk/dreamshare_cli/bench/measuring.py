@@ -15,11 +15,12 @@ import numpy as np
 
 from dreamshare.algorithms.base import Algorithm, Concludes, Teaches, TeachesHolders
 from dreamshare.learning.base import Batch, GivesPosteriors, Learner
-from dreamshare.learning.measures import measure
+from dreamshare.learning.measures import measure, overlap
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.partitions import Dealt
 from dreamshare_cli.bench.recipe import StudentPlan
+from dreamshare_cli.bench.rows import DEVICES_IOU, STUDENT_IOU
 
 DIGITS = 6
 """Decimals of an accuracy: more than the examples decide."""
@@ -55,6 +56,23 @@ def tested(learners: Sequence[Learner], dealt: Dealt) -> Tested:
         for each, domain in pairs
     )
     return Tested(everywhere, own, others)
+
+
+def mean_ious(
+    learners: Sequence[Learner], student: Learner | None, dealt: Dealt
+) -> Mapping[str, float]:
+    """Return mean intersections over unions on the test examples, 0 to 1, where labels are pixels'.
+
+    The devices' mean by the name `DEVICES_IOU`, and the student's by `STUDENT_IOU`.
+    """
+    batches = tuple(dealt.test.values())
+    if any(batch.y_N is None or batch.y_N.ndim < 2 for batch in batches):
+        return {}
+    found = [fmean(overlap(each, batch).mean_iou for batch in batches) for each in learners]
+    named = {DEVICES_IOU: _rounded(fmean(found))}
+    if student is not None:
+        named[STUDENT_IOU] = _rounded(fmean(overlap(student, b).mean_iou for b in batches))
+    return named
 
 
 def accuracy(learner: GivesPosteriors, domains: Mapping[str, Batch]) -> float:
@@ -131,7 +149,7 @@ class Student:
                 yield (Batch(x_NCHW, None if lessons.y_N is None else lessons.y_N[chosen]),)
             else:
                 soft_NK = lessons.targets_NK[chosen]
-                hard_N = soft_NK.argmax(axis=1).astype(np.int64)
+                hard_N = soft_NK.argmax(axis=-1).astype(np.int64)
                 yield Batch(x_NCHW, hard_N), Batch(x_NCHW, targets_NK=soft_NK)
 
 

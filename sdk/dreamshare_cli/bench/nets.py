@@ -1,14 +1,15 @@
-"""Nets for inputs of any size, by name: the demo's four families, and two for time series.
+"""Nets for inputs of any size, by name: the demo's families, some for series and for scenes.
 
     VGG-like, ResNet-like, WideResNet-like, MobileNet-like   images; 11,000 to 73,000 parameters
     Temporal-like, Dilated-like                              series (C, 1, W)
+    UNet-like, FCN-like, SegNet-like, DeepLab-like           scenes: pixels (`scene_nets`)
 
 Rules:
 - images of 12 pixels or more lose half their width and height in the first convolution: without,
   28x28 would cost twelve times what the demo's 8x8 costs;
 - first weights are drawn by numpy from a seed (`first_weights`); torch's global generator is
   untouched;
-- this is the harness's only module that imports torch.
+- this and `scene_nets` are the harness's only modules that import torch.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import nn
 
 from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.naming import imported
+from dreamshare_cli.bench.scene_nets import SCENE_NETS, scene_net
 from dreamshare_cli.demo import nets
 from dreamshare_cli.demo.first_weights import first_weights
 from dreamshare_cli.demo.setting import ARCHITECTURES as IMAGE_NETS
@@ -38,16 +40,20 @@ def build(architecture: str, shape: tuple[int, int, int], classes: int, seed: in
         if not isinstance(made, nn.Module):
             raise ConfigError(f"{architecture} returned a {type(made).__name__}, no torch module")
         return made
-    if architecture not in IMAGE_NETS + SERIES_NETS:
+    known = IMAGE_NETS + SERIES_NETS + SCENE_NETS
+    if architecture not in known:
         raise ConfigError(
-            f"architecture {architecture!r}: one of {', '.join(IMAGE_NETS + SERIES_NETS)}, "
+            f"architecture {architecture!r}: one of {', '.join(known)}, "
             "module:function, or a bundle's path with runtime 'onnx'"
         )
-    if (architecture in SERIES_NETS) != (shape[1] == 1):
+    odd = architecture in SCENE_NETS and (shape[1] % 2 or shape[2] % 2)
+    if odd or (architecture in SERIES_NETS) != (shape[1] == 1):
         raise ConfigError(f"{architecture} does not take inputs of shape {shape}")
     with torch.random.fork_rng(devices=[]):  # torch's constructors draw from the global generator
         if architecture in SERIES_NETS:
             net = _series(shape[0], classes, dilated=architecture == "Dilated-like")
+        elif architecture in SCENE_NETS:
+            net = scene_net(architecture, shape[0], classes)
         else:
             net = _fitted(nets.build(architecture, seed), shape, classes)
     return _first(net, seed)

@@ -3,6 +3,7 @@
 Rules:
 - devices share nothing: an example belongs to one device;
 - a deal is a function of its arguments;
+- scenes are composed after the deal, of a device's own examples: classes are dealt as without;
 - every device is measured on the same examples, whatever it holds; where there are domains, on
   those examples in every domain.
 """
@@ -53,6 +54,10 @@ def deal(pool: Pool, plan: DataPlan, partition: Partition, devices: int, seed: i
     rng = np.random.default_rng([seed, devices])
     wanted = devices * (partition.samples or plan.samples)
     y_N = _classes(pool.train)
+    if pool.pixels and (plan.public or plan.domains != ("plain",)):
+        raise ConfigError("data.public and data.domains are for labels of images, not of pixels")
+    if y_N.ndim > 1 and partition.kind == "dirichlet":
+        raise ConfigError("kind 'dirichlet' deals by class; these examples have one for each pixel")
     if wanted + plan.public > len(y_N):
         raise ConfigError(
             f"{wanted + plan.public} training examples are wanted; the data has {len(y_N)}"
@@ -68,13 +73,13 @@ def deal(pool: Pool, plan: DataPlan, partition: Partition, devices: int, seed: i
         places = np.array_split(chosen, devices)
     domains = tuple(plan.domains[device % len(plan.domains)] for device in range(devices))
     validation: dict[str, Batch] = {
-        name: _seen(pool.validation, look) for name, look in looks.items()
+        name: _seen(pool, pool.validation, look, 1) for name, look in looks.items()
     }
-    test: dict[str, Batch] = {name: _seen(pool.test, look) for name, look in looks.items()}
+    test: dict[str, Batch] = {name: _seen(pool, pool.test, look, 2) for name, look in looks.items()}
     held_out = _joined(tuple(validation.values()))
     parts = [
-        _seen(taken(pool.train.x_NCHW, y_N, each), looks[domain])
-        for each, domain in zip(places, domains, strict=True)
+        _seen(pool, taken(pool.train.x_NCHW, y_N, each), looks[domain], seed, devices, place)
+        for place, (each, domain) in enumerate(zip(places, domains, strict=True))
     ]
     together = _joined(parts)
     return Dealt(
@@ -116,8 +121,10 @@ def look_of(name: str, pool: Pool) -> Domain:
     raise ConfigError(f"domain {name!r}: one of plain, rotated, inverted")
 
 
-def _seen(batch: Batch, look: Domain) -> Batch:
-    return Batch(look.shown(batch.x_NCHW), batch.y_N)
+def _seen(pool: Pool, batch: Batch, look: Domain, *seed: int) -> Batch:
+    """Return examples as a device has them; the seed is that of scenes."""
+    shown = Batch(look.shown(batch.x_NCHW), batch.y_N)
+    return pool.shown(shown, np.random.default_rng(seed))
 
 
 def _joined(batches: Sequence[Batch]) -> Batch:

@@ -52,13 +52,14 @@ class DataPlan:
     """Where examples come from and how they are used.
 
     Attributes:
-        source: "digits" (scikit-learn), "fashion-mnist" (Debian's package), "waves" (generated time
+        source: "digits" (scikit-learn), "fashion-mnist" (Debian's package), "digit-scenes" and
+            "fashion-scenes" (two of them on a canvas, labels of pixels), "waves" (generated time
             series), "idx" (a folder), "download", or "package.module:function" of your own.
         folder: of "idx": holds the four files of MNIST's format, gzipped or not.
         files: of "download": the four files.
         halve: average blocks of 2x2 pixels, once.
-        samples: training examples of a device, on average, >= 2.
-        validation: examples set aside for every choice and every curve, >= 1.
+        samples: training examples of a device, on average, >= 2; with scenes, their items.
+        validation: examples set aside for every choice and every curve, >= 1; as `test`, in items.
         test: examples that are looked at once, when a cell ends, >= 1.
         public: labelled training examples that belong to no device and that everybody holds, in all
             domains by turns: for algorithms that share opinions on a public set, >= 0.

@@ -22,6 +22,8 @@ from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell
 
 MOST_BYTES = 1 << 28
+DEVICES_IOU, STUDENT_IOU = "devices_mean_iou", "student_mean_iou"
+"""Metrics of a cell whose labels are of pixels: 0 to 1, on the test examples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from dreamshare_cli.bench.comparing import (
     spread,
 )
 from dreamshare_cli.bench.results import Results
+from dreamshare_cli.bench.rows import DEVICES_IOU, STUDENT_IOU
 
 HEAD = """# Results
 
@@ -37,7 +38,9 @@ net that never saw an example of a device. *sums* are masked sums that were open
 trip. Bytes are those of one device, counted on the wire with masks, signatures and framing, the
 set-up of keys and shares apart; device seconds are one thread's, learning and answering,
 cryptography apart. Curves are accuracy on validation examples, with the range of the seeds behind.
-An empty field means that there is nothing to measure.
+An empty field means that there is nothing to measure. Where
+labels are of pixels, accuracies are of pixels, and *mean IoU* is the mean of the classes'
+intersections over unions, in percent.
 """
 
 MOST_NAMED = 12
@@ -156,6 +159,9 @@ def _columns(results: Results, rows: Sequence[Row]) -> dict[str, Value]:
         if base is not None:
             columns[f"over {kind}"] = _over(base)
     columns["student"] = lambda row: spread(row.students)
+    for name, words in ((DEVICES_IOU, "mean IoU"), (STUDENT_IOU, "student's mean IoU")):
+        if any(name in cell.end.metrics for row in rows for cell in row.cells):
+            columns[words] = _metric(name)
     columns["rounds"] = lambda row: str(
         max((cell.rounds[-1].round for cell in row.cells if cell.rounds), default=0)
     )
@@ -173,6 +179,13 @@ def _between(row: Row) -> str:
 
 def _over(base: Row) -> Value:
     return lambda row: "" if row is base else spread(row.over(base), sign=True)
+
+
+def _metric(name: str) -> Value:
+    """Return what shows a share among the metrics of cells, in percent."""
+    return lambda row: spread(
+        tuple(100 * c.end.metrics[name] for c in row.cells if name in c.end.metrics)
+    )
 
 
 def _sums(row: Row) -> str:

@@ -19,8 +19,10 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
+
 from dreamshare.errors import DreamshareError
-from dreamshare.learning.base import Learner
+from dreamshare.learning.base import Data, Learner
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.alone import run_alone
@@ -30,7 +32,7 @@ from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.federated import Follower, pictures_of, run_federated
 from dreamshare_cli.bench.filling import config_of, schedule_of, starts_equal
 from dreamshare_cli.bench.learners import STUDENT_PLACE, make_learner
-from dreamshare_cli.bench.measuring import Student, accuracy, tested
+from dreamshare_cli.bench.measuring import Student, accuracy, mean_ious, tested
 from dreamshare_cli.bench.partitions import deal
 from dreamshare_cli.bench.recipe import DevicePlan
 from dreamshare_cli.bench.rows import End, Line, Round, Start, to_line
@@ -50,10 +52,12 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
     tell(Start(cell.key, cell.fingerprint, versions(cell.devices)))
     pool = load_pool(cell.data)
     learners = learners_of(cell, pool)
-    _awake(make_learner(cell.devices, cell.architectures[0], pool.shape, pool.classes, 0, 0), pool)
     dealt = deal(pool, cell.data, cell.partition, cell.devices.count, cell.seed)
+    spare = make_learner(cell.devices, cell.architectures[0], pool.shape, pool.labels, 0, 0)
+    _awake(spare, dealt.pooled)
     student: Student | None = None
-    sums, metrics, pictures = 0, {}, None
+    sums, pictures = 0, None
+    metrics: dict[str, float] = {}
     if cell.algorithm is None:
         schedule = schedule_of(cell, pool)
         run_alone(cell, schedule, learners, dealt, tell, time.thread_time)
@@ -65,11 +69,12 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
         sums, metrics = result.aggregations, dict(result.metrics)
         pictures = pictures_of(config, result, pool.low, pool.high)
     found = tested(learners, dealt)
-    known = student is not None and student.taught
+    taught = student.learner if student is not None and student.taught else None
+    metrics |= mean_ious(learners, taught, dealt)
     tell(
         End(
             test=found.everywhere,
-            student=accuracy(student.learner, dealt.test) if student and known else None,
+            student=None if taught is None else accuracy(taught, dealt.test),
             own=found.own,
             others=found.others,
             parameters=tuple(parameter_count(shapes_of(learner)) for learner in learners),
@@ -87,7 +92,7 @@ def learners_of(cell: Cell, pool: Pool) -> tuple[Learner, ...]:
     """Return the devices' learners with their first weights; ConfigError where there is none."""
     equal = starts_equal(cell)
     return tuple(
-        make_learner(cell.devices, name, pool.shape, pool.classes, cell.seed, 0 if equal else place)
+        make_learner(cell.devices, name, pool.shape, pool.labels, cell.seed, 0 if equal else place)
         for place, name in enumerate(cell.architectures)
     )
 
@@ -121,11 +126,12 @@ def write_cell(cell: Cell, path: Path, tell: Callable[[Line], None]) -> None:
         run_cell(cell, both)
 
 
-def _awake(learner: Learner, pool: Pool) -> None:
+def _awake(learner: Learner, data: Data) -> None:
     """Let the framework do once what it does at first, so that no device's seconds hold it."""
-    few = pool.train.first(4)
+    few = next(data.batches(np.random.default_rng(0), 4))
+    labels_B = None if few.y_N is None else few.y_N.reshape(-1)
     learner.fit([(few,)], FitObjective())
-    learner.input_gradient(few.x_NCHW, DreamObjective(labels_B=few.y_N))
+    learner.input_gradient(few.x_NCHW, DreamObjective(labels_B=labels_B))
 
 
 def _student(cell: Cell, pool: Pool, public: PublicSet | None) -> Student | None:
@@ -133,7 +139,7 @@ def _student(cell: Cell, pool: Pool, public: PublicSet | None) -> Student | None
     if plan is None:
         return None
     learner = make_learner(
-        cell.devices, plan.architecture, pool.shape, pool.classes, cell.seed, STUDENT_PLACE
+        cell.devices, plan.architecture, pool.shape, pool.labels, cell.seed, STUDENT_PLACE
     )
     return Student(plan, learner, cell.seed, public)
 

@@ -98,6 +98,11 @@ class Fitter:
         if y is None:
             raise ConfigError("the first batch of a step needs y_N: it is local, labelled data")
         logits = rows(self._net(x))
+        if len(logits) != y.numel():
+            raise ConfigError(
+                f"the net gives {len(logits)} rows of logits for {y.numel()} labels; labels of "
+                "pixels need logits of shape (N, K, H, W), labels of images (N, K)"
+            )
         if log_prior is not None:
             logits = logits + log_prior
         losses = [functional.cross_entropy(logits, y.reshape(-1))]

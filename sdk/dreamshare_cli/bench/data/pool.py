@@ -16,6 +16,8 @@ import numpy as np
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Floats, Ints
+from dreamshare.learning.data import labels_fit
+from dreamshare.learning.scenes import Scenes, compose
 
 DIVISION_SEED = 20_611
 """Of the order in which a source's training examples are divided; public and fixed."""
@@ -26,10 +28,11 @@ class Pool:
     """Examples with classes; every batch has y_N.
 
     Attributes:
-        train, validation, test: x float32 (N, C, H, W), y int64 (N,).
-        classes: K >= 2.
+        train, validation, test: x float32 (N, C, H, W), y int64 (N,) or, of pixels, (N, H, W).
+        classes: of these labels, >= 2.
         low: smallest value of an input.
         high: largest value, > low.
+        scenes: devices are given scenes that are composed of these examples, instead of them.
     """
 
     train: Batch
@@ -38,23 +41,47 @@ class Pool:
     classes: int
     low: float
     high: float
+    scenes: Scenes | None = None
 
     def __post_init__(self) -> None:
+        of_pixels = self.train.y_N is not None and self.train.y_N.ndim > 1
         for name, part in self.parts():
-            if part.y_N is None or part.x_NCHW.ndim != 4 or len(part.y_N) != len(part.x_NCHW):
-                raise ConfigError(f"data: {name} needs inputs of shape NCHW and a class for each")
-            if part.x_NCHW.shape[1:] != self.shape:
+            x_NCHW, y_N = part.x_NCHW, part.y_N
+            if y_N is None or x_NCHW.ndim != 4 or not labels_fit(x_NCHW.shape, y_N.shape):
+                raise ConfigError(
+                    f"data: {name} needs inputs of shape NCHW, and a class for each or for each of "
+                    "their pixels"
+                )
+            if of_pixels != (y_N.ndim > 1) or (of_pixels and self.scenes):
+                raise ConfigError(f"data: {name} has labels of another kind than is wanted")
+            if x_NCHW.shape[1:] != self.train.x_NCHW.shape[1:]:
                 raise ConfigError(f"data: {name} has inputs of another shape than train")
-            if len(part.y_N) and not (part.y_N.min() >= 0 and part.y_N.max() < self.classes):
+            if len(y_N) and not (y_N.min() >= 0 and y_N.max() < self.classes):
                 raise ConfigError(f"data: {name} has a class outside 0 to {self.classes - 1}")
         if self.low >= self.high:
             raise ConfigError(f"data: low {self.low} must lie below high {self.high}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one example."""
+        """(C, H, W) of one example of a device."""
         channels, height, width = self.train.x_NCHW.shape[1:]
-        return channels, height, width
+        return (channels, *self.scenes.size) if self.scenes else (channels, height, width)
+
+    @property
+    def pixels(self) -> bool:
+        """Whether the labels of devices' examples are those of their pixels."""
+        return self.scenes is not None or (self.train.y_N is not None and self.train.y_N.ndim > 1)
+
+    @property
+    def labels(self) -> int:
+        """Classes that a model tells apart: with scenes, the background is one more."""
+        return self.classes + 1 if self.scenes else self.classes
+
+    def shown(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """Return examples as devices have them: as they are, or the scenes made of them."""
+        if self.scenes is None or batch.y_N is None:
+            return batch
+        return compose(self.scenes, batch.x_NCHW, batch.y_N, rng)
 
     def parts(self) -> tuple[tuple[str, Batch], ...]:
         """Return the three parts by name."""

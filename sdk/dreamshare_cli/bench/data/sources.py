@@ -9,12 +9,14 @@ Rules:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
+from dreamshare.learning.scenes import Scenes
 from dreamshare_cli.bench.data.idx import PARTS, cache_folder, fetched, read_folder
 from dreamshare_cli.bench.data.pool import Pool, divided, halved, scaled
 from dreamshare_cli.bench.data.waves import CLASSES, make_waves
@@ -26,6 +28,10 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its four files."""
 
 LOW, HIGH = -1.0, 1.0
+SCENES = {"digit-scenes": "digits", "fashion-scenes": "fashion-mnist"}
+"""Sources that compose scenes, and of what."""
+
+SCENE_ITEMS = 2
 WAVES = 20_000
 WAVES_SEED = 640
 
@@ -37,11 +43,22 @@ def load_pool(plan: DataPlan) -> Pool:
         ConfigError: they cannot be had, are damaged, or are too few.
     """
     pool = _loaded(plan)
-    return _halved(pool) if plan.halve else pool
+    pool = _halved(pool) if plan.halve else pool
+    return replace(pool, scenes=scenes_of(pool)) if plan.source in SCENES else pool
+
+
+def scenes_of(pool: Pool) -> Scenes:
+    """Return scenes of two items each, on one and a half times their height and width.
+
+    Rounded down to a multiple of four, which nets can halve twice.
+    """
+    _, height, width = pool.shape
+    size = (height + height // 2) // 4 * 4, (width + width // 2) // 4 * 4
+    return Scenes(SCENE_ITEMS, size, pool.low, pool.high)
 
 
 def _loaded(plan: DataPlan) -> Pool:
-    match plan.source:
+    match SCENES.get(plan.source, plan.source):
         case "digits":
             return _digits(plan)
         case "fashion-mnist":
@@ -89,5 +106,7 @@ def _idx(plan: DataPlan, folder: Path) -> Pool:
 
 
 def _halved(pool: Pool) -> Pool:
+    if pool.pixels:
+        raise ConfigError("data.halve is for labels of images, not of pixels")
     train, validation, test = (Batch(halved(part.x_NCHW), part.y_N) for _, part in pool.parts())
     return Pool(train, validation, test, pool.classes, pool.low, pool.high)
