@@ -152,14 +152,15 @@ class EdgeAgent:
         self._over = False
         conditions = LocalHour(around.conditions, around.clock)
         self._spending = Spending(store, self._traffic, around.clock)
-        permits = AgentPermits(algorithms, policy, conditions, self._spending)
+        work = CatalogWork([name for name in algorithms if policy.allows(name)], around.lookup)
+        permits = AgentPermits(algorithms, policy, conditions, self._spending, work.disclosure)
         if not permits.algorithms:
             raise ConfigError(f"the policy allows none of the algorithms {', '.join(algorithms)}")
         self._permits = permits
         self._refusing = ""  # why the last check-in offered nothing
         self._worker = AgentWorker(
             Equipment(learner, data),
-            CatalogWork(permits.algorithms, around.lookup),
+            work,
             identity.id,
             around.seed,
             self._engine,

@@ -8,7 +8,8 @@
     window = 128
 
 Rules:
-- one source: a folder of pictures, a CSV file, or arrays in a NumPy file; public sets beside it;
+- one source: a folder of pictures, a CSV file, or arrays in a NumPy file; public sets and captions
+  beside it;
 - shapes, number of classes and normalisation are the bundle's: nothing is said twice;
 - `dreamshare_edge.bundled` reads what is named here.
 """
@@ -78,6 +79,18 @@ class DataConfig:
         "stays on the device.",
         default=-1,
     )
+    captions: Path | None = setting(
+        "A CSV file with the columns class (a number) and caption: what the own pictures show, in "
+        "words. They are disclosed where policy.captions allows it, and nowhere else "
+        "(docs/algorithms/generative.md). They go with a factory, too.",
+        default=None,
+        example="captions.csv",
+    )
+    private_names: tuple[str, ...] = setting(
+        "With captions: names of people, places and devices; a caption with one of them stays "
+        "here.",
+        default=(),
+    )
     held_out: float = setting(
         "Part of the examples that is never trained on and measures accuracy, 0 to below 1; which "
         "ones follows from the seed. At most 1,000.",
@@ -100,6 +113,8 @@ class DataConfig:
             raise ConfigError("data: stride and group go with window")
         if len(set(self.classes)) != len(self.classes):
             raise ConfigError("data: classes names one of them twice")
+        if self.private_names and self.captions is None:
+            raise ConfigError("data: private_names goes with captions")
         if self.domain < -1:
             raise ConfigError(f"data: domain is {self.domain}; it must be -1 or more")
         if not 0 <= self.held_out < 1:
@@ -117,5 +132,6 @@ class DataConfig:
             images=None if self.images is None else folder / self.images,
             csv=None if self.csv is None else folder / self.csv,
             arrays=None if self.arrays is None else folder / self.arrays,
+            captions=None if self.captions is None else folder / self.captions,
             public=tuple(folder / path for path in self.public),
         )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
+from dreamshare.algorithms.base import Disclosure
 from dreamshare.driver.desk import Seat
 from dreamshare.errors import ConfigError, PrivacyError
 from dreamshare.ids import TaskId
@@ -37,6 +38,8 @@ class AgentPermits:
         policy: the owner's.
         conditions: power, network, use and hour.
         spending: what the day has used.
+        disclosure: what a plan's step shows of single examples; raises ConfigError for a plan that
+            this agent cannot compute.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class AgentPermits:
         policy: Policy,
         conditions: DeviceConditions,
         spending: Spending,
+        disclosure: Callable[[RoundPlan], Disclosure | None],
     ) -> None:
         self.algorithms = tuple(name for name in algorithms if policy.allows(name))
         self._policy = policy
         self._conditions = conditions
         self._spending = spending
+        self._disclosure = disclosure
 
     def not_ready(self) -> str:
         """Return why this device computes nothing now, in words; "" when it is ready."""
@@ -65,6 +70,7 @@ class AgentPermits:
             offered = ", ".join(self.algorithms) or "nothing"
             raise ConfigError(f"this device computes {offered}, not {plan.algorithm}")
         self._policy.admit(plan, self._conditions.read(), self._spending.used())
+        self._policy.check_disclosure(plan, self._disclosure(plan))
 
 
 class AgentDesk:

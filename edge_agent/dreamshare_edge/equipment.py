@@ -19,10 +19,13 @@ from types import ModuleType
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.captioned import CaptionedData, load_captions
 from dreamshare.learning.measures import measure
 from dreamshare.learning.public import SharingData, load_public
 from dreamshare.settings import Scalar
+from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_edge.config import AgentConfig
+from dreamshare_edge.data_config import DataConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,25 @@ Factory = Callable[[Mapping[str, Scalar]], Equipment]
 def equipment_of(config: AgentConfig) -> Equipment:
     """Return what the settings name: a bundle with data, or what the factory makes.
 
-    Public sets that the table [data] names are held beside the data.
+    Public sets and captions that the table [data] names are held beside the data.
 
     Raises:
         ConfigError: neither is named, or what is named cannot be used.
     """
-    made = _equipment(config)
+    made = _captioned(_equipment(config), config.data)
     sets = [load_public(path) for path in config.data.public]
     domain = config.data.domain if config.data.domain >= 0 else None
     if not sets and domain is None:
         return made
     return replace(made, data=SharingData(made.data, sets, domain))
+
+
+def _captioned(made: Equipment, config: DataConfig) -> Equipment:
+    if config.captions is None:
+        return made
+    said = load_captions(config.captions)
+    draw = SystemEntropy().draw
+    return replace(made, data=CaptionedData(made.data, said, draw, config.private_names))
 
 
 def _equipment(config: AgentConfig) -> Equipment:

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.protocol.plan import RoundPlan
@@ -24,6 +25,9 @@ from dreamshare_crypto.graph import Mode, Profile
 from dreamshare_crypto.suite import Suite
 from dreamshare_edge.budgets import Used
 from dreamshare_edge.conditions import Conditions
+
+if TYPE_CHECKING:
+    from dreamshare.algorithms.base import Disclosure
 
 _SUITES = {"aes": Suite.AES, "chacha": Suite.CHACHA}
 _PROFILES = {"complete": Profile.COMPLETE, "regular": Profile.REGULAR}
@@ -90,6 +94,17 @@ class Policy:
     refused_steps: tuple[str, ...] = setting(
         "Steps that may not run although their algorithm may, e.g. 'codream/1:labels'.",
         default=(),
+    )
+    captions: int = setting(
+        "Most captions of its own pictures, in words, that this device lets a task read, 0 or "
+        "more; the aggregator reads every one of them, without who wrote it. 0: none, such steps "
+        "are refused. The same ones are shown to every task (docs/algorithms/generative.md).",
+        default=0,
+    )
+    captions_least: int = setting(
+        "Fewest of the device's own pictures that must have a caption word for word, 1 or more; "
+        "tasks that would show rarer ones are refused.",
+        default=5,
     )
     rounds_per_day: int | None = setting(
         "Most rounds answered in 24 hours, all tasks together, 1 or more. Absent: no limit.",
@@ -197,6 +212,8 @@ class Policy:
         must(_known(self.modes, _MODES), "modes", "a list of some of " + ", ".join(_MODES))
         must(self.least_change >= 0, "least_change", "0 or more")
         must(all(_ID.fullmatch(i) for i in self.version_resets), "version_resets", "32 hex digits")
+        must(self.captions >= 0, "captions", "0 or more")
+        must(self.captions_least >= 1, "captions_least", "1 or more")
         must(self.rounds_per_day is None or self.rounds_per_day >= 1, "rounds_per_day", ">= 1")
         must(self.bytes_per_day is None or self.bytes_per_day >= 1, "bytes_per_day", ">= 1")
         floor = self.battery_floor
@@ -264,6 +281,27 @@ class Policy:
             )
         self.check_conditions(conditions)
         self.check_budgets(used)
+
+    def check_disclosure(self, plan: RoundPlan, disclosure: Disclosure | None) -> None:
+        """Return when what the step shows of single examples is no more than the owner allows.
+
+        Raises:
+            PrivacyError: it is more (S6).
+        """
+        if disclosure is None:
+            return
+        if disclosure.captions > self.captions:
+            raise PrivacyError(
+                f"the step {plan.step} of {plan.algorithm} shows the aggregator up to "
+                f"{disclosure.captions} captions of this device; the policy's captions allows "
+                f"{self.captions}"
+            )
+        if disclosure.least < self.captions_least:
+            raise PrivacyError(
+                f"the step {plan.step} of {plan.algorithm} shows captions that "
+                f"{disclosure.least} pictures have; the policy's captions_least asks for "
+                f"{self.captions_least}"
+            )
 
     def check_budgets(self, used: Used) -> None:
         """Return when one more round may be answered.

@@ -98,9 +98,9 @@ def _resets(floor: Policy, other: Policy) -> object:
 
 _CLAUSES: tuple[tuple[str, Clause], ...] = (
     *((name, _number(name, max)) for name in ("least_cohort", "gamma", "sigma", "min_noise")),
-    *((name, _number(name, max)) for name in ("least_change", "min_bits")),
+    *((name, _number(name, max)) for name in ("least_change", "min_bits", "captions_least")),
     *((name, _number(name, min)) for name in ("delta", "draws", "max_clip", "max_vector_words")),
-    *((name, _number(name, min)) for name in ("tasks_at_once", "wait_for_turn_s")),
+    *((name, _number(name, min)) for name in ("tasks_at_once", "wait_for_turn_s", "captions")),
     *((n, _limit(n, min)) for n in ("rounds_per_day", "bytes_per_day", "epsilon_per_month")),
     ("battery_floor", _limit("battery_floor", max)),
     *((n, _switch(n, operator.or_)) for n in ("on_charger", "unmetered", "idle")),

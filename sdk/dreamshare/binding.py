@@ -20,6 +20,8 @@ from dreamshare.algorithms.base import (
     Ask,
     Carries,
     Crowd,
+    Discloses,
+    Disclosure,
     Done,
     Draws,
     RefusesNoise,
@@ -228,6 +230,15 @@ class CatalogWork:
         """
         ask = ask_of(order.plan, order.fields, order.weight_cap)
         return self._algorithm(order.plan).local(ask, learner, data, rng)
+
+    def disclosure(self, plan: RoundPlan) -> Disclosure | None:
+        """Return what a plan's step shows of single examples; ConfigError as above.
+
+        The algorithm that is asked is the one that would compute: a plan cannot have it said by
+        one and done by another.
+        """
+        algorithm = self._algorithm(plan)
+        return algorithm.disclosure(plan.step) if isinstance(algorithm, Discloses) else None
 
     def carries(self, plan: RoundPlan) -> bool:
         """Say whether a late answer to this plan counts in the next round; ConfigError as above."""

@@ -9,14 +9,56 @@ import numpy as np
 
 from dreamshare.algorithms.generative import GenerativeConfig
 from dreamshare.learning.base import Batch, Learner
+from dreamshare.learning.captioned import CaptionedData
 from dreamshare.learning.data import ArrayData
-from dreamshare.learning.generators import FlowSettings, Moments, digest_of
+from dreamshare.learning.generators import FlowSettings, Moments, Provenance, Request, digest_of
 from dreamshare.learning.torch.flows import train_flow
+from dreamshare.payloads.slots import Caption
+from dreamshare_crypto.entropy import SeededEntropy
 from tests.algorithms.oracle import Device
 from tests.algorithms.sharing import COUNTS, seeds
 from tests.algorithms.toy import SHAPE, toy_data
 
 LOW, HIGH = -2.0, 3.0
+
+TEXT = {
+    "message": "counts",
+    "captions": "text",
+    "generator": "diffusers",
+    "weights": "somewhere",
+    "digest": "0" * 64,
+    "names": ("shoe", "shirt", "bag"),
+    "template": "a photo of a {name}",
+    "text_least": 1,
+    "text_slots": 64,
+    "text_bytes": 48,
+}
+"""What a run with captions in words changes."""
+
+
+class Painter:
+    """A generator that keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.requests: tuple[Request, ...] = ()
+
+    def generate(self, requests: Sequence[Request]) -> np.ndarray:
+        self.requests = tuple(requests)
+        return np.zeros((len(requests), *SHAPE), np.float32)
+
+    def info(self) -> Provenance:
+        return Provenance("toy")
+
+
+def captioned(device: Device, texts: Sequence[str], number: int = 0) -> Device:
+    """The device, whose pictures of each class have these captions; "{name}" is the class."""
+    said = [
+        Caption(label, text.replace("{name}", TEXT["names"][label]))
+        for label in range(3)
+        for text in texts
+    ]
+    draw = SeededEntropy(bytes([number + 1]) * 32).draw
+    return Device(device.learner, CaptionedData(device.data, said, draw), device.rng)
 
 
 def generative(**changes) -> GenerativeConfig:

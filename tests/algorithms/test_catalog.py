@@ -19,7 +19,7 @@ from dreamshare.algorithms.fedh2l import FedH2L
 from dreamshare.algorithms.fediod import FedIOD
 from dreamshare.algorithms.generative import Generative
 from dreamshare.errors import ConfigError
-from tests.algorithms.describing import generative
+from tests.algorithms.describing import TEXT, generative
 from tests.algorithms.iod import crew as iod_crew
 from tests.algorithms.iod import fediod
 from tests.algorithms.oracle import Device, run
@@ -148,10 +148,12 @@ def test_registered_steps_are_what_a_run_plans():
     for algorithm in (
         Consensus(consensus(evaluate="end")),
         FedH2L(fedh2l(evaluate="end")),
-        Generative(generative(evaluate=True)),
     ):
         planned = set(run(algorithm, crew(ToyLearner)).steps)
         assert set(catalog.entry_of(algorithm.name).steps) == planned
+    planned = set(run(Generative(generative(evaluate=True)), crew(ToyLearner)).steps)
+    planned |= set(Generative(generative(**TEXT)).steps())
+    assert set(catalog.entry_of("generative/1").steps) == planned
     planned = set(run(FedIOD(fediod(evaluate="end")), iod_crew()).steps)
     assert set(catalog.entry_of("fediod/1").steps) == planned
 

@@ -18,6 +18,7 @@ from dreamshare.learning.plain import classifier
 from tests.algorithms.describing import (
     HIGH,
     LOW,
+    TEXT,
     dealt,
     describers,
     flow_file,
@@ -174,7 +175,12 @@ def test_what_is_shown() -> None:
         ({"weights": "a.npz", "digest": "0" * 64}, "what is not read is not asked for"),
         ({"digest": "0" * 64}, "digest goes with weights"),
         ({"weights": "a.npz", "message": "none", "evaluate": True}, "digest must be"),
-        ({"captions": "attributes"}, "attributes go with"),
+        ({"captions": "attributes"}, "captions .attributes. go with"),
+        ({"captions": "text"}, "generator diffusers"),
+        (TEXT | {"text_captions": 1025}, "text_captions"),
+        (TEXT | {"text_slots": 65536, "text_bytes": 96}, "at most 4194304"),
+        (TEXT | {"text_slots": 8, "text_captions": 9}, "text_captions or more"),
+        (TEXT | {"text_bytes": 8}, "text_bytes"),
         (
             {"told": "sums", "message": "counts", "weights": "a.npz", "digest": "0" * 64},
             "devices have no weights",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import bundles, decoders, files, machines, packets
+from tests.fuzz import bundles, decoders, files, machines, packets, texts
 from tests.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -13,5 +13,6 @@ TARGETS: dict[str, Target] = {
         *files.TARGETS,
         *packets.TARGETS,
         *machines.TARGETS,
+        *texts.TARGETS,
     )
 }

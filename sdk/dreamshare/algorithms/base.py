@@ -137,6 +137,31 @@ class Algorithm(Protocol[State]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """What a step shows of single examples, beyond sums.
+
+    Attributes:
+        captions: most texts of one device in one answer, >= 1.
+        least: fewest of its examples that must have a text word for word, >= 1.
+    """
+
+    captions: int
+    least: int
+
+
+@runtime_checkable
+class Discloses(Protocol):
+    """An algorithm with steps whose sums show what single devices wrote into them.
+
+    A device asks before it answers, and its owner's policy must allow it (docs/threat-model.md).
+    """
+
+    def disclosure(self, step: str) -> Disclosure | None:
+        """Return what a step shows; None for a sum that hides its terms."""
+        ...
+
+
 @runtime_checkable
 class RefusesNoise(Protocol):
     """An algorithm that some configs keep from running with noise (docs/privacy.md).

@@ -111,7 +111,7 @@ ENTRIES = (
         algorithm="Generative",
         config="GenerativeConfig",
         state="GenerativeState",
-        asks=("count", "describe", "evaluate"),
+        asks=("count", "describe", "disclose", "evaluate"),
         tells=("warm_up", "learn"),
     ),
 )

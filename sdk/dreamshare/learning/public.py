@@ -133,6 +133,11 @@ class SharingData:
     def held_out(self) -> Batch:
         return self._data.held_out()
 
+    @property
+    def captioned(self) -> object:
+        """Captions of the data, where their owner has given some (`learning.captioned`)."""
+        return getattr(self._data, "captioned", None)
+
     def public(self, digest: str) -> PublicSet | None:
         """Return the set with this digest; None where the device does not hold it."""
         return self._sets.get(digest)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamshare.algorithms.base import Disclosure
 from dreamshare.clock import ManualClock
 from dreamshare.driver.work import Workbench, WorkSettings
 from dreamshare.ids import TaskId
@@ -69,12 +70,15 @@ class Owner:
 
     def __init__(self, folder: Path, policy: Policy) -> None:
         self.folder = folder
+        self.disclosure: Disclosure | None = None
         self.policy = policy
         self.floor = policy.floor()
 
     def permits(self, store: FileStore, conditions: Conditions) -> Permits:
         spending = Spending(store, ByteCounter(), ManualClock(NOW))
-        return AgentPermits((NAME,), self.policy, ManualConditions(conditions), spending)
+        return AgentPermits(
+            (NAME,), self.policy, ManualConditions(conditions), spending, self.shown
+        )
 
     def by_plan(self, conditions: Conditions = AWAY, rounds: int = 0, used: int = 0) -> Reason:
         """A plan that arrives in a round."""
@@ -83,6 +87,14 @@ class Owner:
             reason = refusal_of(self.permits(store, conditions), PLAN)
         assert reason is not None, "it was permitted"
         return reason
+
+    def shown(self, plan: RoundPlan) -> Disclosure | None:
+        return self.disclosure
+
+    def by_disclosure(self, captions: int, least: int) -> Reason:
+        """A plan whose step shows the aggregator captions."""
+        self.disclosure = Disclosure(captions, least)
+        return self.by_plan()
 
     def by_offer(self) -> Reason:
         """An epoch that is offered."""
@@ -199,6 +211,15 @@ REFUSALS: dict[str, Case] = {
     "refused_steps": Case(
         Policy(refused_steps=(f"{NAME}:sum",)), Owner.by_plan, S6, "the step sum .*refused_steps"
     ),
+    "captions": Case(
+        Policy(),
+        lambda o: o.by_disclosure(2, 9),
+        S6,
+        "up to 2 captions .*; the policy's captions a",
+    ),
+    "captions_least": Case(
+        Policy(captions=2), lambda o: o.by_disclosure(2, 4), S6, "captions_least asks for 5"
+    ),
     "rounds_per_day": Case(
         Policy(rounds_per_day=4), lambda o: o.by_plan(rounds=4), S6, "rounds_per_day allows 4"
     ),
@@ -243,6 +264,8 @@ RELAXED: dict[str, Policy] = {
     "monotone_active": Policy(monotone_active=False),
     "unknown_allows": Policy(on_charger=True, unknown_allows=True),
     "delta": Policy(epsilon_per_month=0.6),
+    "captions": Policy(captions=2),
+    "captions_least": Policy(captions=2, captions_least=4),
 }
 """Clauses that refuse by default: what the same way finds nothing wrong with."""
 

@@ -55,7 +55,7 @@ def test_not_permitted(
     for _ in range(charged):
         store.charge(NOW)
     spending = Spending(store, ByteCounter(), ManualClock(NOW))
-    permits = AgentPermits(algorithms, policy, ManualConditions(), spending)
+    permits = AgentPermits(algorithms, policy, ManualConditions(), spending, lambda plan: None)
     world = World(permits=permits)
     world.start()
     device = world.devices[0]

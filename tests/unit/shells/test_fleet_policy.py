@@ -32,6 +32,8 @@ PAIRS: dict[str, tuple[object, object, object]] = {
     "modes": (("agreed", "bounded"), ("agreed",), ("agreed",)),
     "algorithms": (("codream/1", "fedavg/1"), ("fedavg/1", "evaluate/1"), ("fedavg/1",)),
     "refused_steps": (("a/1:b",), ("c/1:d",), ("a/1:b", "c/1:d")),
+    "captions": (8, 2, 2),
+    "captions_least": (1, 5, 5),
     "rounds_per_day": (None, 400, 400),
     "bytes_per_day": (100, 200, 100),
     "epsilon_per_month": (8.0, None, 8.0),

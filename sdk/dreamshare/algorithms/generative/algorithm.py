@@ -1,11 +1,12 @@
 """The state machine of `generative/1`: devices describe their data, a generator makes a set.
 
-    warm_up -> (count -> (describe ->)) learn (-> evaluate) -> done
+    warm_up -> (count -> (describe -> | disclose ->)) learn (-> evaluate) -> done
 
 Shape legend: M pictures, C channels, H height, W width, F frequencies, K classes, A words.
 
 Rules:
-- devices answer with sums of counts and of embeddings; no caption and no example leaves them;
+- devices answer with sums of counts and of embeddings; no example leaves them, and no caption but
+  by the step `disclose`, which says what it is (`disclosing`);
 - the set is made on the aggregator, after the sums (`synthesis`); what a device does is in
   `device`; further rounds are tasks of their own (codream/1, fedavg/1) on the same learners;
 - the state is a value; nothing private is in it (`state`).
@@ -21,16 +22,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
+from dreamshare.algorithms.base import Ask, Crowd, Disclosure, Done, Tell
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
-from dreamshare.algorithms.generative import device, synthesis
+from dreamshare.algorithms.generative import device, disclosing, fields, synthesis
 from dreamshare.algorithms.generative.config import GenerativeConfig
 from dreamshare.algorithms.generative.state import (
     GenerativeState,
     Stage,
     first_state,
     sums_left,
-    words_of,
 )
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Floats, Ints, Learner
@@ -54,32 +54,44 @@ class Generative:
         c = self.config
         steps: dict[str, tuple[Field, ...]] = {}
         if c.message != "none":
-            steps[Stage.COUNT.value] = self._count_fields()
+            steps[Stage.COUNT.value] = fields.counted(c)
         if c.message == "sums":
-            steps[Stage.DESCRIBE.value] = self._describe_fields(float(c.described))
+            steps[Stage.DESCRIBE.value] = fields.described(c, float(c.described))
+        if c.captions == "text":
+            steps[Stage.DISCLOSE.value] = disclosing.fields(c)
         if c.evaluate:
             steps[Stage.EVALUATE.value] = evaluation_fields(c.max_examples)
         return steps
+
+    def disclosure(self, step: str) -> Disclosure | None:
+        return disclosing.disclosure(self.config) if step == Stage.DISCLOSE else None
+
+    def noise_fault(self) -> str:
+        if self.config.captions != "text":
+            return ""
+        return "noise would drown every letter of the captions; use captions 'attributes'"
 
     def init(self, rng: np.random.Generator) -> GenerativeState:
         """Return the first state; its randomness is the config's public seed alone."""
         return first_state(self.config, synthesis.first_student(self.config))
 
     def plan(self, state: GenerativeState) -> Ask | Tell | Done:
-        sums = sums_left(self.config, state.stage)
+        c = self.config
+        sums = sums_left(c, state.stage)
         match state.stage:
             case Stage.WARM_UP:
                 return Tell(Stage.WARM_UP.value, {}, sums)
             case Stage.COUNT:
-                return Ask(Stage.COUNT.value, self._count_fields(), sums=sums)
+                return Ask(Stage.COUNT.value, fields.counted(c), sums=sums)
             case Stage.DESCRIBE:
-                fields = self._describe_fields(self._most(state))
-                return Ask(Stage.DESCRIBE.value, fields, self._wanted(state), sums)
+                asked = fields.described(c, self._most(state))
+                return Ask(Stage.DESCRIBE.value, asked, self._wanted(state), sums)
+            case Stage.DISCLOSE:
+                return Ask(Stage.DISCLOSE.value, disclosing.fields(c), self._wanted(state), sums)
             case Stage.LEARN:
                 return Tell(Stage.LEARN.value, self._told(state), sums)
             case Stage.EVALUATE:
-                fields = evaluation_fields(self.config.max_examples)
-                return Ask(Stage.EVALUATE.value, fields, sums=sums)
+                return Ask(Stage.EVALUATE.value, evaluation_fields(c.max_examples), sums=sums)
             case Stage.DONE:
                 return self._done(state)
 
@@ -91,6 +103,8 @@ class Generative:
                 return device.count(self.config, data)
             case Ask(step=Stage.DESCRIBE):
                 return device.describe(self.config, ask, data)
+            case Ask(step=Stage.DISCLOSE):
+                return disclosing.disclose(self.config, ask, data)
             case Ask(step=Stage.EVALUATE):
                 return evaluation(learner, data, self.config.max_examples)
             case Tell(step=Stage.WARM_UP):
@@ -119,6 +133,8 @@ class Generative:
                     squares_KCFF=np.maximum(np.asarray(total["squares"], np.float64), 0.0),
                 )
                 return self._synthesised(state)
+            case Stage.DISCLOSE:
+                return self._synthesised(disclosing.read(state, mean, crowd.survivors))
             case Stage.LEARN:
                 after = Stage.EVALUATE if self.config.evaluate else Stage.DONE
                 return replace(state, stage=after)
@@ -156,33 +172,17 @@ class Generative:
         if "words" in mean:
             words_KA = np.rint(np.maximum(mean["words"].astype(np.float64) * survivors, 0.0))
             state = replace(state, words_KA=words_KA)
-        state = replace(state, stage=Stage.DESCRIBE, totals_K=totals_K, holders_K=holders_K)
-        return state if self.config.message == "sums" else self._synthesised(state)
+        state = replace(state, totals_K=totals_K, holders_K=holders_K)
+        if self.config.message == "sums":
+            return replace(state, stage=Stage.DESCRIBE)
+        if self.config.captions == "text":
+            return replace(state, stage=Stage.DISCLOSE)
+        return self._synthesised(state)
 
     def _synthesised(self, state: GenerativeState) -> GenerativeState:
         x_MCHW, labels_M = synthesis.made(self.config, state)
         student = synthesis.taught(self.config, state.student, x_MCHW, labels_M)
         return replace(state, stage=Stage.LEARN, x_MCHW=x_MCHW, labels_M=labels_M, student=student)
-
-    def _count_fields(self) -> tuple[Field, ...]:
-        c = self.config
-        most = float(c.max_examples)
-        fields = (
-            Field("counts", (c.classes,), bound=most, bits=20),
-            Field("holders", (c.classes,), bound=1.0, bits=20),
-        )
-        words = words_of(c)
-        return (*fields, Field("words", (c.classes, words), most, 20)) if words else fields
-
-    def _describe_fields(self, most: float) -> tuple[Field, ...]:
-        """Return the fields of a device that describes at most `most` examples of a class."""
-        c = self.config
-        size = (c.classes, c.shape[0], c.frequencies, c.frequencies)
-        return (
-            Field("described", (c.classes,), bound=most, bits=20),
-            Field("sums", size, bound=most * c.top, bits=20),
-            Field("squares", size, bound=most * c.top**2, bits=20),
-        )
 
     def _most(self, state: GenerativeState) -> float:
         """Return how many examples of a class one device can have: never more than all have."""
@@ -210,6 +210,8 @@ class Generative:
 
     def _done(self, state: GenerativeState) -> Done:
         metrics = {"images": float(len(state.labels_M))}
+        if self.config.captions == "text":
+            metrics |= {"captions": float(len(state.said)), "captions_lost": float(state.unread)}
         if self.config.evaluate:
             metrics |= {"accuracy": state.accuracy, "loss": state.loss}
         result: dict[str, PublicArray] = {

@@ -10,6 +10,7 @@ from dreamshare.algorithms.checks import choice, digest, not_negative, positive,
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators.captions import NAME, Captions
 from dreamshare.learning.objectives import DistillationNorm, Optimizer
+from dreamshare.payloads.slots import LEAST_BYTES, MOST_BYTES
 
 Message = Literal["none", "counts", "sums"]
 Source = Literal["gaussian", "flow", "diffusers"]
@@ -20,6 +21,9 @@ LONGEST_TEXT = 500
 
 MOST_VALUES = 2**27
 """Of a set: half a GiB, half of what a stored state may hold."""
+
+MOST_TEXT_BYTES = 2**22
+"""Of all places together: 8 MiB and more up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,9 @@ class GenerativeConfig:
 
         message: what devices say: "none" (the baseline: a generator that nobody told anything),
             "counts" of classes and words, or "sums": counts, then embedding sums.
-        captions: "class": the class's name alone; "attributes": words that devices count.
+        captions: "class": the class's name alone; "attributes": words that devices count; "text":
+            what devices say of single pictures in their own words. The aggregator reads these: it
+            is no sum, and each device's policy must allow it.
         generator: "gaussian", "flow" or "diffusers".
         weights: on the aggregator: a file of moments or of a flow, a folder of a pipeline or its
             id on the hub; empty for a Gaussian of the devices' sums. Devices see the text and open
@@ -46,6 +52,13 @@ class GenerativeConfig:
         least_examples: classes with fewer in the whole cohort are left out, >= 1.
         least_holders: as are those that fewer devices have, >= 1.
         max_examples: largest number of examples of a device, 1 to 2^24.
+
+        text_captions: most captions of a device, 1 to 1,024 ("text").
+        text_least: fewest of its pictures that must have one word for word, >= 1 ("text").
+        text_slots: S, places that devices draw from, 8 to 65,536, and at least as many as one
+            device's captions; two captions in one place are lost. Eight times as many as all
+            captions together lose one in nine.
+        text_bytes: B of a place, 16 to 256; 7 fewer for the text in UTF-8. S B is at most 2^22.
 
         names: of the classes, K of them, or none: "class 0" and so on.
         template: of a caption, with "{name}" in it.
@@ -88,6 +101,11 @@ class GenerativeConfig:
     least_examples: int = 4
     least_holders: int = 1
     max_examples: int = 65_536
+
+    text_captions: int = 4
+    text_least: int = 5
+    text_slots: int = 256
+    text_bytes: int = 96
 
     names: tuple[str, ...] = ()
     template: str = "a photo of a {name}"
@@ -173,10 +191,22 @@ class GenerativeConfig:
             digest(self, "digest")
         elif self.digest:
             raise ConfigError("digest goes with weights")
-        if self.captions == "attributes" and (
-            self.message != "counts" or self.generator == "gaussian"
+        readers = {"attributes": ("flow", "diffusers"), "text": ("diffusers",)}
+        if self.captions in readers and (
+            self.message != "counts" or self.generator not in readers[self.captions]
         ):
-            raise ConfigError("attributes go with message 'counts' and a flow or a pipeline")
+            needed = " or ".join(readers[self.captions])
+            raise ConfigError(
+                f"captions {self.captions!r} go with message 'counts' and generator {needed}: what "
+                "nobody reads is not asked for"
+            )
+        if self.captions == "text" and not (
+            self.text_captions <= self.text_slots <= MOST_TEXT_BYTES // self.text_bytes
+        ):
+            raise ConfigError(
+                f"text_slots is {self.text_slots}; it must be text_captions or more, and times "
+                f"text_bytes at most {MOST_TEXT_BYTES}"
+            )
         if self.told == "sums" and self.message != "sums":
             raise ConfigError("told 'sums' goes with message 'sums': devices have no weights")
 
@@ -190,6 +220,10 @@ _WHOLE = (
     ("least_examples", 1, 2**24),
     ("least_holders", 1, 2**16),
     ("max_examples", 1, 2**24),
+    ("text_captions", 1, 1024),
+    ("text_least", 1, 2**24),
+    ("text_slots", 8, 2**16),
+    ("text_bytes", LEAST_BYTES, MOST_BYTES),
     ("sampling_steps", 1, 10_000),
     ("painted", 0, 8192),
     ("warm_up_epochs", 0, 10_000),

@@ -4,14 +4,13 @@ Shape legend: N own examples, M pictures, C channels, H height, W width, F frequ
 A words.
 
 Rules:
-- sums over its own examples, each visited once; nothing of a single one leaves the device;
+- sums over its own examples, each visited once; nothing of a single one leaves the device
+  (captions that its owner discloses are another module's: `disclosing`);
 - classes that are too rare in the public totals are left out of everything that follows;
 - no weights of a generator are opened here, whatever the config names.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -21,15 +20,13 @@ from dreamshare.algorithms.generative.state import words_of
 from dreamshare.algorithms.generative.synthesis import labels_of, made_of_sums
 from dreamshare.algorithms.posteriors import local_steps, steps_beside, told
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Floats, Ints, Learner
+from dreamshare.learning.base import Data, Floats, Ints, Learner
 from dreamshare.learning.generators.captions import captioner_of
 from dreamshare.learning.generators.cosine import Cosine
 from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.passes import once
 from dreamshare.payloads.pixels import unpacked
 from dreamshare.updates import Update
-
-READ = 512
-"""Examples that are looked at together."""
 
 
 def count(config: GenerativeConfig, data: Data) -> Update:
@@ -44,7 +41,7 @@ def count(config: GenerativeConfig, data: Data) -> Update:
     if words := words_of(c):
         captioner = captioner_of(c.captions, c.low, c.high)
         words_KA = np.zeros((c.classes, words))
-        for x_NCHW, y_N in _once(data, c.max_examples):
+        for x_NCHW, y_N in once(data, c.max_examples):
             places_NG = captioner.words(np.clip(x_NCHW, c.low, c.high))
             np.add.at(words_KA, (y_N[:, None], places_NG), 1.0)
         answer["words"] = words_KA
@@ -58,7 +55,7 @@ def describe(config: GenerativeConfig, ask: Ask, data: Data) -> Update:
     cosine = Cosine(c.shape, c.frequencies)
     counts_K = np.zeros(c.classes)
     sums, squares = np.zeros((2, c.classes, *cosine.size))
-    for x_NCHW, y_N in _once(data, c.described):
+    for x_NCHW, y_N in once(data, c.described):
         keep_N = wanted_K[y_N]
         e_NCFF = cosine.embed(np.clip(x_NCHW[keep_N], c.low, c.high))
         np.add.at(counts_K, y_N[keep_N], 1.0)
@@ -122,22 +119,3 @@ def _objective(config: GenerativeConfig, data: Data, rate: float) -> FitObjectiv
         distillation_norm=c.distillation_norm,
     )
     return objective.balanced(data.class_counts(c.classes)) if c.balanced else objective
-
-
-def _once(data: Data, most: int) -> Iterator[tuple[Floats, Ints]]:
-    """Yield every example once, or `most` of them where there are more; in an order of no matter.
-
-    A pass leaves out a remainder of one (`ArrayData.batches`), so batches are sized to have none.
-    """
-    total = len(data)
-    size = min(READ, total)
-    while size > 2 and total % size == 1:
-        size -= 1
-    seen, most = 0, min(most, total)
-    batches: Iterator[Batch] = data.batches(np.random.default_rng(0), size)
-    while seen < most:
-        batch = next(batches).first(most - seen)
-        if batch.y_N is None:
-            raise ConfigError("a device's own examples need their classes in y_N")
-        seen += len(batch.y_N)
-        yield batch.x_NCHW, batch.y_N

@@ -18,6 +18,7 @@ from dreamshare.algorithms.generative.config import GenerativeConfig
 from dreamshare.learning.base import Floats, Ints
 from dreamshare.learning.generators.captions import captioner_of, vocabulary
 from dreamshare.learning.plain import Trained
+from dreamshare.payloads.slots import Caption
 
 Doubles = NDArray[np.float64]
 
@@ -28,6 +29,7 @@ class Stage(StrEnum):
     WARM_UP = "warm_up"
     COUNT = "count"
     DESCRIBE = "describe"
+    DISCLOSE = "disclose"
     LEARN = "learn"
     EVALUATE = EVALUATE
     DONE = "done"
@@ -42,6 +44,8 @@ class GenerativeState:
         totals_K: examples of each class in the cohort (rounded masked sum); zeros before.
         holders_K: how many devices have an example of it.
         words_KA: how often each word goes with each class; of width 0 without attributes.
+        said: captions that devices disclosed, without who said what.
+        unread: places whose captions were lost.
         described_K: described examples of each class; zeros before.
         sums_KCFF: sums of their embeddings.
         squares_KCFF: sums of the squares.
@@ -63,6 +67,8 @@ class GenerativeState:
     student: Trained
     accuracy: float = 0.0
     loss: float = 0.0
+    said: tuple[Caption, ...] = ()
+    unread: int = 0
 
 
 def words_of(config: GenerativeConfig) -> int:
@@ -93,5 +99,6 @@ def sums_left(config: GenerativeConfig, stage: Stage) -> int:
     """Return how many masked sums a run still needs, the one that is planned included."""
     left = int(config.evaluate)
     if stage in (Stage.WARM_UP, Stage.COUNT):
-        return left + {"none": 0, "counts": 1, "sums": 2}[config.message]
-    return left + int(stage is Stage.DESCRIBE)
+        asked = {"none": 0, "counts": 1, "sums": 2}[config.message]
+        return left + asked + int(config.captions == "text")
+    return left + int(stage in (Stage.DESCRIBE, Stage.DISCLOSE))

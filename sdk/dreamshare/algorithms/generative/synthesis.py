@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from dreamshare.learning.generators.gaussian import GaussianGenerator, Moments, 
 from dreamshare.learning.plain import Trained, classifier
 from dreamshare.learning.plain.training import distilled
 from dreamshare.payloads.pixels import packed, unpacked
+from dreamshare.payloads.slots import Caption
 
 STUDENT_STREAM = 2**32 + 3
 """Keeps the student's random numbers apart from those of pictures."""
@@ -67,7 +69,7 @@ def made(config: GenerativeConfig, state: GenerativeState) -> tuple[Floats, Ints
         x_MCHW = made_of_sums(c, labels_M, state.described_K, state.sums_KCFF, state.squares_KCFF)
     else:
         generator = opened(c)
-        x_MCHW = generator.generate(_requests(c, labels_M, state.words_KA))
+        x_MCHW = generator.generate(_requests(c, labels_M, state.words_KA, state.said))
     if x_MCHW.shape != (len(labels_M), *c.shape):
         raise ConfigError(f"the generator makes pictures of shape {x_MCHW.shape[1:]}")
     x_MCHW = np.clip(x_MCHW, c.low, c.high)
@@ -154,8 +156,13 @@ def taught(config: GenerativeConfig, student: Trained, x_MCHW: Floats, labels_M:
     return student
 
 
-def _requests(config: GenerativeConfig, labels_M: Ints, words_KA: Doubles) -> tuple[Request, ...]:
+def _requests(
+    config: GenerativeConfig, labels_M: Ints, words_KA: Doubles, said: Sequence[Caption] = ()
+) -> tuple[Request, ...]:
     c = config
+    said_of: dict[int, list[str]] = {}
+    for caption in said:
+        said_of.setdefault(caption.label, []).append(caption.text)
     groups = captions.captioner_of(c.captions, c.low, c.high).groups
     words = captions.vocabulary(groups)
     made_K = np.zeros(c.classes, np.int64)
@@ -165,6 +172,9 @@ def _requests(config: GenerativeConfig, labels_M: Ints, words_KA: Doubles) -> tu
         made_K[label] += 1
         rng = np.random.default_rng([seed, WORD_STREAM])
         places = captions.drawn(groups, words_KA[label], rng)
-        text = captions.sentence(c.template, c.name_of(label), [words[place] for place in places])
+        name = c.name_of(label)
+        if texts := said_of.get(label):
+            name = f"{name}, {texts[int(rng.integers(len(texts)))]}"
+        text = captions.sentence(c.template, name, [words[place] for place in places])
         requests.append(Request(label, seed, places, text))
     return tuple(requests)

@@ -10,7 +10,8 @@ Rules:
 - a device captions its own pictures and sends none of the captions: how often a word goes with a
   class is a count, and counts are summed under masks;
 - the vocabulary is public and fixed by a captioner's name, so words cannot name a person, a place
-  or a device; free text could, and has no way to the wire;
+  or a device; free text could, and travels only as a disclosure that a device's owner allows
+  (`dreamshare.learning.captioned`);
 - a template's "{name}" is replaced and nothing else in it is: it is data, not a format.
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Floats, Ints
 
-Captions = Literal["class", "attributes"]
+Captions = Literal["class", "attributes", "text"]
 NAME = "{name}"
 GROUPS = (
     ("dark", "grey", "bright"),

@@ -7,7 +7,8 @@
 Rules:
 - a scan finds what has a form (numbers, addresses, file names, capitalised words, names of a list)
   and what is rare; it cannot find what is identifying and ordinary, so passing it is no proof;
-- no caption travels in this release, scanned or not (docs/algorithms/generative.md).
+- what is found in a caption that a device was to disclose keeps it there
+  (`dreamshare.learning.captioned`, docs/algorithms/generative.md).
 """
 
 from __future__ import annotations

@@ -1,0 +1,79 @@
+"""Captions in words under masks: from devices that allow it, through a sum, to a pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dreamshare.algorithms.catalog import algorithm_of
+from dreamshare.algorithms.generative import synthesis
+from dreamshare.learning.generators import digest_of
+from dreamshare.protocol.messages import Cohort
+from dreamshare.protocol.outcomes import RoundDeclined
+from dreamshare.simulate import SimulatedDevice, SimulationResult, simulate
+from tests.algorithms.describing import TEXT, Painter, captioned, describers, generative
+from tests.algorithms.oracle import Device, run
+from tests.algorithms.toy import ToyLearner
+
+SAYINGS = (("a dark {name}",), ("a wide {name}",), ("a torn {name}",), ("a small {name}",))
+PAINTED = {"images": 6, "sampling_steps": 2, "image_bits": 32, "guidance": 7.5}
+ROOMY = TEXT | {"text_slots": 512, "text_captions": 3, "warm_up_epochs": 0, "fit_steps": 1}
+
+
+def crew(sayings: tuple[tuple[str, ...], ...] = SAYINGS) -> list[Device]:
+    devices = describers(ToyLearner, len(sayings))
+    return [
+        captioned(d, texts, i) for i, (d, texts) in enumerate(zip(devices, sayings, strict=True))
+    ]
+
+
+def masked(config: object, devices: list[Device]) -> SimulationResult:
+    virtual = [SimulatedDevice(d.learner, d.data) for d in devices]
+    return simulate(config, virtual, cohort=Cohort(4, len(virtual)))
+
+
+def test_every_letter_survives_the_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes are levels of the encoding: the texts are those of exact sums, to the letter."""
+    exact, hidden = Painter(), Painter()
+    config = generative(**ROOMY)
+    monkeypatch.setattr(synthesis, "opened", lambda config: exact)
+    wanted = run(algorithm_of(config), crew()).done.metrics
+    monkeypatch.setattr(synthesis, "opened", lambda config: hidden)
+    result = masked(config, crew())
+    assert result.aggregations == 2
+    assert result.metrics["captions"] == wanted["captions"] == 12
+    assert hidden.requests == exact.requests
+    assert any(each.text == "a photo of a shoe, a torn shoe" for each in hidden.requests)
+
+
+def test_a_device_without_captions_declines_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(synthesis, "opened", lambda config: Painter())
+    silent = describers(ToyLearner, 5)[4]
+    devices = [*crew(), silent]
+    virtual = [SimulatedDevice(d.learner, d.data) for d in devices]
+    result = simulate(generative(**ROOMY), virtual, cohort=Cohort(4, 5))
+    assert result.metrics["captions"] == 12
+    declined = [each for each in result.outcomes[4] if isinstance(each, RoundDeclined)]
+    assert any("this device has none" in each.text for each in declined)
+    assert result.arrays["totals"].sum() == sum(len(each.data) for each in devices)
+
+
+@pytest.mark.filterwarnings("ignore")  # what libraries say while they load
+def test_texts_become_pictures_of_a_pipeline(tmp_path: Path) -> None:
+    """All the way: masks on, the real pipeline code, random weights."""
+    from tests.unit.learning.generators.tiny_pipeline import build_pipeline
+
+    folder = build_pipeline(tmp_path / "tiny")
+    weights = {"weights": str(folder), "digest": digest_of(folder)}
+    config = generative(**ROOMY | weights | PAINTED)
+    said, unsaid = (masked(config, crew(each)) for each in (SAYINGS, ((),) * 4))
+    assert said.metrics["captions"] == 12 and unsaid.metrics["captions"] == 0
+    for each in (said, unsaid):
+        assert each.arrays["images"].shape == (6, 1, 2, 2)
+        assert each.arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2]
+        assert np.isfinite(each.arrays["images"]).all()
+    assert (said.arrays["images"] != unsaid.arrays["images"]).any(), "the pipeline read them"
