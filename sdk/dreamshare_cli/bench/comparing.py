@@ -35,6 +35,11 @@ class Row:
     cells: tuple[CellResult, ...]
 
     @property
+    def algorithm(self) -> str:
+        """Registered name, or "" for a baseline."""
+        return self.cells[0].algorithm if self.cells else ""
+
+    @property
     def by_seed(self) -> Mapping[int, float]:
         """Mean test accuracy of the devices, percent, by seed."""
         return {cell.seed: 100 * fmean(cell.end.test) for cell in self.cells}
@@ -59,6 +64,11 @@ class Row:
         """Return the gain over another row, points, for each seed that both have."""
         theirs = other.by_seed
         return tuple(mine - theirs[seed] for seed, mine in self.by_seed.items() if seed in theirs)
+
+
+def partitions_of(results: Results, algorithm: str | None = None) -> tuple[str, ...]:
+    """Return the partitions in the recipe's order: all, or those where an algorithm was run."""
+    return once(cell.partition for cell in results.cells if algorithm in (None, cell.algorithm))
 
 
 def rows_of(results: Results, partition: str) -> tuple[Row, ...]:

@@ -1,4 +1,4 @@
-"""Pictures of results as SVG: accuracy against rounds, accuracy against bytes, the gallery.
+"""Pictures of results as SVG: accuracy against rounds and bytes, galleries, one for an algorithm.
 
 Rules:
 - figures are made without pyplot, so no window is looked for; what they are drawn with is set for
@@ -7,7 +7,8 @@ Rules:
   description of which results it is (`stamp_of`);
 - text stays text, so that a picture is small and can be searched;
 - curves are validation accuracy, the mean over seeds of the mean over devices, with the range of
-  the seeds behind; baselines, which send nothing, are lines across the plot of bytes.
+  the seeds behind; baselines, which send nothing, are lines across the plot of bytes; the picture
+  of an algorithm has its students, too, dotted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -27,14 +28,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from dreamshare_cli.bench.comparing import Row, baselines_of, once, rows_of
+from dreamshare_cli.bench.comparing import Row, baselines_of, partitions_of, rows_of
 from dreamshare_cli.bench.gallery import gallery_svg
 from dreamshare_cli.bench.results import Results
-from dreamshare_cli.bench.rows import fields_of
-from dreamshare_cli.bench.tables import plot_name
+from dreamshare_cli.bench.rows import Round, fields_of
+from dreamshare_cli.bench.tables import algorithm_pictures, plot_name
 from dreamshare_cli.demo.palette import LIGHT
 
-LINES = ("#6a3df0", "#c2334d", "#0f7c82", "#b98a2f", "#2a62c9", "#5a8f29", "#8d4f9e", "#d4722b")
+LINES = (
+    *("#6a3df0", "#c2334d", "#0f7c82", "#b98a2f", "#2a62c9", "#5a8f29"),
+    *("#e07ab8", "#d4722b", "#3aa7c9", "#7a4a2b", "#a3b82c", "#8d4f9e"),
+)
 STYLES = ("-", "--", ":", "-.")
 PLAIN = ("#8d899c", "#625e75", "#1c1a27")
 """Of baselines, dashed."""
@@ -54,7 +58,7 @@ def plots_of(results: Results) -> dict[str, bytes]:
     """Return every picture of one result file by its name."""
     stamp, plain = stamp_of(results), tuple(baselines_of(results).values())
     found = {}
-    for partition in once(cell.partition for cell in results.cells):
+    for partition in partitions_of(results):
         rows = rows_of(results, partition)
         for kind in ("rounds", "bytes"):
             found[plot_name(results, partition, kind)] = curves_svg(rows, kind, plain, stamp)
@@ -80,6 +84,49 @@ def curves_svg(rows: Sequence[Row], kind: str, plain: Sequence[str], stamp: str)
     """
     figure = Figure(figsize=(7.6, 4.2), facecolor=LIGHT.card, layout="constrained")
     axes = figure.add_subplot()
+    _draw(axes, rows, kind, plain)
+    _dress(axes, "rounds" if kind == "rounds" else "megabytes of a device, up and down")
+    _name_lines(axes)
+    return _svg(figure, stamp)
+
+
+def algorithm_plots(every: Sequence[Results]) -> dict[str, bytes]:
+    """Return a picture for each algorithm by its name: its rows beside the baselines, everywhere.
+
+    Each recipe is a line of panels, one a partition, accuracy against rounds.
+    """
+    return {plot: _algorithm_svg(held) for plot, held in algorithm_pictures(every).items()}
+
+
+def _algorithm_svg(held: Sequence[tuple[Results, str]]) -> bytes:
+    wide = max(len(partitions_of(results, name)) for results, name in held)
+    figure = Figure(
+        figsize=(2.6 * wide + 2.6, 2.7 * len(held)), facecolor=LIGHT.card, layout="constrained"
+    )
+    grid = figure.add_gridspec(len(held), wide + 1)
+    for line, (results, name) in enumerate(held):
+        plain = tuple(baselines_of(results).values())
+        places = partitions_of(results, name)
+        for place, partition in enumerate(places):
+            axes = figure.add_subplot(grid[line, place])
+            rows = [
+                row
+                for row in rows_of(results, partition)
+                if row.name in plain or row.algorithm == name
+            ]
+            _draw(axes, rows, "rounds", plain, students=True)
+            _dress(axes, "rounds", "" if place else "validation accuracy, %")
+            axes.set_title(f"{results.recipe.name}, {partition}", color=LIGHT.ink, fontsize=9)
+            if partition == places[-1]:
+                beside = figure.add_subplot(grid[line, place + 1])
+                beside.set_axis_off()
+                _name_lines(axes, beside)
+    return _svg(figure, "; ".join(stamp_of(results) for results, _ in held))
+
+
+def _draw(
+    axes: Axes, rows: Sequence[Row], kind: str, plain: Sequence[str], *, students: bool = False
+) -> None:
     methods = [row.name for row in rows if row.name not in plain]
     for row in rows:
         curve = curve_of(row, kind)
@@ -97,20 +144,40 @@ def curves_svg(rows: Sequence[Row], kind: str, plain: Sequence[str], stamp: str)
             (line,) = axes.plot(curve.x, curve.mean, style, color=colour, lw=wide, label=row.name)
             line.set(marker=dots, markersize=3.0)
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.1, linewidth=0)
+        taught = curve_of(row, kind, _student) if students else None
+        if taught is not None:
+            axes.plot(taught.x, taught.mean, ":", color=colour, lw=wide, label="its student")
     if kind == "bytes" and any(curve_of(row, kind) for row in rows):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    _dress(axes, "rounds" if kind == "rounds" else "megabytes of a device, up and down")
-    return _svg(figure, stamp)
 
 
-def curve_of(row: Row, kind: str) -> Curve | None:
-    """Return a method's curve; None for bytes of one that sends nothing, or without evaluations."""
-    ways = [{each.round: each for each in cell.rounds} for cell in row.cells]
+def _devices(line: Round) -> float | None:
+    return fmean(line.devices)
+
+
+def _student(line: Round) -> float | None:
+    return line.student
+
+
+def curve_of(
+    row: Row, kind: str, measured: Callable[[Round], float | None] = _devices
+) -> Curve | None:
+    """Return a method's curve; None for bytes of one that sends nothing, or without evaluations.
+
+    Args:
+        row: the method.
+        kind: "rounds" or "bytes".
+        measured: what of an evaluation is drawn, 0 to 1; None where there is nothing.
+    """
+    ways = [
+        {each.round: each for each in cell.rounds if measured(each) is not None}
+        for cell in row.cells
+    ]
     shared = sorted(set.intersection(*(set(way) for way in ways))) if ways else []
     if not shared or (kind == "bytes" and not all(way[shared[0]].bytes_up for way in ways)):
         return None
-    values = np.array([[100 * fmean(way[at].devices) for at in shared] for way in ways])
+    values = np.array([[100 * (measured(way[at]) or 0.0) for at in shared] for way in ways])
     x = [float(at) for at in shared]
     if kind == "bytes":
         x = [
@@ -122,17 +189,22 @@ def curve_of(row: Row, kind: str) -> Curve | None:
     )
 
 
-def _dress(axes: Axes, across: str) -> None:
+def _dress(axes: Axes, across: str, up: str = "validation accuracy, %") -> None:
     axes.set_facecolor(LIGHT.card)
     axes.set_xlabel(across, color=LIGHT.muted, fontsize=9)
-    axes.set_ylabel("validation accuracy, %", color=LIGHT.muted, fontsize=9)
+    axes.set_ylabel(up, color=LIGHT.muted, fontsize=9)
     axes.grid(axis="y", color=LIGHT.line, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
-    axes.tick_params(colors=LIGHT.muted, length=0, labelsize=8.5)
-    axes.legend(
+    axes.tick_params(which="both", colors=LIGHT.muted, length=0, labelsize=8.5)
+
+
+def _name_lines(axes: Axes, beside: Axes | None = None) -> None:
+    """Write the names of the lines to the right of a panel, or into an empty one beside it."""
+    (beside or axes).legend(
+        *axes.get_legend_handles_labels(),
         loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
+        bbox_to_anchor=(1.0 if beside is None else 0.0, 0.5),
         fontsize=8,
         labelcolor=LIGHT.ink,
         frameon=False,

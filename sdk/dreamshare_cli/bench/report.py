@@ -35,13 +35,14 @@ def page_of(files: Sequence[Path], folder: str | None) -> str:
 
 def write_report(files: Sequence[Path], out: Path) -> Written:
     """Write the page, and its pictures into a folder beside it; errors as in `page_of`."""
-    from dreamshare_cli.bench.plots import plots_of  # matplotlib takes a second
+    from dreamshare_cli.bench.plots import algorithm_plots, plots_of  # matplotlib takes a second
 
     text = page_of(files, out.stem)
     folder = out.with_suffix("")
-    pictures: dict[str, bytes] = {}
-    for path in files:
-        pictures |= plots_of(read_results(path))
+    every = [read_results(path) for path in files]
+    pictures = algorithm_plots(every)
+    for results in every:
+        pictures |= plots_of(results)
     if pictures:
         folder.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")

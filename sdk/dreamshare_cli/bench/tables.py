@@ -17,7 +17,7 @@ from dreamshare_cli.bench.comparing import (
     HISTOGRAM,
     Row,
     baselines_of,
-    once,
+    partitions_of,
     rows_of,
     single_architectures,
     spread,
@@ -55,7 +55,7 @@ def page(every: Sequence[Results], picture: Callable[[str], str] | None = None) 
     if not every:
         parts.append("No recipe has been run yet.\n")
     else:
-        parts.append(_index(every))
+        parts.append(_index(every, picture))
     parts += [section(results, picture) for results in every]
     return "\n".join(parts)
 
@@ -87,7 +87,7 @@ def section(results: Results, picture: Callable[[str], str] | None) -> str:
     alike = [f"{row} ({net})" for row, net in single_architectures(results).items()]
     if alike:
         lines += [f"All devices of one architecture: {', '.join(alike)}.", ""]
-    for partition in once(cell.partition for cell in results.cells):
+    for partition in partitions_of(results):
         heading = _heading(results, partition)
         lines += [f"### {heading}", "", *_table(results, partition), ""]
         if picture is not None:
@@ -111,18 +111,34 @@ def plot_name(results: Results, partition: str, kind: str) -> str:
     return "-".join(words).replace("/", "-") + ".svg"
 
 
-def _index(every: Sequence[Results]) -> str:
-    """Return in which tables each algorithm is."""
-    places: dict[str, list[str]] = {}
-    for results in every:
-        for cell in results.cells:
-            if cell.algorithm:
-                heading = _heading(results, cell.partition)
-                anchor = re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-                places.setdefault(cell.algorithm, []).append(f"[{heading}](#{anchor})")
-    lines = ["| algorithm | tables |", "| --- | --- |"]
-    lines += [f"| `{name}` | {', '.join(once(places[name]))} |" for name in sorted(places)]
+def algorithm_pictures(every: Sequence[Results]) -> dict[str, tuple[tuple[Results, str], ...]]:
+    """Return the results that the picture of each algorithm shows, by the picture's file name."""
+    names = sorted({cell.algorithm for results in every for cell in results.cells} - {""})
+    return {
+        f"{name.partition('/')[0]}.svg": tuple(
+            (results, name) for results in every if partitions_of(results, name)
+        )
+        for name in names
+    }
+
+
+def _index(every: Sequence[Results], picture: Callable[[str], str] | None) -> str:
+    """Return in which tables each algorithm is, and where its curves are."""
+    lines = ["| algorithm | tables | curves |", "| --- | --- | --- |"]
+    for plot, held in algorithm_pictures(every).items():
+        headings = [
+            _heading(results, partition)
+            for results, name in held
+            for partition in partitions_of(results, name)
+        ]
+        tables = ", ".join(f"[{each}](#{_anchor(each)})" for each in headings)
+        curves = "" if picture is None else f"[{plot}]({picture(plot)})"
+        lines.append(f"| `{held[0][1]}` | {tables} | {curves} |")
     return "\n".join(lines) + "\n"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _missing(results: Results) -> str:

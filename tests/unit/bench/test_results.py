@@ -13,7 +13,7 @@ from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell, cells_of
 from dreamshare_cli.bench.comparing import rows_of, spread
 from dreamshare_cli.bench.gallery import gallery_svg
-from dreamshare_cli.bench.plots import curve_of, plots_of, stamp_of
+from dreamshare_cli.bench.plots import algorithm_plots, curve_of, plots_of, stamp_of
 from dreamshare_cli.bench.report import page_of, write_report
 from dreamshare_cli.bench.results import Results, collect, read_results, write_results
 from dreamshare_cli.bench.rows import End, Pictures, Record, Round, Start
@@ -89,7 +89,7 @@ def test_the_table_has_mean_spread_and_paired_gains(results: Results) -> None:
     assert "| method | devices | between devices | over independent | student |" in page([results])
     assert any("Seeds 0, 3; 4 minutes of cells" in line for line in lines)
     assert "All devices of one architecture: FedAvg (VGG-like)." in lines
-    assert "| `fedavg/1` | [tiny, alpha 0.5](#tiny-alpha-05) |" in lines
+    assert "| `fedavg/1` | [tiny, alpha 0.5](#tiny-alpha-05) |  |" in lines
     assert RECIPE.text.strip() in page([results])
 
 
@@ -131,14 +131,30 @@ def test_a_report_is_a_page_with_its_pictures(results: Results, tmp_path: Path) 
     path = tmp_path / "tiny.json"
     write_results(results, path)
     written = write_report([path], tmp_path / "results.md")
-    names = ["tiny-alpha-0.5-rounds.svg", "tiny-alpha-0.5-bytes.svg", "tiny-gallery.svg"]
+    names = [
+        "fedavg.svg",
+        "tiny-alpha-0.5-rounds.svg",
+        "tiny-alpha-0.5-bytes.svg",
+        "tiny-gallery.svg",
+    ]
     assert [each.name for each in written.pictures] == names
     assert all(stamp_of(results) in each.read_text() for each in written.pictures)
     assert all(len(each.read_bytes()) < 40_000 for each in written.pictures)
     text = written.page.read_text()
     assert text == page_of([path], "results")
     assert all(f"(results/{name})" in text for name in names)
-    assert plots_of(results) == {each.name: each.read_bytes() for each in written.pictures}
+    drawn = {each.name: each.read_bytes() for each in written.pictures}
+    assert drawn == plots_of(results) | algorithm_plots([results])
+
+
+def test_an_algorithm_has_a_picture_of_every_recipe_that_it_is_in(results: Results) -> None:
+    other = replace(results, recipe=replace(results.recipe, name="other"), cells=results.cells[:1])
+    assert algorithm_plots([other]) == {}  # a baseline alone
+    drawn = algorithm_plots([results, other, results])["fedavg.svg"].decode()
+    assert drawn.count(stamp_of(results)) == 2
+    assert stamp_of(other) not in drawn
+    assert drawn.count(">tiny, alpha 0.5<") == 2
+    assert drawn.count(">its student<") == 2
 
 
 def test_pictures_are_well_formed_and_series_are_lines(results: Results) -> None:
