@@ -30,6 +30,7 @@ from dreamshare.learning.base import (
     Ints,
     Learner,
 )
+from dreamshare.learning.guarding import least_class_count
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.updates import PublicArray
 
@@ -57,11 +58,19 @@ class Halt:
 
 
 class HaltingData:
-    """Data that stop giving when the work is halted; see `dreamshare.learning.base.Data`."""
+    """Data that stop giving when the work is halted; see `dreamshare.learning.base.Data`.
 
-    def __init__(self, data: Data, halt: Halt) -> None:
+    Args:
+        data: the device's own.
+        halt: who asks.
+        least: the owner's least count of a class in a sum; None leaves it to the data
+            (`dreamshare.learning.guarding`).
+    """
+
+    def __init__(self, data: Data, halt: Halt, least: int | None = None) -> None:
         self._data = data
         self._halt = halt
+        self.least_class_count = least_class_count(data) if least is None else least
 
     def __getattr__(self, name: str) -> object:
         """Return what the data offer beyond the protocol."""

@@ -18,6 +18,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
+from dreamshare.learning.guarding import LEAST_CLASS_COUNT
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import setting
 from dreamshare_crypto.floor import Floor
@@ -133,6 +134,12 @@ class Policy:
         "or more. Tasks with less are refused.",
         default=0.0,
     )
+    least_class_count: int = setting(
+        "Fewest examples of a class that this device lets into a sum of moments by class "
+        "(moments/1), 1 or more; of a class with fewer it answers zeros, whatever minimum the "
+        "aggregator announces.",
+        default=LEAST_CLASS_COUNT,
+    )
     tasks_at_once: int = setting(
         "How many tasks compute at a time, 1 or more. Above 1 the learner is called from as many "
         "threads at once and has to stand that.",
@@ -224,6 +231,7 @@ class Policy:
         must(0 <= self.min_noise < math.inf, "min_noise", "0 or more and finite")
         for hours in self.quiet_hours:
             _minutes(hours)
+        must(self.least_class_count >= 1, "least_class_count", "1 or more")
         must(self.tasks_at_once >= 1, "tasks_at_once", "1 or more")
         must(0 < self.wait_for_turn_s < math.inf, "wait_for_turn_s", "above 0 and finite")
         must(1 <= self.draws <= 16, "draws", "1 to 16")

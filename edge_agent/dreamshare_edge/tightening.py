@@ -99,6 +99,7 @@ def _resets(floor: Policy, other: Policy) -> object:
 _CLAUSES: tuple[tuple[str, Clause], ...] = (
     *((name, _number(name, max)) for name in ("least_cohort", "gamma", "sigma", "min_noise")),
     *((name, _number(name, max)) for name in ("least_change", "min_bits", "captions_least")),
+    ("least_class_count", _number("least_class_count", max)),
     *((name, _number(name, min)) for name in ("delta", "draws", "max_clip", "max_vector_words")),
     *((name, _number(name, min)) for name in ("tasks_at_once", "wait_for_turn_s", "captions")),
     *((n, _limit(n, min)) for n in ("rounds_per_day", "bytes_per_day", "epsilon_per_month")),

@@ -151,7 +151,7 @@ class AgentWorker:
         self._spending.charge_round()
         rng = self._rng(order.payload_hash)
         learner = HaltingLearner(self._equipment.learner, halt)
-        data = HaltingData(self._equipment.data, halt)
+        data = HaltingData(self._equipment.data, halt, self._policy.least_class_count)
         try:
             own = self._work.compute(order, learner, data, rng)
         except BaseException:
@@ -166,7 +166,7 @@ class AgentWorker:
         halt.check()
         before = self._accuracy()
         learner = HaltingLearner(self._equipment.learner, halt)
-        data = HaltingData(self._equipment.data, halt)
+        data = HaltingData(self._equipment.data, halt, self._policy.least_class_count)
         rng = self._rng(order.plan.payload().hash)
         try:
             self._work.learn(order, learner, data, rng)

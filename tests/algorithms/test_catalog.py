@@ -18,10 +18,12 @@ from dreamshare.algorithms.fedavg import FedAvg, FedAvgConfig
 from dreamshare.algorithms.fedh2l import FedH2L
 from dreamshare.algorithms.fediod import FedIOD
 from dreamshare.algorithms.generative import Generative
+from dreamshare.algorithms.moments import MomentSharing
 from dreamshare.errors import ConfigError
 from tests.algorithms.describing import TEXT, generative
 from tests.algorithms.iod import crew as iod_crew
 from tests.algorithms.iod import fediod
+from tests.algorithms.moments import moments
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.sharing import consensus, crew, fedh2l
 from tests.algorithms.test_codream import CONFIG
@@ -36,6 +38,7 @@ CONFIGS = (
     fedh2l(evaluate="end"),
     fediod(divergence="code", evaluate="end"),
     generative(evaluate=True),
+    moments(evaluate=True),
 )
 
 
@@ -127,7 +130,8 @@ def test_people_may_leave_out_what_has_a_default():
 def test_unknown_names():
     with pytest.raises(
         ConfigError,
-        match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1, fediod/1, generative/1",
+        match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1, fediod/1, generative/1, "
+        "moments/1",
     ):
         catalog.entry_of("codream/2")
     with pytest.raises(ConfigError, match="no config of a registered"):
@@ -148,6 +152,7 @@ def test_registered_steps_are_what_a_run_plans():
     for algorithm in (
         Consensus(consensus(evaluate="end")),
         FedH2L(fedh2l(evaluate="end")),
+        MomentSharing(moments(form="basis", components=2, evaluate=True)),
     ):
         planned = set(run(algorithm, crew(ToyLearner)).steps)
         assert set(catalog.entry_of(algorithm.name).steps) == planned

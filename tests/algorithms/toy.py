@@ -72,7 +72,8 @@ class ToyLearner:
         prior_K = np.log(objective.class_prior) if objective.class_prior else 0.0
         losses = []
         anchor_DK, anchor_K = self.weight_DK, self.bias_K
-        for step in steps:
+        for number, step in enumerate(steps):
+            rate = objective.rate_at(number)
             local = step[0]
             pull_DK = objective.proximal * (self.weight_DK - anchor_DK)
             pull_K = objective.proximal * (self.bias_K - anchor_K)
@@ -85,10 +86,10 @@ class ToyLearner:
                 parts.append((dreams, scale * residual_NK))
             for batch, residual_NK in parts:
                 gradient_DK = self._flat(batch.x_NCHW).T @ residual_NK
-                self.weight_DK = self.weight_DK - objective.learning_rate * gradient_DK
-                self.bias_K = self.bias_K - objective.learning_rate * residual_NK.sum(axis=0)
-            self.weight_DK = self.weight_DK - objective.learning_rate * pull_DK
-            self.bias_K = self.bias_K - objective.learning_rate * pull_K
+                self.weight_DK = self.weight_DK - rate * gradient_DK
+                self.bias_K = self.bias_K - rate * residual_NK.sum(axis=0)
+            self.weight_DK = self.weight_DK - rate * pull_DK
+            self.bias_K = self.bias_K - rate * pull_K
             self.steps_taken += 1
             losses.append(loss)
         return float(np.mean(losses)) if losses else 0.0

@@ -114,6 +114,15 @@ ENTRIES = (
         asks=("count", "describe", "disclose", "evaluate"),
         tells=("warm_up", "learn"),
     ),
+    Entry(
+        name="moments/1",
+        module="dreamshare.algorithms.moments",
+        algorithm="MomentSharing",
+        config="MomentsConfig",
+        state="MomentsState",
+        asks=("count", "sketch", "describe", "evaluate"),
+        tells=("warm_up", "learn"),
+    ),
 )
 
 

@@ -131,6 +131,8 @@ class FitObjective:
             "protect_local" the other way round, "symmetric" both.
         proximal: mu >= 0 (Li et al. 2020, FedProx); w are the trainable parameters, w0 what they
             were when `fit` was called.
+        decay_steps: 0, or the number of this `fit`'s steps over which the rate falls along half a
+            cosine, from `learning_rate` to almost nothing; steps beyond stay at the last rate.
     """
 
     optimizer: Optimizer = "adam"
@@ -142,9 +144,11 @@ class FitObjective:
     distillation_norm: DistillationNorm = "batch"
     projection: Projection = "none"
     proximal: float = 0.0
+    decay_steps: int = 0
 
     def __post_init__(self) -> None:
         _positive(self, "learning_rate", "temperature")
+        _non_negative(self, "decay_steps")
         _non_negative(self, "weight_decay", "distillation_weight", "proximal")
         if self.optimizer not in ("adam", "sgd"):
             raise ConfigError(f"optimizer {self.optimizer!r}: choose 'adam' or 'sgd'")
@@ -160,6 +164,13 @@ class FitObjective:
             and math.isclose(sum(self.class_prior), 1.0, abs_tol=1e-6)
         ):
             raise ConfigError("class_prior must hold positive shares that sum to 1")
+
+    def rate_at(self, step: int) -> float:
+        """Return the rate of the 0-based step of a `fit`, > 0."""
+        if self.decay_steps == 0:
+            return self.learning_rate
+        share = min(step, self.decay_steps - 1) / self.decay_steps
+        return self.learning_rate * (1.0 + math.cos(math.pi * share)) / 2.0
 
     def balanced(self, counts_K: NDArray[np.int64], smoothing: float = 0.5) -> FitObjective:
         """Return this objective with the class prior of a device's own label histogram.

@@ -60,6 +60,7 @@ FITS = {
     "local": FitObjective(learning_rate=0.01, projection="protect_local", proximal=0.5),
     "both": FitObjective(optimizer="sgd", learning_rate=0.05, projection="symmetric"),
     "proximal": FitObjective(optimizer="sgd", learning_rate=0.05, proximal=2.0),
+    "falling": FitObjective(learning_rate=0.01, decay_steps=2),
 }
 
 

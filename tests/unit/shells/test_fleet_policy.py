@@ -50,6 +50,7 @@ PAIRS: dict[str, tuple[object, object, object]] = {
     "draws": (3, 1, 1),
     "monotone_active": (False, True, True),
     "least_change": (0, 2, 2),
+    "least_class_count": (5, 20, 20),
     "version_resets": (("0f" * 16, "1f" * 16), ("1f" * 16,), ("1f" * 16,)),
     "resume_without_anchor": (True, False, False),
     "min_bits": (8, 12, 12),

@@ -54,6 +54,7 @@ def test_suites_modes_and_membership_reach_the_floor() -> None:
         ({"suites": ("aes", "des")}, "list of some of aes, chacha"),
         ({"modes": ("free",)}, "list of some of agreed, bounded"),
         ({"least_change": -1}, "least_change"),
+        ({"least_class_count": 0}, "least_class_count"),
         ({"version_resets": ("0F" * 16,)}, "32 hex digits"),
         ({"version_resets": ("0f",)}, "32 hex digits"),
     ],

@@ -22,6 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from dreamshare.algorithms import students
 from dreamshare.algorithms.base import Ask, Crowd, Disclosure, Done, Tell
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
 from dreamshare.algorithms.generative import device, disclosing, fields, synthesis
@@ -73,7 +74,7 @@ class Generative:
 
     def init(self, rng: np.random.Generator) -> GenerativeState:
         """Return the first state; its randomness is the config's public seed alone."""
-        return first_state(self.config, synthesis.first_student(self.config))
+        return first_state(self.config, students.first_student(self.config))
 
     def plan(self, state: GenerativeState) -> Ask | Tell | Done:
         c = self.config
@@ -181,7 +182,7 @@ class Generative:
 
     def _synthesised(self, state: GenerativeState) -> GenerativeState:
         x_MCHW, labels_M = synthesis.made(self.config, state)
-        student = synthesis.taught(self.config, state.student, x_MCHW, labels_M)
+        student = students.taught(self.config, state.student, x_MCHW, labels_M)
         return replace(state, stage=Stage.LEARN, x_MCHW=x_MCHW, labels_M=labels_M, student=student)
 
     def _most(self, state: GenerativeState) -> float:
@@ -218,7 +219,7 @@ class Generative:
             "images": state.x_MCHW,
             "labels": state.labels_M,
             "totals": state.totals_K,
-            **{f"student.{name}": array for name, array in state.student.values.items()},
+            **students.result_of(state.student),
         }
         return Done(result, metrics)
 

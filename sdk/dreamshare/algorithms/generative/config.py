@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dreamshare.algorithms.checks import choice, digest, not_negative, positive, whole
+from dreamshare.algorithms.students import StudentKind
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators.captions import NAME, Captions
 from dreamshare.learning.objectives import DistillationNorm, Optimizer
@@ -15,7 +16,6 @@ from dreamshare.payloads.slots import LEAST_BYTES, MOST_BYTES
 Message = Literal["none", "counts", "sums"]
 Source = Literal["gaussian", "flow", "diffusers"]
 Told = Literal["set", "sums"]
-Student = Literal["none", "small"]
 
 LONGEST_TEXT = 500
 
@@ -129,7 +129,7 @@ class GenerativeConfig:
     distillation_norm: DistillationNorm = "batch"
     balanced: bool = True
 
-    student: Student = "none"
+    student: StudentKind = "none"
     student_width: int = 16
     student_steps: int = 200
     student_rate: float = 0.002
@@ -241,5 +241,5 @@ _CHOICES: tuple[tuple[str, object], ...] = (
     ("told", Told),
     ("optimizer", Optimizer),
     ("distillation_norm", DistillationNorm),
-    ("student", Student),
+    ("student", StudentKind),
 )

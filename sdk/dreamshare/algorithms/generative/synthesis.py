@@ -1,4 +1,4 @@
-"""The synthetic set of `generative/1`: from public sums to pictures, and the student.
+"""The synthetic set of `generative/1`: from public sums to pictures.
 
 Shape legend: M pictures, C channels, H height, W width, F frequencies, K classes, A words.
 
@@ -25,13 +25,8 @@ from dreamshare.learning.generators import captions
 from dreamshare.learning.generators.base import Generator, Request, checked, seed_of
 from dreamshare.learning.generators.flow import LatentFlowGenerator, load_flow
 from dreamshare.learning.generators.gaussian import GaussianGenerator, Moments, load_moments
-from dreamshare.learning.plain import Trained, classifier
-from dreamshare.learning.plain.training import distilled
 from dreamshare.payloads.pixels import packed, unpacked
 from dreamshare.payloads.slots import Caption
-
-STUDENT_STREAM = 2**32 + 3
-"""Keeps the student's random numbers apart from those of pictures."""
 
 WORD_STREAM = 1
 """Keeps the draws of words apart from those of the picture, which has the same seed."""
@@ -130,30 +125,6 @@ def opened(config: GenerativeConfig) -> Generator:
             )
             pipeline: Generator = library.open_pipeline(c.weights, c.digest, c.shape, settings)
             return pipeline
-
-
-def first_student(config: GenerativeConfig) -> Trained:
-    """Return the student before it has learnt; empty without one."""
-    c = config
-    if c.student == "none":
-        return Trained.start({})
-    net = classifier(c.shape, c.classes, c.student_width)
-    return Trained.start(net.start(np.random.default_rng([c.seed, STUDENT_STREAM])))
-
-
-def taught(config: GenerativeConfig, student: Trained, x_MCHW: Floats, labels_M: Ints) -> Trained:
-    """Return the student after its steps on the set."""
-    c = config
-    if c.student == "none" or not len(labels_M):
-        return student
-    rng = np.random.default_rng([c.seed, STUDENT_STREAM, 1])
-    net = classifier(c.shape, c.classes, c.student_width)
-    targets_MK = np.eye(c.classes, dtype=np.float32)[labels_M]
-    size = min(c.synthetic_batch, len(labels_M))
-    for _ in range(c.student_steps):
-        drawn = rng.choice(len(labels_M), size, replace=False)
-        student = distilled(net, student, x_MCHW[drawn], targets_MK[drawn], c.student_rate, 1.0)
-    return student
 
 
 def _requests(

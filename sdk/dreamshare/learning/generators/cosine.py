@@ -66,10 +66,10 @@ class Cosine:
         return math.sqrt(self.shape[1] * self.shape[2])
 
     def _waves(self) -> tuple[Doubles, Doubles]:
-        return _waves(self.frequencies, self.shape[1]), _waves(self.frequencies, self.shape[2])
+        return waves(self.frequencies, self.shape[1]), waves(self.frequencies, self.shape[2])
 
 
-def _waves(count: int, length: int) -> Doubles:
+def waves(count: int, length: int) -> Doubles:
     """Return the lowest `count` rows of the orthonormal DCT-II matrix."""
     places_L = (np.arange(length) + 0.5) * math.pi / length
     waves_FL: Doubles = np.cos(np.arange(count)[:, None] * places_L) * math.sqrt(2.0 / length)

@@ -89,11 +89,12 @@ class OnnxLearner:
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; return the mean loss (see `Fits.fit`)."""
         losses, anchor = [], self._state.weights
-        for step in steps:
+        for number, step in enumerate(steps):
             for batch in step:
                 self._check_shape(batch.x_NCHW)
             self._bound.clear()
-            losses.append(self._training.step(self._state, step, objective, anchor))
+            now = replace(objective, learning_rate=objective.rate_at(number), decay_steps=0)
+            losses.append(self._training.step(self._state, step, now, anchor))
         return float(np.mean(losses)) if losses else 0.0
 
     def snapshot(self) -> bytes:

@@ -5,7 +5,8 @@ Shape legend: N batch, K classes. Every pixel of a net that labels pixels is an 
 Rules:
 - dreams never move a BatchNorm layer's running statistics: they describe local data, and the next
   dreams are drawn towards them;
-- the optimiser and its state last from call to call; rates are read from the objective each time.
+- the optimiser and its state last from call to call; rates are read from the objective at each
+  step.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Fitter:
         anchor = [p.detach().clone() for p in self._trained()] if objective.proximal else []
         losses = []
         self._net.train()
-        for step in steps:
+        for number, step in enumerate(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = objective.rate_at(number)
             optimizer.zero_grad(set_to_none=True)
             parts = self._losses(step, objective, log_prior)
             if anchor:
@@ -164,7 +167,6 @@ class Fitter:
         if self._optimizer is None or _kind(self._optimizer) != objective.optimizer:
             self._optimizer = self._made(objective.optimizer)
         for group in self._optimizer.param_groups:
-            group["lr"] = objective.learning_rate
             group["weight_decay"] = objective.weight_decay
         return self._optimizer
 

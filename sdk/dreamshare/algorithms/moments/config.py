@@ -1,0 +1,165 @@
+"""The config of `moments/1`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from dreamshare.algorithms.checks import choice, not_negative, positive, whole
+from dreamshare.algorithms.students import StudentKind
+from dreamshare.errors import ConfigError
+from dreamshare.learning.moments import Space
+from dreamshare.learning.objectives import Optimizer
+
+FormName = Literal["auto", "pixels", "basis", "dct"]
+Told = Literal["sums", "set"]
+Mix = Literal["fill", "beside", "synthetic"]
+Schedule = Literal["cosine", "constant"]
+
+MOST_VALUES = 2**28
+"""Of a set, a byte each: a quarter of what a stored state may hold."""
+
+LARGEST_PIXELS = 1024
+"""Most values of an input whose whole covariance is asked for, if that is asked for by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class MomentsConfig:
+    """A run of `moments/1`.
+
+    Attributes:
+        shape: (channels, height, width) of an input.
+        classes: K, 2 to 10,000.
+        seed: of everything that is public, >= 0.
+        low, high: range of an input's values; what lies outside is clipped before it is summed.
+
+        form: where second moments are taken: "pixels" (of all values, up to 1,024 of them), "basis"
+            (directions of most spread, from a sum of their own), "dct" (lowest frequencies), or
+            "auto": by the rule of `forms`.
+        components: of the basis or the lowest frequencies, 1 to the number of values; 0: by rule.
+        bits: of a moment in the sums, 8 to 20; 12 to 16 are sensible.
+        least_examples: classes with fewer in the whole cohort are left out, >= 1.
+        least_holders: as are those that fewer devices have, >= 1.
+        max_examples: most examples of a device that are summed, 1 to 2^24.
+        shrinkage: examples that the pooled covariance counts as beside a class's own, >= 0.
+        rectify: draw the normals behind clamped values.
+
+        told: devices get the "sums" and draw the set themselves, or the "set".
+        images: of the set, for each class, 1 to 100,000; all their values at most 2^28.
+        mix: "fill": every batch has all classes equally often, an example being the device's own
+            with the probability that its share of the class gives, and synthetic otherwise;
+            "beside": a batch of own and one of synthetic examples; "synthetic": these alone.
+        fill_power: of that share, > 0; smaller keeps more of the device's own examples.
+
+        warm_up_epochs: local passes before anything is asked, >= 0.
+        warm_up_rate: their rate, > 0.
+        local_batch: own examples of a step of warm-up or of "beside", >= 2.
+        balanced: balanced softmax there, with the device's own label histogram.
+        fit_steps: optimiser steps with the set, >= 0.
+        batch: examples of such a step, >= 2 ("fill", "synthetic").
+        synthetic_batch: synthetic ones beside own ones, >= 2; and of the student.
+        optimizer, learning_rate, weight_decay: of the device.
+        schedule: of the rate over `fit_steps`: "cosine" to nothing, or "constant".
+
+        student: "small": a classifier in numpy that sees the set alone; "none".
+        student_width, student_steps, student_rate: of it.
+        evaluate: masked accuracy and loss at the end.
+    """
+
+    shape: tuple[int, int, int]
+    classes: int
+    seed: int = 0
+    low: float = 0.0
+    high: float = 1.0
+
+    form: FormName = "auto"
+    components: int = 0
+    bits: int = 14
+    least_examples: int = 10
+    least_holders: int = 1
+    max_examples: int = 16_384
+    shrinkage: float = 0.0
+    rectify: bool = True
+
+    told: Told = "sums"
+    images: int = 1000
+    mix: Mix = "fill"
+    fill_power: float = 1.0
+
+    warm_up_epochs: int = 12
+    warm_up_rate: float = 0.002
+    local_batch: int = 64
+    balanced: bool = True
+    fit_steps: int = 150
+    batch: int = 128
+    synthetic_batch: int = 64
+    optimizer: Optimizer = "adam"
+    learning_rate: float = 0.002
+    weight_decay: float = 0.0001
+    schedule: Schedule = "cosine"
+
+    student: StudentKind = "none"
+    student_width: int = 16
+    student_steps: int = 200
+    student_rate: float = 0.002
+    evaluate: bool = False
+
+    def __post_init__(self) -> None:
+        shape: tuple[int, ...] = self.shape
+        if len(shape) != 3 or min(shape) < 1:
+            raise ConfigError(f"shape is {shape}; give (channels, height, width), each >= 1")
+        for name, least, most in _WHOLE:
+            whole(self, name, least, most)
+        positive(self, "warm_up_rate", "learning_rate", "student_rate", "fill_power")
+        not_negative(self, "weight_decay", "shrinkage")
+        for name, choices in _CHOICES:
+            choice(self, name, choices)
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
+        values = self.space.values
+        if self.components > values:
+            raise ConfigError(f"components is {self.components}; an input has {values} values")
+        if self.form == "pixels" and values > LARGEST_PIXELS:
+            raise ConfigError(
+                f"form 'pixels' with {values} values; above {LARGEST_PIXELS} use 'basis' or 'dct'"
+            )
+        if self.form in ("auto", "pixels") and self.components:
+            raise ConfigError("components go with form 'basis' or 'dct'")
+        if self.classes * self.images * values > MOST_VALUES:
+            raise ConfigError(
+                f"{self.images} images of {self.classes} classes are over {MOST_VALUES} values"
+            )
+
+    @property
+    def space(self) -> Space:
+        """Where inputs lie."""
+        return Space(self.shape, self.low, self.high)
+
+
+_WHOLE = (
+    ("classes", 2, 10_000),
+    ("seed", 0, 2**63 - 1),
+    ("components", 0, 2**20),
+    ("bits", 8, 20),
+    ("least_examples", 1, 2**24),
+    ("least_holders", 1, 2**16),
+    ("max_examples", 1, 2**24),
+    ("images", 1, 100_000),
+    ("warm_up_epochs", 0, 10_000),
+    ("local_batch", 2, 65_536),
+    ("fit_steps", 0, 1_000_000),
+    ("batch", 2, 65_536),
+    ("synthetic_batch", 2, 65_536),
+    ("student_width", 1, 4096),
+    ("student_steps", 0, 1_000_000),
+)
+
+_CHOICES: tuple[tuple[str, object], ...] = (
+    ("form", FormName),
+    ("told", Told),
+    ("mix", Mix),
+    ("optimizer", Optimizer),
+    ("schedule", Schedule),
+    ("student", StudentKind),
+)

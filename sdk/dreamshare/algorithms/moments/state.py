@@ -1,0 +1,108 @@
+"""Where a run of `moments/1` stands.
+
+Shape legend: K classes, D values of an input, B components, P = B(B+1)/2, M pictures, C channels,
+H height, W width.
+
+Rules: a value, all of it public; a killed service resumes from its bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dreamshare.algorithms.evaluate import EVALUATE
+from dreamshare.algorithms.moments.config import MomentsConfig
+from dreamshare.algorithms.moments.forms import form_of
+from dreamshare.learning.base import Floats, Ints
+from dreamshare.learning.moments import packed_size
+from dreamshare.learning.plain import Trained
+
+Doubles = NDArray[np.float64]
+
+
+class Stage(StrEnum):
+    """What is wanted next; the names of the steps that travel."""
+
+    WARM_UP = "warm_up"
+    COUNT = "count"
+    SKETCH = "sketch"
+    DESCRIBE = "describe"
+    LEARN = "learn"
+    EVALUATE = EVALUATE
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class MomentsState:
+    """See the module's rules. What is not known yet is empty, or zeros.
+
+    Attributes:
+        stage: what comes next.
+        totals_K: examples of each class that devices may sum (rounded masked sum).
+        holders_K: how many devices have enough of it.
+        known_K: examples that the moments of each class are from; 0 for a class that is left out.
+        mean_KD: means in the unit space, as devices are told.
+        variance_D: of each value within classes.
+        basis_DB: bytes of a basis that was found (`learning.moments.bases`).
+        scale_B: its scales.
+        covariance_KP: of the components over their scales, as devices are told.
+        residual_D: variance outside the basis, as devices are told.
+        pictures_MCHW: the set, a byte a value.
+        labels_M: its classes.
+        student: the aggregator's classifier; empty without one.
+        clipped: share of the sums' coordinates that their bounds cut.
+        accuracy, loss: of the evaluation.
+    """
+
+    stage: Stage
+    totals_K: Doubles
+    holders_K: Doubles
+    known_K: Doubles
+    mean_KD: Floats
+    variance_D: Doubles
+    basis_DB: NDArray[np.uint8]
+    scale_B: Floats
+    covariance_KP: Floats
+    residual_D: Floats
+    pictures_MCHW: NDArray[np.uint8]
+    labels_M: Ints
+    student: Trained
+    clipped: float = 0.0
+    accuracy: float = 0.0
+    loss: float = 0.0
+
+
+def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
+    """Return the state before anything was asked."""
+    classes, values = config.classes, config.space.values
+    components = form_of(config).components
+    return MomentsState(
+        stage=Stage.WARM_UP if config.warm_up_epochs else Stage.COUNT,
+        totals_K=np.zeros(classes),
+        holders_K=np.zeros(classes),
+        known_K=np.zeros(classes),
+        mean_KD=np.zeros((classes, values), np.float32),
+        variance_D=np.zeros(values),
+        basis_DB=np.zeros((0, 0), np.uint8),
+        scale_B=np.zeros(0, np.float32),
+        covariance_KP=np.zeros((classes, packed_size(components)), np.float32),
+        residual_D=np.zeros(values, np.float32),
+        pictures_MCHW=np.zeros((0, *config.shape), np.uint8),
+        labels_M=np.zeros(0, np.int64),
+        student=student,
+    )
+
+
+def sums_left(config: MomentsConfig, stage: Stage) -> int:
+    """Return how many masked sums a run still needs, the one that is planned included."""
+    left = int(config.evaluate)
+    if stage in (Stage.LEARN, Stage.EVALUATE, Stage.DONE):
+        return left
+    if stage is Stage.DESCRIBE:
+        return left + 1
+    sketches = int(form_of(config).columns > 0)
+    return left + 1 + sketches + int(stage is not Stage.SKETCH)

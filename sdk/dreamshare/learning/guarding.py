@@ -1,0 +1,20 @@
+"""The least number of examples behind a sum by class: a device's own word, whatever is announced.
+
+Rules:
+- it comes with the data, as an attribute `least_class_count`; an agent sets it from its owner's
+  policy, and data that say nothing have the policy's default;
+- a public minimum over the cohort can be lied about by whoever announces it; this one cannot.
+"""
+
+from __future__ import annotations
+
+from dreamshare.learning.base import Data
+
+LEAST_CLASS_COUNT = 5
+"""A device answers no sum of moments for classes of which it holds fewer."""
+
+
+def least_class_count(data: Data) -> int:
+    """Return how many examples of a class a sum must have on this device, >= 1."""
+    least = getattr(data, "least_class_count", LEAST_CLASS_COUNT)
+    return least if isinstance(least, int) else LEAST_CLASS_COUNT

@@ -1,0 +1,34 @@
+"""Class-wise means and covariances: summed on devices, turned into a labelled set by anybody.
+
+    space = Space((1, 28, 28), low=0.0, high=1.0)
+    basis = cosines((1, 28, 28), 64)                      # or pixels(784), or sketched(...)
+    made = Gaussians(means, covariances, residual, basis)  # of sums
+    u_ND = made.draw(label=3, count=100, seed=7)
+
+Rules:
+- numpy alone: a device sums and draws without any net;
+- everything is in the unit space of `spaces`, where a value lies in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from dreamshare.learning.moments.bases import Basis, cosines, packed_basis, pixels, unpacked_basis
+from dreamshare.learning.moments.gaussians import Gaussians
+from dreamshare.learning.moments.sketching import Sketch, sketched, test_matrix
+from dreamshare.learning.moments.spaces import Space, packed_size, symmetric, upper
+
+__all__ = (
+    "Basis",
+    "Gaussians",
+    "Sketch",
+    "Space",
+    "cosines",
+    "packed_basis",
+    "packed_size",
+    "pixels",
+    "sketched",
+    "symmetric",
+    "test_matrix",
+    "unpacked_basis",
+    "upper",
+)
