@@ -4,8 +4,8 @@ Shape legend: D values of an input, B components, T columns of the sketch, K cla
 
 The rule for form "auto", a function of D and K alone, so that a task's sums are known before it
 starts: "pixels" where D is at most `MOST_PIXELS` and the message at most `MOST_WHOLE` numbers; else
-"basis" with the most components of `SIZES` whose two sums have at most `MOST_NUMBERS` together. How far a
-class's covariance can be trusted is a matter of its count, which is public later: see
+"basis" with the most components of `SIZES` whose two sums have at most `MOST_NUMBERS` together. How
+far a class's covariance can be trusted is a matter of its count, which is public later: see
 `MomentsConfig.shrinkage`.
 
 Rules:

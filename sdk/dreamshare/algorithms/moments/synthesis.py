@@ -105,7 +105,7 @@ def firsts(config: MomentsConfig, state: MomentsState, total: Mapping[str, Array
     share_K, first_KD = (np.asarray(total[name], np.float64) for name in ("share", "first"))
     held_K = np.rint(np.clip(share_K, 0.0, 1.0) * state.totals_K)
     known_K = np.where(held_K >= config.least_examples, held_K, 0.0)
-    mean_KD = over_mass(first_KD, share_K[:, None])
+    mean_KD = over_mass(first_KD, share_K[:, None], 1)
     weight_K = held_K / max(held_K.sum(), 1.0)
     variance_D = np.zeros(config.space.values)
     part = max(held_K.sum(), 1.0) / max(float(state.totals_K.sum()), 1.0)
@@ -158,6 +158,7 @@ def covariances(
     square_KP = over_mass(
         np.asarray(total["second"], np.float64),
         np.asarray(total["share"], np.float64)[:, None],
+        1,  # these are sums, not means
     )
     if not centred:
         parts_KB = basis.of(found.mean_KD)

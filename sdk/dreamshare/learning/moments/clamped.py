@@ -29,7 +29,8 @@ LEAST_SPREAD = 1e-3
 LEAST_OPEN = 0.15
 """Floor of P(0 < z < 1) where covariances are divided by it (measured on Fashion-MNIST)."""
 
-_FARTHEST, _WIDEST = 8.0, 4.0
+_FARTHEST, _WIDEST = 2.0, 1.0
+"""How far m may lie outside, and how large s may be: beyond, all lies in a tail."""
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 
