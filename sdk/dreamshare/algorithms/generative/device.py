@@ -19,7 +19,6 @@ from dreamshare.algorithms.generative.config import GenerativeConfig
 from dreamshare.algorithms.generative.state import words_of
 from dreamshare.algorithms.generative.synthesis import labels_of, made_of_sums
 from dreamshare.algorithms.posteriors import local_steps, steps_beside, told
-from dreamshare.algorithms.reading import once
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Floats, Ints, Learner
 from dreamshare.learning.generators.captions import captioner_of

@@ -24,11 +24,11 @@ from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import Form, form_of
 from dreamshare.algorithms.moments.state import Doubles
 from dreamshare.algorithms.posteriors import local_steps, told
-from dreamshare.algorithms.reading import once
 from dreamshare.learning.base import Data, Ints, Learner
 from dreamshare.learning.guarding import least_class_count
 from dreamshare.learning.moments import Basis, packed_size, test_matrix, unpacked_basis, upper
 from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.passes import once
 from dreamshare.updates import PublicArray, Update
 
 ROUNDING = 1.0

@@ -24,9 +24,9 @@ from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.state import Doubles
 from dreamshare.algorithms.moments.synthesis import Pictures
 from dreamshare.algorithms.posteriors import steps_beside
-from dreamshare.algorithms.reading import ByClass
 from dreamshare.learning.base import Batch, Data, Ints
 from dreamshare.learning.objectives import FitObjective
+from dreamshare.learning.passes import ByClass
 
 
 def objective_of(config: MomentsConfig, data: Data) -> FitObjective:
