@@ -69,9 +69,10 @@ def section(results: Results, picture: Callable[[str], str] | None) -> str:
         "",
         results.recipe.about.strip(),
         "",
-        f"Seeds {', '.join(map(str, results.seeds))}; {_minutes(results.seconds)} of cells on "
-        f"{machine.processor} ({machine.cores} cores, one a cell); {machine.system}, Python "
-        f"{machine.python}, {said}. Recipe `{results.recipe.sha256[:12]}`:",
+        f"Seeds {', '.join(map(str, results.seeds))}. Cells took {_minutes(results.seconds)} one "
+        f"after the other, {_minutes(sum(cell.end.cpu_s for cell in results.cells))} of them "
+        f"computing, on {machine.processor} ({machine.cores} cores, one a cell); {machine.system}, "
+        f"Python {machine.python}, {said}. Recipe `{results.recipe.sha256[:12]}`:",
         "",
         "<details><summary>the recipe</summary>",
         "",
