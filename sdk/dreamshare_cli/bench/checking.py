@@ -26,7 +26,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
     Raises:
         ConfigError: data, a deal, a net or a config cannot be had; it names the cell.
     """
-    pools = {cell.data: load_pool(cell.data) for cell in cells}
+    pools = {plan: load_pool(plan) for plan in dict.fromkeys(cell.data for cell in cells)}
     known: dict[tuple[Partition, int], tuple[PublicSet | None, Batch]] = {}
     for cell in cells:
         pool = pools[cell.data]

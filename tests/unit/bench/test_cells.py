@@ -8,10 +8,13 @@ import pytest
 
 from dreamshare.algorithms.fedavg import FedAvgConfig, layout_of
 from dreamshare.errors import ConfigError
+from dreamshare_cli.bench import checking
 from dreamshare_cli.bench.cells import Cell, cells_of, chosen
 from dreamshare_cli.bench.checking import check_cells
+from dreamshare_cli.bench.data.pool import Pool
 from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.filling import config_of, schedule_of, starts_equal
+from dreamshare_cli.bench.recipe import DataPlan
 from dreamshare_cli.bench.work import learners_of
 from tests.unit.bench.recipes import tiny
 
@@ -101,6 +104,18 @@ def test_what_does_not_fit_is_found_before_anything_runs(
         return
     with pytest.raises(ConfigError, match=said):
         check_cells(cells)
+
+
+def test_data_are_loaded_once_for_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[DataPlan] = []
+
+    def load(plan: DataPlan) -> Pool:
+        loaded.append(plan)
+        return load_pool(plan)
+
+    monkeypatch.setattr(checking, "load_pool", load)
+    check_cells(cells_of(tiny()))
+    assert len(loaded) == 1
 
 
 def test_a_cell_runs_one_thing() -> None:
