@@ -86,9 +86,24 @@ class DataConfig:
         default=None,
         example="captions.csv",
     )
+    captioner: str = setting(
+        "Instead of captions: what says them, a folder or hub id of an image-to-text model such as "
+        "BLIP-2 (extra 'diffusers'). It looks at the own pictures when a task asks that the policy "
+        "allows.",
+        default="",
+    )
+    captioner_digest: str = setting(
+        "With captioner: its digest, as `dreamshare.learning.generators.digest_of` tells it.",
+        default="",
+    )
+    captioner_offline: bool = setting("With captioner: never ask the hub.", default=True)
+    captioner_range: tuple[float, ...] = setting(
+        "With captioner: smallest and largest value of a picture as the model takes it.",
+        default=(0.0, 1.0),
+    )
     private_names: tuple[str, ...] = setting(
-        "With captions: names of people, places and devices; a caption with one of them stays "
-        "here.",
+        "With captions or a captioner: names of people, places and devices; a caption with one of "
+        "them stays here.",
         default=(),
     )
     held_out: float = setting(
@@ -113,12 +128,21 @@ class DataConfig:
             raise ConfigError("data: stride and group go with window")
         if len(set(self.classes)) != len(self.classes):
             raise ConfigError("data: classes names one of them twice")
-        if self.private_names and self.captions is None:
-            raise ConfigError("data: private_names goes with captions")
+        self._check_captions()
         if self.domain < -1:
             raise ConfigError(f"data: domain is {self.domain}; it must be -1 or more")
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"data: held_out is {self.held_out}; it must be 0 to below 1")
+
+    def _check_captions(self) -> None:
+        if self.captions is not None and self.captioner:
+            raise ConfigError("data: give one of captions and captioner")
+        if self.private_names and self.captions is None and not self.captioner:
+            raise ConfigError("data: private_names goes with captions or captioner")
+        if bool(self.captioner) != bool(self.captioner_digest):
+            raise ConfigError("data: captioner and captioner_digest go together")
+        if len(self.captioner_range) != 2:
+            raise ConfigError("data: captioner_range is two numbers, the smaller one first")
 
     @property
     def source(self) -> Path | None:

@@ -12,20 +12,24 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Learner
-from dreamshare.learning.captioned import CaptionedData, load_captions
+from dreamshare.learning.captioned import CaptionedData, TextCaptioner, load_captions
 from dreamshare.learning.measures import measure
 from dreamshare.learning.public import SharingData, load_public
+from dreamshare.payloads.slots import Caption
 from dreamshare.settings import Scalar
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_edge.config import AgentConfig
 from dreamshare_edge.data_config import DataConfig
+
+CAPTIONING = "dreamshare.learning.torch.captioning"
+"""Imported where settings name a captioner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,30 @@ def equipment_of(config: AgentConfig) -> Equipment:
 
 
 def _captioned(made: Equipment, config: DataConfig) -> Equipment:
-    if config.captions is None:
+    source: Sequence[Caption] | TextCaptioner
+    if config.captions is not None:
+        source = load_captions(config.captions)
+    elif config.captioner:
+        source = _captioner(config)
+    else:
         return made
-    said = load_captions(config.captions)
     draw = SystemEntropy().draw
-    return replace(made, data=CaptionedData(made.data, said, draw, config.private_names))
+    return replace(made, data=CaptionedData(made.data, source, draw, config.private_names))
+
+
+def _captioner(config: DataConfig) -> TextCaptioner:
+    try:
+        library = importlib.import_module(CAPTIONING)
+    except ImportError as error:
+        raise ConfigError(
+            f"a captioner needs pip install 'dreamshare[diffusers]' ({error})"
+        ) from None
+    low, high = config.captioner_range
+    settings = library.CaptionerSettings(low=low, high=high, offline=config.captioner_offline)
+    opened: TextCaptioner = library.open_captioner(
+        config.captioner, config.captioner_digest, settings
+    )
+    return opened
 
 
 def _equipment(config: AgentConfig) -> Equipment:

@@ -9,11 +9,13 @@ import pytest
 
 from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.algorithms.generative import synthesis
+from dreamshare.learning.captioned import CaptionedData, captioned_of
 from dreamshare.learning.generators import digest_of
 from dreamshare.protocol.messages import Cohort
 from dreamshare.protocol.outcomes import RoundDeclined
 from dreamshare.simulate import SimulatedDevice, SimulationResult, simulate
-from tests.algorithms.describing import TEXT, Painter, captioned, describers, generative
+from dreamshare_crypto.entropy import SeededEntropy
+from tests.algorithms.describing import HIGH, LOW, TEXT, Painter, captioned, describers, generative
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.toy import ToyLearner
 
@@ -77,3 +79,30 @@ def test_texts_become_pictures_of_a_pipeline(tmp_path: Path) -> None:
         assert each.arrays["labels"].tolist() == [0, 1, 2, 0, 1, 2]
         assert np.isfinite(each.arrays["images"]).all()
     assert (said.arrays["images"] != unsaid.arrays["images"]).any(), "the pipeline read them"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_learned_captioner_says_reaches_the_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every device describes its own pictures; the aggregator knows words alone."""
+    from dreamshare.learning.torch.captioning import CaptionerSettings, open_captioner
+    from tests.unit.learning.generators.tiny_captioner import build_captioner
+
+    folder, painter = build_captioner(tmp_path / "tiny"), Painter()
+    settings = CaptionerSettings(low=LOW, high=HIGH, words=3)
+    captioner = open_captioner(str(folder), digest_of(folder), settings)
+    monkeypatch.setattr(synthesis, "opened", lambda config: painter)
+    entropy = SeededEntropy(bytes(32))
+    devices = [
+        Device(
+            each.learner, CaptionedData(each.data, captioner, entropy.fork(str(i)).draw), each.rng
+        )
+        for i, each in enumerate(describers(ToyLearner, 4))
+    ]
+    result = masked(generative(**ROOMY), devices)
+    own = {c for d in devices for c in captioned_of(d.data).captions(d.data, 3, 1)}
+    wanted = {f"a photo of a {TEXT['names'][each.label]}, {each.text}" for each in own}
+    assert result.metrics["captions"] > 3
+    assert {each.text for each in painter.requests} <= wanted
+    assert len(wanted) > 3, "more than one text of a class"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from dreamshare.binding import CatalogWork
 from dreamshare.clock import ManualClock
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
+from dreamshare.learning.base import Floats
 from dreamshare.learning.captioned import captioned_of
 from dreamshare.protocol.outcomes import RoundDeclined
 from dreamshare.protocol.permits import refusal_of
 from dreamshare.transport.tap import ByteCounter
 from dreamshare_crypto.errors import RefusalCode
+from dreamshare_edge import equipment
 from dreamshare_edge.agent import log_outcome
 from dreamshare_edge.conditions import ManualConditions
 from dreamshare_edge.config import load_config
@@ -64,9 +67,60 @@ def test_captions_lie_beside_the_data_and_names_stay(settings: Path) -> None:
     assert (only.label, only.text) == (0, "a shoe")
 
 
-def test_names_without_captions_make_no_sense() -> None:
-    with pytest.raises(ConfigError, match="private_names goes with captions"):
-        DataConfig(private_names=("Bob",))
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"private_names": ("Bob",)}, "private_names goes with captions"),
+        ({"captions": Path("a"), "captioner": "b", "captioner_digest": "c"}, "one of captions"),
+        ({"captioner": "b"}, "captioner_digest go together"),
+        ({"captioner_digest": "b"}, "captioner_digest go together"),
+        ({"captioner_range": (0.0,)}, "captioner_range is two numbers"),
+    ],
+)
+def test_tables_that_make_no_sense(table, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        DataConfig(**table)
+
+
+def named(settings: Path, captioner: str, digest: str) -> Path:
+    """The same settings with a captioner in the place of captions."""
+    wanted = f'captioner = "{captioner}"\ncaptioner_digest = "{digest}"'
+    settings.write_text(settings.read_text().replace('captions = "said.csv"', wanted))
+    return settings
+
+
+class Plain:
+    """In the place of `dreamshare.learning.torch.captioning`, whose own tests run the real one."""
+
+    def __init__(self, asked: list[object]) -> None:
+        self._asked = asked
+
+    def captions(self, x_NCHW: Floats) -> list[str]:
+        return ["a shoe", *["a bag of bob"] * (len(x_NCHW) - 1)]
+
+    def CaptionerSettings(self, **values: object) -> object:
+        return values
+
+    def open_captioner(self, *values: object) -> Plain:
+        self._asked += values
+        return self
+
+
+def test_a_captioners_folder_and_digest_are_all_that_an_owner_names(
+    settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setitem(sys.modules, equipment.CAPTIONING, Plain(asked))  # type: ignore[arg-type]
+    data = equipment_of(load_config(named(settings, "someone/blip", "0" * 64))).data
+    assert asked == ["someone/blip", "0" * 64, {"low": 0.0, "high": 1.0, "offline": True}]
+    (only,) = captioned_of(data).captions(data, 9, 1)
+    assert only.text == "a shoe"
+
+
+def test_what_a_captioner_needs_is_named(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equipment, "CAPTIONING", "dreamshare.learning.torch.absent")
+    with pytest.raises(ConfigError, match=r"pip install 'dreamshare\[diffusers\]'"):
+        equipment_of(load_config(named(settings, "someone/blip", "0" * 64)))
 
 
 @pytest.mark.parametrize(("most", "code"), [(4, None), (3, RefusalCode.S6), (0, RefusalCode.S6)])

@@ -19,17 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
-from huggingface_hub import snapshot_download
 from PIL import Image
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Floats
-from dreamshare.learning.generators.base import LOADED, Provenance, Request, checked
+from dreamshare.learning.generators.base import Provenance, Request
+from dreamshare.learning.torch.weights import folder_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +150,10 @@ def open_pipeline(
     Raises:
         ConfigError: there are no such weights, they are others, or they are no such pipeline.
     """
-    folder = Path(weights)
-    if not folder.is_dir():
-        folder = _fetched(weights, settings.offline)
-    if next(folder.rglob("*.py"), None) is not None:
-        raise ConfigError(f"the weights at {weights} come with code, which is not run; take it out")
-    found = checked(folder, digest)
+    folder = folder_of(weights, digest, offline=settings.offline)
     try:
         pipeline = DiffusionPipeline.from_pretrained(
-            str(found),
+            str(folder),
             local_files_only=True,
             use_safetensors=True,
             torch_dtype=torch.float16 if settings.place.startswith("cuda") else torch.float32,
@@ -170,12 +164,3 @@ def open_pipeline(
             f"the weights at {weights} are no text-to-image pipeline ({error})"
         ) from None
     return DiffusersGenerator(pipeline, shape, settings, digest, weights)
-
-
-def _fetched(weights: str, offline: bool) -> Path:
-    try:
-        wanted = [f"*{ending}" for ending in LOADED]
-        return Path(snapshot_download(weights, local_files_only=offline, allow_patterns=wanted))
-    except (OSError, ValueError) as error:
-        where = "in the hub's cache" if offline else "on the hub"
-        raise ConfigError(f"{weights!r} is no folder and not {where} ({error})") from None

@@ -12,7 +12,7 @@ import torch
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators import Generator, Request, digest_of
-from dreamshare.learning.torch import diffusion
+from dreamshare.learning.torch import diffusion, weights
 
 # What the libraries say about themselves while they load is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -70,8 +70,7 @@ def test_other_weights_are_refused(folder: Path) -> None:
 def test_weights_that_would_have_to_be_unpickled_are_refused(tmp_path: Path, folder: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(folder, other)
-    weights = next(iter((other / "unet").glob("*.safetensors")))
-    weights.unlink()
+    next(iter((other / "unet").glob("*.safetensors"))).unlink()
     torch.save({}, other / "unet" / "diffusion_pytorch_model.bin")
     with pytest.raises(ConfigError, match="no text-to-image pipeline"):
         diffusion.open_pipeline(str(other), digest_of(other), SHAPE, SETTINGS)
@@ -105,7 +104,7 @@ def test_a_repository_of_the_hub_is_fetched_where_that_is_allowed(
         asked.append((name, local_files_only))
         return str(folder)
 
-    monkeypatch.setattr(diffusion, "snapshot_download", fetched)
+    monkeypatch.setattr(weights, "snapshot_download", fetched)
     settings = diffusion.DiffusionSettings(steps=1, offline=False)
     made = diffusion.open_pipeline("someone/tiny", digest_of(folder), SHAPE, settings)
     assert asked == [("someone/tiny", False)]
