@@ -61,3 +61,15 @@ def test_wrong_fit_objectives(values):
 def test_wrong_dream_objectives(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         DreamObjective(**values)
+
+
+def test_a_rate_falls_along_half_a_cosine_and_stays_above_nothing() -> None:
+    falling = FitObjective(learning_rate=0.2, decay_steps=10)
+    rates = [falling.rate_at(step) for step in range(12)]
+    assert rates[0] == 0.2
+    assert rates[5] == pytest.approx(0.1)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[9] == rates[10] == rates[11] > 0
+    assert FitObjective(learning_rate=0.2).rate_at(7) == 0.2
+    with pytest.raises(ConfigError, match="decay_steps"):
+        FitObjective(decay_steps=-1)
