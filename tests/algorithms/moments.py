@@ -29,6 +29,7 @@ def moments(**changes) -> MomentsConfig:
         "low": LOW,
         "high": HIGH,
         "images": 60,
+        "shrinkage": 0.0,
         "max_examples": 256,
         "warm_up_epochs": 1,
         "warm_up_rate": 0.1,

@@ -66,6 +66,26 @@ def test_the_sums_are_the_moments_of_the_pooled_examples(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_a_class_of_few_examples_is_drawn_to_the_pooled_covariance(form: str) -> None:
+    config = moments(warm_up_epochs=0, fit_steps=0, **FORMS[form])
+    counts = np.array([60, 12, 30])
+    own, drawn = (
+        told_gaussians(
+            each,
+            run(
+                MomentSharing(each), owners(counts=((20, 6, 10),) * 2 + ((20, 0, 10),))
+            ).done.result,
+        )
+        for each in (config, replace(config, shrinkage=8.0))
+    )
+    pooled_BB = np.tensordot(counts / counts.sum(), own.covariance_KBB, 1)
+    n_K11 = counts[:, None, None]
+    wanted = (n_K11 * own.covariance_KBB + 8.0 * pooled_BB) / (n_K11 + 8.0)
+    np.testing.assert_allclose(drawn.covariance_KBB, wanted, atol=1e-6)
+    np.testing.assert_array_equal(drawn.mean_KD, own.mean_KD)
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_the_set_does_not_depend_on_who_has_what_nor_on_their_order(form: str) -> None:
     config = moments(warm_up_epochs=0, fit_steps=0, **FORMS[form])
     at_random = np.random.default_rng(0).integers(0, 3, len(POOL.y_N))

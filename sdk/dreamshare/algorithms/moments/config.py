@@ -79,7 +79,7 @@ class MomentsConfig:
     least_examples: int = 10
     least_holders: int = 1
     max_examples: int = 16_384
-    shrinkage: float = 0.0
+    shrinkage: float = 5.0
     rectify: bool = True
 
     told: Told = "sums"
