@@ -7,7 +7,8 @@ Rules:
 - the public examples belong to no device (`[data] public`), so the generator holds nothing private;
 - a file is named by everything that it depends on but the code, and written whole or not at all:
   processes beside each other may write the same one;
-- a pipeline's weights are the user's: recipes name them.
+- a pipeline's weights are the user's: recipes name them, by a path or an id on the hub. Where a
+  recipe leaves their digest out it is that of what lies there now: name it before publishing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 
 from dreamshare.algorithms.trees import Tree
@@ -23,6 +25,8 @@ from dreamshare.learning.generators import FlowSettings, Moments, digest_of
 from dreamshare.learning.generators.captions import captioner_of, vocabulary
 from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.data.idx import cache_folder
+
+HUB = "dreamshare.learning.torch.weights"
 
 LATENT, WIDTH, STEPS, BATCH = 32, 256, 600, 128
 """Of a flow: seconds of one core."""
@@ -38,12 +42,15 @@ DEFAULTS: Mapping[str, Tree] = {
 def weights_of(
     table: Mapping[str, Tree], public: PublicSet | None, classes: int, low: float, high: float
 ) -> dict[str, Tree]:
-    """Return `weights` and `digest` for a config that needs some and names none, else nothing.
+    """Return what a config that needs weights leaves out: `weights` and `digest`, or `digest`.
 
     Raises:
-        ConfigError: they are needed, and the recipe has no public set to learn from.
+        ConfigError: they are needed, and the recipe has no public set to learn from; or those that
+            it names are not there.
     """
     said = {**DEFAULTS, **table}
+    if "weights" in table and "digest" not in table:
+        return {"digest": digest_of(_located(said))}
     if "weights" in table or said["message"] == "sums" or said["generator"] == "diffusers":
         return {}
     if public is None:
@@ -58,6 +65,21 @@ def weights_of(
     if not path.is_file():
         _write(path, said, public, FlowSettings(classes, low=low, high=high))
     return {"weights": str(path), "digest": digest_of(path)}
+
+
+def _located(said: Mapping[str, Tree]) -> Path:
+    """Return where named weights lie; those of a pipeline may be an id of the hub."""
+    weights = Path(str(said["weights"]))
+    if said["generator"] != "diffusers" or weights.exists():
+        return weights
+    try:
+        library = import_module(HUB)
+    except ImportError as error:
+        raise ConfigError(
+            f"generator 'diffusers' needs pip install dreamshare[diffusers] ({error})"
+        ) from None
+    found: Path = library.located(str(said["weights"]), offline=bool(said.get("offline", True)))
+    return found
 
 
 def _write(path: Path, said: Mapping[str, Tree], public: PublicSet, settings: FlowSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def public(seed: int = 0) -> PublicSet:
     [
         {},
         {"message": "sums"},
-        {"message": "none", "weights": "own.npz"},
+        {"message": "none", "weights": "own.npz", "digest": "0" * 64},
         {"message": "counts", "generator": "diffusers"},
     ],
 )
@@ -53,6 +54,32 @@ def test_moments_and_flows_are_of_the_public_set_and_kept(cache: Path) -> None:
     assert weights_of(worded, public(), 3, 0.0, 1.0) == found
     assert weights_of({"message": "none"}, public(1), 3, 0.0, 1.0) != moments
     assert len(list(cache.rglob("*"))) == 6, "two folders, four files, no leftovers"
+
+
+def test_weights_that_a_recipe_names_need_no_digest(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path or an id of the hub is all; the digest is that of what lies there."""
+    folder = cache / "pipeline"
+    folder.mkdir()
+    (folder / "model_index.json").write_text("{}")
+    said = {"message": "counts", "generator": "diffusers"}
+    found = weights_of({**said, "weights": str(folder)}, None, 3, 0.0, 1.0)
+    assert found == {"digest": digest_of(folder)}
+    asked = []
+
+    class Hub:
+        def located(self, weights: str, *, offline: bool) -> Path:
+            asked.append((weights, offline))
+            return folder
+
+    monkeypatch.setitem(sys.modules, generators.HUB, Hub())  # type: ignore[arg-type]
+    for offline in ({}, {"offline": False}):
+        named = {**said, **offline, "weights": "someone/tiny"}
+        assert weights_of(named, None, 3, 0.0, 1.0) == found
+    assert asked == [("someone/tiny", True), ("someone/tiny", False)]
+    with pytest.raises(ConfigError, match=r"cannot be read|no weights"):
+        weights_of({"message": "none", "weights": "none.npz"}, None, 3, 0.0, 1.0)
 
 
 def test_without_a_public_set_the_need_is_named() -> None:

@@ -22,15 +22,21 @@ def folder_of(weights: str, digest: str, *, offline: bool) -> Path:
     Raises:
         ConfigError: there are no such weights, they are others, or they come with code.
     """
-    folder = Path(weights)
-    if not folder.is_dir():
-        folder = _fetched(weights, offline)
+    folder = located(weights, offline=offline)
     if next(folder.rglob("*.py"), None) is not None:
         raise ConfigError(f"the weights at {weights} come with code, which is not run; take it out")
     return checked(folder, digest)
 
 
-def _fetched(weights: str, offline: bool) -> Path:
+def located(weights: str, *, offline: bool) -> Path:
+    """Return the folder of weights, fetched where it is an id of the hub; nothing is checked.
+
+    Raises:
+        ConfigError: there are no such weights.
+    """
+    folder = Path(weights)
+    if folder.is_dir():
+        return folder
     try:
         wanted = [f"*{ending}" for ending in LOADED]
         return Path(snapshot_download(weights, local_files_only=offline, allow_patterns=wanted))
