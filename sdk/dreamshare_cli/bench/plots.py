@@ -146,7 +146,7 @@ def _draw(
             axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.1, linewidth=0)
         taught = curve_of(row, kind, _student) if students else None
         if taught is not None:
-            axes.plot(taught.x, taught.mean, ":", color=colour, lw=wide, label="its student")
+            axes.plot(taught.x, taught.mean, ":.", color=colour, lw=wide, label="its student")
     if kind == "bytes" and any(curve_of(row, kind) for row in rows):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
