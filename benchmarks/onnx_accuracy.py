@@ -38,7 +38,7 @@ from dreamshare.learning.export import (
     compile,  # noqa: A004
 )
 from dreamshare.learning.export.cache import write_whole
-from dreamshare.learning.export.check import CHECKED
+from dreamshare.learning.export.check import checked
 from dreamshare.learning.export.comparing import FACTOR, compare
 from dreamshare.learning.onnx.bundle import Bundle
 
@@ -99,7 +99,7 @@ def rows_of(name: str, bundle: Bundle, sizes: Sequence[int], batches: int) -> tu
     """Return the rows of one net."""
     net = build(name)
     rows = []
-    for graph in CHECKED:
+    for graph in checked(bundle):
         for size in sizes:
             try:
                 found = compare(bundle, net, graph, size=size, batches=batches, seed=100)

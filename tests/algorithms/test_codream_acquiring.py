@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dreamshare.algorithms.base import Tell
+from dreamshare.algorithms.base import Ask, Tell
 from dreamshare.algorithms.codream import Codream
+from dreamshare.learning.data import ArrayData
 from dreamshare.learning.measures import measure
-from dreamshare.learning.torch import TorchLearner
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.test_codream import CONFIG, COUNTS, devices
 from tests.algorithms.toy import CLASSES, SHAPE, toy_data
-from tests.unit.learning.torch.test_features import net
+from tests.unit.learning.learners import KINDS, around
+from tests.unit.learning.test_features import net
 
 CHOOSING = replace(
     CONFIG,
@@ -68,20 +69,25 @@ def test_personal_acquisition_sends_and_remembers_the_same(learner):
     assert personal.bytes_up == shared.bytes_up and personal.bytes_down == shared.bytes_down
 
 
-def test_nets_without_batchnorm_dream_with_statistics_of_their_own_data():
+def widened(small: ArrayData) -> ArrayData:
+    """The same examples, each picture four times side by side."""
+    own = next(small.batches(np.random.default_rng(0), 99))
+    own, held = (
+        replace(b, x_NCHW=np.tile(b.x_NCHW, (1, 1, 2, 2))) for b in (own, small.held_out())
+    )
+    return ArrayData(own.x_NCHW, own.y_N, held)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nets_without_batchnorm_dream_with_statistics_of_their_own_data(kind):
     """They are measured anew whenever the net has trained, and no field carries them."""
     config = replace(CONFIG, shape=(1, 4, 4), feature_weight=3.0, replay=12)
 
     def crew():
         members = []
         for seed, counts in enumerate(COUNTS):
-            small = toy_data(seed, counts)
-            batch = small.held_out()
-            x = np.tile(next(small.batches(np.random.default_rng(0), 99)).x_NCHW, (1, 1, 2, 2))
-            y = next(small.batches(np.random.default_rng(0), 99)).y_N
-            held = replace(batch, x_NCHW=np.tile(batch.x_NCHW, (1, 1, 2, 2)))
-            data = type(small)(x, y, held)
-            learner = TorchLearner(net(seed), classes=CLASSES)
+            data = widened(toy_data(seed, counts))
+            learner = around(kind, net(seed), (1, 4, 4), CLASSES)
             members.append(Device(learner, data, np.random.default_rng(seed)))
         return members
 
@@ -104,3 +110,29 @@ def test_nets_without_batchnorm_dream_with_statistics_of_their_own_data():
     assert not any("features" in name for names in seen for name in names)
     without = run(Codream(replace(config, feature_weight=0.0)), crew()).done
     assert not np.array_equal(without.result["dreams"], done.result["dreams"])
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_who_came_after_the_warm_up_takes_its_statistics_when_it_dreams(kind):
+    """Nothing is remembered yet, so they are measured, and stay unremembered: to dream changes
+    nothing."""
+    config = replace(CONFIG, shape=(1, 4, 4), feature_weight=3.0)
+    learner = around(kind, net(1), (1, 4, 4), CLASSES)
+    data = widened(toy_data(0))
+    tensors = {
+        "dreams": np.ones((6, 1, 4, 4), np.float32),
+        "labels": np.arange(6) % CLASSES,
+        "totals": np.array([20.0, 15.0, 25.0]),
+    }
+    ask = Ask("dream", Codream(config).steps()["dream"], tensors)
+    rng = np.random.default_rng(0)
+    late = Codream(config).local(ask, learner, data, rng).arrays["gradient"]
+    assert learner.memory() == {}
+    batch = next(data.batches(np.random.default_rng(0), 512))
+    known = learner.feature_statistics(batch.x_NCHW)
+    learner.remember({f"codream.features.{name}": array for name, array in known.items()})
+    again = Codream(config).local(ask, learner, data, rng).arrays["gradient"]
+    np.testing.assert_array_equal(late, again)
+    learner.remember({n: a + 1 for n, a in learner.memory().items()})
+    other = Codream(config).local(ask, learner, data, rng).arrays["gradient"]
+    assert np.abs(other - late).max() > 1e-3

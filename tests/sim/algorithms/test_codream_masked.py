@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from dreamshare.algorithms.codream.student import first_student, net_of, taught
-from dreamshare.learning.torch import TorchLearner
 from dreamshare.payloads.dreams import Replay, prior_gradient, starting_dreams
 from dreamshare.protocol.messages import Cohort
 from dreamshare.simulate import SimulatedDevice, SimulationResult, simulate
@@ -21,8 +20,8 @@ from tests.algorithms.test_codream_forms import (
     teachers_loss,
 )
 from tests.algorithms.toy import toy_data
+from tests.unit.learning.learners import learner
 from tests.unit.learning.test_plain import in_torch
-from tests.unit.learning.torch.tiny import tiny_net
 
 FROZEN = replace(
     EXACT,
@@ -40,19 +39,19 @@ FROZEN = replace(
 LABELS = np.arange(FROZEN.dreams) % CLASSES
 
 
-def masked(config) -> SimulationResult:
+def masked(config, kind: str = "torch") -> SimulationResult:
     """Six devices with the weights of three, so that the mean is that of the oracle's three."""
     devices = [
-        SimulatedDevice(TorchLearner(tiny_net(i), classes=CLASSES), toy_data(i, (4, 4, 4)))
-        for i in (0, 1, 2, 0, 1, 2)
+        SimulatedDevice(learner(kind, i), toy_data(i, (4, 4, 4))) for i in (0, 1, 2, 0, 1, 2)
     ]
     return simulate(config, devices, cohort=Cohort(6, 6))
 
 
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
 @pytest.mark.parametrize("kind", ["none", "jsd", "masked_kl", "server_entropy"])
-def test_masked_sums_give_the_gradient_of_the_mean_loss(kind):
+def test_masked_sums_give_the_gradient_of_the_mean_loss(kind, runtime):
     config = replace(FROZEN, adversarial=kind, student="none" if kind == "none" else "small")
-    result = masked(config)
+    result = masked(config, runtime)
     dreams, targets = result.arrays["dreams"], result.arrays["targets"]
     half = len(dreams) // 2
     student = first_student(config)

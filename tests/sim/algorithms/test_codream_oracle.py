@@ -25,9 +25,11 @@ from dreamshare.protocol.messages import Cohort
 from dreamshare.simulate import SimulatedDevice, SimulationResult, simulate
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.test_codream import CONFIG
+from tests.algorithms.test_codream_acquiring import widened
 from tests.algorithms.test_codream_forms import EXACT
 from tests.algorithms.toy import CLASSES, toy_data
-from tests.unit.learning.learners import layered, learner
+from tests.unit.learning.learners import around, layered, learner
+from tests.unit.learning.test_features import net as unnormed
 from tests.unit.learning.torch.tiny import tiny_net
 
 COUNTS = ((10, 6, 4), (2, 9, 9), (8, 0, 12), (5, 5, 0), (0, 7, 3))
@@ -118,6 +120,48 @@ def test_masked_moves_are_the_class_weighted_means_of_the_devices_own(kind, opti
     for device, old in zip(devices, before, strict=True):
         for name, array in device.learner.parameters().items():
             np.testing.assert_array_equal(array, old[name], err_msg=name)
+
+
+@KINDS
+def test_masked_gradients_of_nets_without_batchnorm_know_the_devices_own_data(kind):
+    """R of GroupNorm and LayerNorm: RMS of mean and of variance of a dream batch's features against
+    those of the device's own examples, by torch alone; their class-weighted mean over devices."""
+    devices = [
+        replace(each, data=widened(each.data))
+        for each in crew(lambda seed: around(kind, unnormed(seed), DREAMING.shape, CLASSES))
+    ]
+    found = masked(DREAMING, devices).arrays["dreams"]
+    start = starting_dreams(DREAMING.seed, 0, DREAMING.dreams, DREAMING.shape, DREAMING.spread)
+    labels_B = np.arange(DREAMING.dreams) % CLASSES
+    total, mass_B = 0.0, np.zeros(len(labels_B))
+    for seed, device in enumerate(devices):
+        net = unnormed(seed).double()
+        own = next(device.data.batches(np.random.default_rng(0), 99)).x_NCHW
+        with torch.no_grad():
+            known, _ = normed_features(net, torch.tensor(own).double())
+        x = torch.tensor(start).double().requires_grad_(True)
+        seen, logits = normed_features(net, x)
+        apart = [(a - b).square().mean().sqrt() for a, b in zip(seen, known, strict=True)]
+        task = functional.cross_entropy(logits, torch.tensor(labels_B), reduction="sum")
+        loss = task + len(x) * DREAMING.feature_weight * sum(apart) / 2
+        (gradient,) = torch.autograd.grad(loss, x)
+        own_B = np.array(COUNTS[seed], float)[labels_B]
+        total = total + own_B[:, None, None, None] * gradient.numpy()
+        mass_B += own_B
+    priors = prior_gradient(start, DREAMING.smoothness, DREAMING.norm)
+    wanted = start - total / mass_B[:, None, None, None] - priors
+    np.testing.assert_allclose(found, wanted, atol=2e-3)
+
+
+def normed_features(net: nn.Sequential, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Return mean and biased variance of each channel at each norm layer's input, and logits."""
+    seen = []
+    for layer in net.eval():
+        if isinstance(layer, nn.GroupNorm | nn.LayerNorm):
+            axes = (0, 2, 3) if isinstance(layer, nn.GroupNorm) else (0, 1)
+            seen += [x.mean(dim=axes), x.var(dim=axes, unbiased=False)]
+        x = layer(x)
+    return seen, x
 
 
 WHOLE = replace(

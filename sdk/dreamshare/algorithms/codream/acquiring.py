@@ -24,7 +24,7 @@ from dreamshare.learning.base import Batch, Data, Floats, GivesFeatureStatistics
 from dreamshare.learning.measures import measure
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.payloads.dreams import Replay
-from dreamshare.updates import PublicArray, Update
+from dreamshare.updates import Update
 
 DREAMS = "codream.dreams"
 TARGETS = "codream.targets"
@@ -76,23 +76,30 @@ def acquire_alone(
 
 def remember_features(config: CodreamConfig, learner: Learner, data: Data) -> None:
     """Keep feature statistics of local data beside the dreams, where the net keeps none itself."""
-    if config.feature_weight == 0 or not isinstance(learner, GivesFeatureStatistics):
-        return
-    batch = next(data.batches(np.random.default_rng(0), MOST_EXAMPLES))
-    found = learner.feature_statistics(batch.x_NCHW)
-    if found:
+    if found := _measured_features(config, learner, data):
         kept = {n: a for n, a in learner.memory().items() if not n.startswith(FEATURES)}
         learner.remember(kept | {f"{FEATURES}{name}": array for name, array in found.items()})
 
 
-def features_of(memory: Mapping[str, PublicArray]) -> Mapping[str, Floats] | None:
-    """Return the remembered feature statistics; None where there are none."""
+def features_of(config: CodreamConfig, learner: Learner, data: Data) -> Mapping[str, Floats] | None:
+    """Return the remembered feature statistics; None where the net has none of its own data.
+
+    A device that missed the warm-up has not remembered any: it takes them now.
+    """
     found = {
         name.removeprefix(FEATURES): array.astype(np.float32, copy=False)
-        for name, array in memory.items()
+        for name, array in learner.memory().items()
         if name.startswith(FEATURES)
     }
-    return found or None
+    return found or _measured_features(config, learner, data) or None
+
+
+def _measured_features(config: CodreamConfig, learner: Learner, data: Data) -> Mapping[str, Floats]:
+    """Return feature statistics of local data; empty where no term or no net wants them."""
+    if config.feature_weight == 0 or not isinstance(learner, GivesFeatureStatistics):
+        return {}
+    batch = next(data.batches(np.random.default_rng(0), MOST_EXAMPLES))
+    return learner.feature_statistics(batch.x_NCHW)
 
 
 def fit_objective(config: CodreamConfig, data: Data, rate: float) -> FitObjective:

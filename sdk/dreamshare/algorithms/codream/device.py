@@ -47,7 +47,7 @@ def dream(config: CodreamConfig, ask: Ask, learner: Learner, data: Data) -> Upda
         labels_B=labels_B if config.objective == "labels" else None,
         feature_weight=config.feature_weight,
         diversity=config.diversity,
-        statistics=features_of(learner.memory()),
+        statistics=features_of(config, learner, data),
     )
     if ask.step == "contest":
         objective = replace(

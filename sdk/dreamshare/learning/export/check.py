@@ -24,7 +24,8 @@ FLOOR = 5e-6
 """An error that no graph is refused for: a few roundings of float32."""
 ADAM_FLOOR = 1e-3
 """The same for Adam, which divides a gradient by its size."""
-CHECKED = ("logits", "dream_grad", "gradients", "train_sgd", "train_adam")
+CHECKED = ("logits", "dream_grad", "statistics", "gradients", "train_sgd", "train_adam")
+"""Graphs that a bundle has, "statistics" only where its net compares with them."""
 LARGEST_INT8 = 0.25
 """Error of a single batch for which an 8-bit forward graph is refused."""
 SIZES = (3, 8)
@@ -39,7 +40,7 @@ def check_bundle(bundle: Bundle, net: nn.Module, batches: int) -> dict[str, tupl
         ExportError: a graph differs from torch by more than rounding.
     """
     found = {}
-    for name in CHECKED:
+    for name in checked(bundle):
         for size in SIZES:
             compared = _compared(bundle, net, name, size, batches)
             if not compared.holds(floor_of(name)):
@@ -61,6 +62,11 @@ def check_bundle(bundle: Bundle, net: nn.Module, batches: int) -> dict[str, tupl
             )
         found["logits_int8"] = (median(compared.onnx), median(compared.torch))
     return found
+
+
+def checked(bundle: Bundle) -> tuple[str, ...]:
+    """Return those of `CHECKED` that a bundle has."""
+    return tuple(name for name in CHECKED if name in bundle.manifest.graphs)
 
 
 def _compared(bundle: Bundle, net: nn.Module, name: str, size: int, batches: int) -> Compared:

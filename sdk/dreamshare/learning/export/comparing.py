@@ -26,8 +26,10 @@ from dreamshare.learning.base import Batch
 from dreamshare.learning.objectives import DreamObjective, FitObjective, Optimizer
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.calls import dream_feeds, dream_result
+from dreamshare.learning.onnx.ports import STATISTICS
 from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
+from dreamshare.learning.torch.features import feature_statistics
 from dreamshare.learning.torch.fitting import Fitter, TorchBatch
 
 FACTOR = 4.0
@@ -134,7 +136,8 @@ def _logits(name: str) -> Callable[[Bundle, Nets], Run]:
 
 def _dream(bundle: Bundle, nets: Nets) -> Run:
     program = bundle.open("dream_grad", bundle.weights())
-    feature_weight = 10.0 if bundle.manifest.statistics else 0.0
+    own = bool(bundle.manifest.own_statistics)
+    feature_weight = 10.0 if bundle.manifest.statistics or own else 0.0
 
     def run(examples: _Examples) -> tuple[Values, Values, Values]:
         x = examples.dreams.x_NCHW
@@ -144,6 +147,7 @@ def _dream(bundle: Bundle, nets: Nets) -> Run:
             weights_B=weights,
             feature_weight=feature_weight,
             diversity=0.5,
+            statistics=_known(nets, examples) if own else None,
         )
         found = program.run(dream_feeds(bundle.manifest, x, objective))
         result = dream_result(found, objective)
@@ -157,6 +161,29 @@ def _dream(bundle: Bundle, nets: Nets) -> Run:
         return results[0], results[1], results[2]
 
     return run
+
+
+def _statistics(bundle: Bundle, nets: Nets) -> Run:
+    program = bundle.open("statistics", bundle.weights())
+
+    def run(examples: _Examples) -> tuple[Values, Values, Values]:
+        x = examples.local.x_NCHW
+        results = [_wide(program.run({"x": x}))]
+        for dtype, net in nets.items():
+            with teaching(net), torch.no_grad():
+                found = feature_statistics(net, torch.tensor(x, dtype=dtype))
+            results.append({f"{STATISTICS}{n}": t.double().numpy() for n, t in found.items()})
+        return results[0], results[1], results[2]
+
+    return run
+
+
+def _known(nets: Nets, examples: _Examples) -> dict[str, NDArray[np.float32]]:
+    """Return what all three compare with: statistics of the local examples."""
+    net = nets[torch.float64]
+    with teaching(net), torch.no_grad():
+        found = feature_statistics(net, torch.tensor(examples.local.x_NCHW).double())
+    return {name: tensor.float().numpy() for name, tensor in found.items()}
 
 
 def _gradients(bundle: Bundle, nets: Nets) -> Run:
@@ -221,6 +248,7 @@ _RUNS: Mapping[str, Callable[[Bundle, Nets], Run]] = {
     "logits": _logits("logits"),
     "logits_int8": _logits("logits_int8"),
     "dream_grad": _dream,
+    "statistics": _statistics,
     "gradients": _gradients,
     "train_sgd": _training("sgd"),
     "train_adam": _training("adam"),

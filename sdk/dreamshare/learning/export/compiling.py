@@ -20,6 +20,7 @@ from dreamshare.learning.export.graphs import (
     Plan,
     draw_dreams,
     draw_logits,
+    draw_statistics,
     draw_training,
     trace_learning,
 )
@@ -92,11 +93,14 @@ def compile(  # noqa: A001 - the verb of the package, always read behind its nam
     if classes < 2 or not shape or min(shape) < 1:
         raise ExportError(f"shape {shape} and {classes} classes: sizes >= 1 and at least 2 classes")
     inspect_net(net, shape, classes)
-    plan = Plan(PureNet.of(net), shape, classes, type(net).__name__)
+    plan = Plan.of(PureNet.of(net), shape, classes, type(net).__name__)
     progress("logits")
     drawn = [draw_logits(plan)]
     progress("dream gradient")
     drawn.append(draw_dreams(plan))
+    if plan.statistics:
+        progress("feature statistics")
+        drawn.append(draw_statistics(plan))
     progress("training gradient")
     traced = trace_learning(plan)
     drawn += [draw_training(plan, traced, k) for k in ("gradients", "train_sgd", "train_adam")]

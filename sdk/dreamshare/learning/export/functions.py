@@ -20,7 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dreamshare.learning.export.features import measuring, recording
 from dreamshare.learning.export.norms import Statistics, passing, replace_norms
+from dreamshare.learning.torch.features import PlainNorm, plain_norms
 
 Named = dict[str, Tensor]
 SMALLEST = 1e-30
@@ -36,17 +38,20 @@ class PureNet:
         shared: what its BatchNorm layers share.
         parameters: trainable, by name.
         buffers: buffers and frozen parameters, by name.
+        norms: LayerNorm and GroupNorm layers, where no BatchNorm keeps statistics.
     """
 
     net: nn.Module
     shared: Statistics
     parameters: Named
     buffers: Named
+    norms: tuple[PlainNorm, ...] = ()
 
     @classmethod
     def of(cls, net: nn.Module) -> PureNet:
         """Return a pure copy on the CPU."""
         copied = copy.deepcopy(net).to("cpu").eval()
+        norms = plain_norms(copied)
         shared = replace_norms(copied)
         copied.eval()
         names = dict(copied.named_parameters())
@@ -56,7 +61,7 @@ class PureNet:
         buffers = {n: b.detach().clone() for n, b in copied.named_buffers() if n in kept}
         for parameter in copied.parameters():
             parameter.requires_grad_(False)
-        return cls(copied, shared, trained, frozen | buffers)
+        return cls(copied, shared, trained, frozen | buffers, norms)
 
     def logits(self, state: Named, x: Tensor) -> Tensor:
         """Return logits_NK."""
@@ -68,11 +73,21 @@ class PureNet:
         with passing(self.shared):
             return {"logits": self.logits(state, given["x"])}
 
+    def described(self, given: Named, state: Named) -> Named:
+        """Return what `norms` get to see for {"x"}: mean and variance of each channel."""
+        with passing(self.shared), recording(self.norms) as found:
+            self.logits(state, given["x"])
+        return found
+
     def dreamt(self, given: Named, state: Named) -> Named:
         """Return the gradient of a dream objective, its terms, and cotangents for a student."""
         x = given["x"].detach().requires_grad_(True)
         student = given["student"].detach().requires_grad_(True)
-        with torch.enable_grad(), passing(self.shared, measuring=True) as seen:
+        with (
+            torch.enable_grad(),
+            passing(self.shared, measuring=True) as seen,
+            measuring(self.norms, given) as own,
+        ):
             logits = self.logits(state, x)
             log_p = functional.log_softmax(logits, dim=1)
             p = log_p.exp()
@@ -80,7 +95,8 @@ class PureNet:
             wrong_N = -(given["targets"] * log_p).sum(dim=1)
             count = torch.full((), 1.0) * x.shape[0]
             task_N = given["label_weight"] * wrong_N + given["entropy_weight"] * entropy_N
-            features = torch.stack(seen.distances).mean() if seen.distances else torch.zeros(())
+            distances = seen.distances + own
+            features = torch.stack(distances).mean() if distances else torch.zeros(())
             mean_K = p.mean(dim=0)
             spread = -(mean_K * (mean_K + 1e-8).log()).sum()
             apart = _divergence(log_p, functional.log_softmax(student, dim=1))

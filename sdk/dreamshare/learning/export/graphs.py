@@ -1,4 +1,4 @@
-"""The five graphs of a bundle, from traced functions.
+"""The graphs of a bundle, from traced functions.
 
 Shape legend: N batch, K classes.
 
@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -60,12 +60,22 @@ class Plan:
         shape: of one input.
         classes: K.
         where: what refusals call the net.
+        statistics: channels of what the graph "statistics" gives, by name; empty without it.
     """
 
     net: PureNet
     shape: tuple[int, ...]
     classes: int
     where: str
+    statistics: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, net: PureNet, shape: tuple[int, ...], classes: int, where: str) -> Plan:
+        """Return a plan; the net is run once to see its features."""
+        plan = cls(net, shape, classes, where)
+        with torch.no_grad():
+            found = net.described(plan.given("x"), net.parameters | net.buffers)
+        return replace(plan, statistics={name: len(each) for name, each in found.items()})
 
     def given(self, *names: str) -> Named:
         """Return example arguments."""
@@ -79,6 +89,7 @@ class Plan:
             "label_weight": (EXAMPLES,),
             "entropy_weight": (EXAMPLES,),
             "log_prior": (self.classes,),
+            **{name: (channels,) for name, channels in self.statistics.items()},
         }
         return {name: torch.rand(sizes.get(name, ()), generator=generator) for name in names}
 
@@ -100,8 +111,14 @@ def draw_dreams(plan: Plan) -> Drawn:
         "feature_weight",
         "diversity",
         "adversarial",
+        *plan.statistics,
     )
     return _bound(plan, "dream_grad", plan.net.dreamt, names)
+
+
+def draw_statistics(plan: Plan) -> Drawn:
+    """Return the graph "statistics" of a net that compares with its own data's."""
+    return _bound(plan, "statistics", plan.net.described, ("x",))
 
 
 def trace_learning(plan: Plan) -> Trace:
@@ -202,7 +219,7 @@ def _output_shape(plan: Plan, name: str) -> tuple[int | str, ...]:
             return ("N", plan.classes)
         case "wrong" | "entropy":
             return ("N",)
-    return ()
+    return (plan.statistics[name],) if name in plan.statistics else ()
 
 
 def _translate(plan: Plan, graph: Graph, traced: Trace, arguments: Sequence[str]) -> list[str]:

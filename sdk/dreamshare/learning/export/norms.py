@@ -91,7 +91,7 @@ class PureBatchNorm(nn.Module):
         if shared.batch is None or shared.track is None:
             if shared.measuring:
                 batch_mean_C, batch_var_C = moments(x)
-                shared.distances.append(_rms(batch_mean_C - mean_C) + _rms(batch_var_C - var_C))
+                shared.distances.append(rms(batch_mean_C - mean_C) + rms(batch_var_C - var_C))
             scale_C = gamma * torch.rsqrt(var_C + self._eps)
             return affine_norm(x, scale_C, beta - mean_C * scale_C)
         y, batch_mean_C, batch_var_C = batch_norm(
@@ -156,7 +156,7 @@ def passing(
         shared.batch, shared.track, shared.measuring, shared.plain = None, None, False, False
 
 
-def _rms(difference: Tensor) -> Tensor:
+def rms(difference: Tensor) -> Tensor:
     """Return the root mean square; 0 with gradient 0 where the difference is exactly 0."""
     square = (difference * difference).mean()
     apart = square > 0

@@ -18,8 +18,10 @@ Graphs (`manifest.graphs[name].inputs` and `.outputs` list every port):
 
     logits       x -> logits
     dream_grad   x, targets, student, cotangent, label_weight, entropy_weight, feature_weight,
-                 diversity, adversarial -> gradient, logits, wrong, entropy, features, spread,
-                 apart, student_cotangent
+                 diversity, adversarial (, S/) -> gradient, logits, wrong, entropy, features,
+                 spread, apart, student_cotangent
+    statistics   x -> S/; of nets with LayerNorm or GroupNorm and without BatchNorm, whose
+                 `dream_grad` takes them: the device's own, from its own data
     gradients    x, targets, log_prior, temperature, weight, batch, track, P/, B/, G/
                  -> loss, G_/, B_/
     train_sgd    the inputs of `gradients`, M/ and rate, momentum, decay -> loss, P_/, B_/, M_/

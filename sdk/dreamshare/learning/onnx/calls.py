@@ -11,6 +11,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +22,7 @@ from dreamshare.learning.base import Batch, Floats, InputGradient
 from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.onnx.manifest import Manifest
+from dreamshare.learning.onnx.ports import STATISTICS
 from dreamshare.learning.onnx.tensors import Arrays
 
 Feeds = dict[str, NDArray[np.generic]]
@@ -66,11 +68,7 @@ def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -
         ConfigError: the objective does not fit the batch or the net.
     """
     count, classes = len(x_NCHW), manifest.classes
-    if objective.feature_weight > 0 and manifest.statistics == 0:
-        raise ConfigError(
-            "feature_weight > 0, but the net has no BatchNorm layer with running statistics, and "
-            "bundles take none of other layers; set feature_weight to 0 or use a net that has them"
-        )
+    own = statistics_feeds(manifest, objective)
     objective.check(count, classes)
     weights_N = np.ones(count, np.float32)
     if objective.weights_B is not None:
@@ -93,7 +91,62 @@ def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -
         "feature_weight": scalar(objective.feature_weight),
         "diversity": scalar(objective.diversity),
         "adversarial": scalar(objective.adversarial_weight if jsd else 0.0),
+        **own,
     }
+
+
+def statistics_feeds(manifest: Manifest, objective: DreamObjective) -> Feeds:
+    """Return statistics of the device's own data as "dream_grad" takes them; none with BatchNorm.
+
+    Raises:
+        ConfigError: the net knows no statistics, none of its own data were given, or they are of
+            another net.
+    """
+    ports = manifest.own_statistics
+    if objective.feature_weight == 0:
+        return {port.name: np.zeros([int(n) for n in port.shape], np.float32) for port in ports}
+    if manifest.statistics > 0:
+        return {}
+    why = "feature_weight > 0, but the net has no BatchNorm layer with running statistics"
+    if not ports:
+        raise ConfigError(
+            f"{why}, and its bundle has no statistics of LayerNorm or GroupNorm; set "
+            "feature_weight to 0, use a net that has them, or export an older bundle again"
+        )
+    if objective.statistics is None:
+        raise ConfigError(
+            f"{why}, and none of its own data were given for its other norm layers; "
+            "take them by feature_statistics, or set feature_weight to 0"
+        )
+    given = {f"{STATISTICS}{name}": array for name, array in objective.statistics.items()}
+    if {n: a.shape for n, a in given.items()} != {port.name: port.shape for port in ports}:
+        raise ConfigError(f"statistics of {sorted(objective.statistics)[:4]} are of another net")
+    return {name: array.astype(np.float32, copy=False) for name, array in given.items()}
+
+
+def pooled(parts: Sequence[tuple[int, Arrays]]) -> dict[str, Floats]:
+    """Return statistics of all examples from those of P parts, each with its number of examples.
+
+    Every example has as many values of a channel, so the mean is that of the parts' means, and the
+    variance that of their variances and of their means together.
+    """
+    share_P1 = np.array([[count] for count, _ in parts]) / sum(count for count, _ in parts)
+    found: dict[str, Floats] = {}
+    for name in parts[0][1]:
+        stem, _, kind = name.removeprefix(STATISTICS).partition(".")
+        if kind != "mean":
+            continue
+        mean_PC, var_PC = (
+            np.stack(
+                [arrays[f"{STATISTICS}{stem}.{each}"].astype(np.float64) for _, arrays in parts]
+            )
+            for each in ("mean", "var")
+        )
+        mean_C = (share_P1 * mean_PC).sum(axis=0)
+        spread_C = (share_P1 * (var_PC + np.square(mean_PC - mean_C))).sum(axis=0)
+        found[f"{stem}.mean"] = mean_C.astype(np.float32)
+        found[f"{stem}.var"] = spread_C.astype(np.float32)
+    return found
 
 
 def dream_result(found: Arrays, objective: DreamObjective) -> InputGradient:

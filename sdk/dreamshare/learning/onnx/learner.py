@@ -23,7 +23,7 @@ from dreamshare.learning.base import Batch, Floats, InputGradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.onnx import snapshots
 from dreamshare.learning.onnx.bundle import Bundle
-from dreamshare.learning.onnx.calls import dream_feeds, dream_result, folded
+from dreamshare.learning.onnx.calls import dream_feeds, dream_result, folded, pooled
 from dreamshare.learning.onnx.runtime import Program, Runtime
 from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.updates import PublicArray
@@ -85,6 +85,23 @@ class OnnxLearner:
         program = self._program("dream_grad")
         self._runtime.check(program.entry, len(x_NCHW))
         return dream_result(program.run(feeds), objective)
+
+    def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
+        """Return statistics of LayerNorm and GroupNorm inputs (see `GivesFeatureStatistics`).
+
+        Raises:
+            ConfigError: inputs of another shape, or one example needs more than the budget.
+        """
+        if not self._bundle.manifest.own_statistics or len(x_NCHW) == 0:
+            return {}
+        self._check_shape(x_NCHW)
+        program = self._program("statistics")
+        size = min(EVALUATION_BATCH, self._runtime.most_examples(program.entry))
+        batches = [
+            np.ascontiguousarray(x_NCHW[start : start + size], np.float32)
+            for start in range(0, len(x_NCHW), size)
+        ]
+        return pooled([(len(x), program.run({"x": x})) for x in batches])
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; return the mean loss (see `Fits.fit`)."""

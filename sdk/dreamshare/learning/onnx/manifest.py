@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 from dreamshare.learning.onnx.errors import BundleError
 from dreamshare.learning.onnx.fields import listed, number, text, whole
-from dreamshare.learning.onnx.ports import Port
+from dreamshare.learning.onnx.ports import STATISTICS, Port
 from dreamshare.learning.onnx.signatures import MAX_PROGRAMS, Signature, signature_from
 
 FORMAT = 1
@@ -27,7 +27,7 @@ class GraphEntry:
     """One graph.
 
     Attributes:
-        name: "logits", "dream_grad", "gradients", "train_sgd", "train_adam".
+        name: "logits", "dream_grad", "statistics", "gradients", "train_sgd", "train_adam".
         member: its file in the bundle.
         inputs: in order.
         outputs: in order.
@@ -134,6 +134,11 @@ class Manifest:
             raise BundleError("the bundle's input shape or number of classes is not valid")
         if sorted(self.state) != sorted({*self.parameters, *self.buffers}):
             raise BundleError("the bundle's state is not its parameters and buffers")
+        given = self.graphs["statistics"].outputs if "statistics" in self.graphs else ()
+        if given != self.own_statistics or any("N" in port.shape for port in given):
+            raise BundleError(
+                "the bundle's graphs do not agree on statistics of features: export the model again"
+            )
         if len(self.programs) > MAX_PROGRAMS:
             raise BundleError(f"a bundle has at most {MAX_PROGRAMS} programs")
         for name, signature in self.programs.items():
@@ -145,6 +150,13 @@ class Manifest:
                         f"program {name} and its graph for {transform} differ: export the model "
                         "again"
                     )
+
+    @property
+    def own_statistics(self) -> tuple[Port, ...]:
+        """Return what "dream_grad" compares with: statistics of the device's own data."""
+        dreaming = self.graphs.get("dream_grad")
+        ports = dreaming.inputs if dreaming else ()
+        return tuple(port for port in ports if port.name.startswith(STATISTICS))
 
     def to_json(self) -> bytes:
         """Return `manifest.json`."""

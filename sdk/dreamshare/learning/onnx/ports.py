@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from dreamshare.learning.onnx.errors import BundleError
 
+STATISTICS = "S/"
+"""Begins the names of a device's own feature statistics, "S/0.mean", "S/0.var", ..."""
+
 DTYPES = ("float32", "float64", "int64", "bool")
 
 
