@@ -16,7 +16,7 @@ import pytest
 
 from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.algorithms.moments import MomentsConfig
-from dreamshare.algorithms.moments.forms import SPREAD, form_of, sketch_fields
+from dreamshare.algorithms.moments.forms import REACH, SPREAD, form_of, sketch_fields
 from dreamshare.learning.moments import test_matrix as matrix_of
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Cohort
@@ -58,7 +58,7 @@ def test_the_moments_are_those_of_the_pooled_examples(form: str, spread: str) ->
     off = step(len(devices), config.bits)
     np.testing.assert_allclose(found.mean_KD, wanted.mean_KD, atol=off, rtol=0)
     scale = found.basis.scale_B.max() ** 2
-    bound = SPREAD if form == "basis" else 1.0
+    bound = {"pixels": 1.0, "dct": REACH, "basis": SPREAD}[form]
     most = scale * (3 * step(len(devices), config.bits, bound) + off) + 1e-6
     np.testing.assert_allclose(found.covariance_KBB, wanted.covariance_KBB, atol=most, rtol=0)
     np.testing.assert_allclose(found.residual_D, wanted.residual_D, atol=4 * most, rtol=0)

@@ -12,8 +12,7 @@ Rules:
 - a field is a sum over a device's examples divided by public counts, in the unit space: means and
   mean products lie in [-1, 1] whatever the data, so those bounds clip nothing;
 - components travel over public scales (`Basis.scale_B`), where their products are of about one
-  size; what goes beyond `SPREAD` is clipped and counted, as is a sketch beyond `REACH` times its
-  usual size.
+  size; what goes beyond `SPREAD`, or `REACH`, times that size is clipped and counted.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ SPREAD = 8.0
 """Bound of a class's variance along a component, over the pooled one."""
 
 REACH = 4.0
+"""Bound of sketches, and of products of frequencies, over their usual size."""
 
 FINE = 20
 """Bits of the few numbers that say how much of a class is in a sum."""
@@ -113,7 +113,7 @@ def describe_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     """Return the fields of `describe`: what is left of the moments."""
     size = (config.classes, packed_size(form.components))
     firsts = {"pixels": _first(config)[:2], "dct": _first(config), "basis": (_share(config),)}
-    bound = SPREAD if form.kind == "basis" else 1.0
+    bound = {"pixels": 1.0, "dct": REACH, "basis": SPREAD}[form.kind]
     fields = (*firsts[form.kind], Field("second", size, bound=bound, bits=config.bits))
     return (*fields, clipped_field(fields))
 
