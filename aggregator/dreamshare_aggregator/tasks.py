@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from dreamshare.algorithms.base import Algorithm, Done
 from dreamshare.algorithms.checkpoint import encode_arrays
 from dreamshare.algorithms.evaluate import EVALUATE, evaluated
-from dreamshare.binding import Lookup, TaskLoop, terms_of
+from dreamshare.binding import Idle, Lookup, TaskLoop, terms_of
 from dreamshare.clock import Clock
 from dreamshare.driver.task import TaskRun, stored_tells
 from dreamshare.errors import ConfigError
@@ -196,7 +196,8 @@ class LiveTask:
         except ConfigError as error:
             self._give_up(run, str(error))
         else:
-            run.give(order)
+            if not isinstance(order, Idle):
+                run.give(order)
 
     def _give_up(self, run: TaskRun, reason: str) -> None:
         self._failure = reason

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dreamshare.errors import DreamshareError
+from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.learning.base import (
     Batch,
     Data,
@@ -32,7 +32,8 @@ from dreamshare.learning.base import (
 )
 from dreamshare.learning.guarding import least_class_count
 from dreamshare.learning.objectives import DreamObjective, FitObjective
-from dreamshare.updates import PublicArray
+from dreamshare.learning.programs import EvaluatesPrograms, ProgramCall
+from dreamshare.updates import Array, PublicArray
 
 T = TypeVar("T")
 
@@ -130,6 +131,13 @@ class HaltingLearner:
         if isinstance(learner, GivesFeatureStatistics):
             return learner.feature_statistics(x_NCHW)
         return {}
+
+    def evaluate(self, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
+        self._halt.check()
+        learner = self._learner
+        if not isinstance(learner, EvaluatesPrograms):
+            raise ConfigError(f"this device's learner evaluates no programs, so not {call.program}")
+        return learner.evaluate(call, batch)
 
     def snapshot(self) -> bytes:
         self._halt.check()

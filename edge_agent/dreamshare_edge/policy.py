@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from dreamshare.errors import BudgetExhausted, ConfigError, PrivacyError
 from dreamshare.learning.guarding import LEAST_CLASS_COUNT
+from dreamshare.learning.programs import Wanted
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.settings import setting
 from dreamshare_crypto.floor import Floor
@@ -30,10 +31,14 @@ from dreamshare_edge.conditions import Conditions
 if TYPE_CHECKING:
     from dreamshare.algorithms.base import Disclosure
 
+PROGRAMS = "autodiff/1"
+"""The algorithm whose steps name programs."""
+
 _SUITES = {"aes": Suite.AES, "chacha": Suite.CHACHA}
 _PROFILES = {"complete": Profile.COMPLETE, "regular": Profile.REGULAR}
 _MODES = {"agreed": Mode.AGREED, "bounded": Mode.BOUNDED}
 _ID = re.compile(r"[0-9a-f]{32}")
+_PROGRAM = re.compile(r"[a-z][a-z0-9_]{0,47}/[1-9][0-9]{0,5}:(value|vjp|jvp|hvp)")
 _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d)")
 
 
@@ -106,6 +111,11 @@ class Policy:
         "Fewest of the device's own pictures that must have a caption word for word, 1 or more; "
         "tasks that would show rarer ones are refused.",
         default=5,
+    )
+    programs: tuple[str, ...] = setting(
+        "Programs that autodiff/1 may evaluate, each with a transform, e.g. 'logistic/1:value', "
+        "'logistic/1:vjp'; transforms are value, vjp, jvp and hvp. Empty: none.",
+        default=(),
     )
     rounds_per_day: int | None = setting(
         "Most rounds answered in 24 hours, all tasks together, 1 or more. Absent: no limit.",
@@ -238,6 +248,9 @@ class Policy:
         must(8 <= self.min_bits <= 20, "min_bits", "8 to 20")
         must(0 < self.max_clip < math.inf, "max_clip", "above 0 and finite")
         must(self.max_vector_words >= 2, "max_vector_words", "2 or more")
+        for program in self.programs:
+            if not _PROGRAM.fullmatch(program):
+                raise ConfigError(f"policy: program {program!r} must read 'name/1:transform'")
         for step in self.refused_steps:
             if ":" not in step:
                 raise ConfigError(f"policy: refused step {step!r} must read 'algorithm:step'")
@@ -287,6 +300,8 @@ class Policy:
             raise ConfigError(
                 f"the policy refuses the step {plan.step} of {plan.algorithm} (refused_steps)"
             )
+        if plan.algorithm == PROGRAMS:
+            self._check_program(plan.step)
         self.check_conditions(conditions)
         self.check_budgets(used)
 
@@ -309,6 +324,20 @@ class Policy:
                 f"the step {plan.step} of {plan.algorithm} shows captions that "
                 f"{disclosure.least} pictures have; the policy's captions_least asks for "
                 f"{self.captions_least}"
+            )
+
+    def _check_program(self, step: str) -> None:
+        """Return when the owner allows an evaluation; raises ConfigError."""
+        wanted = Wanted.parse(step)
+        refused = [
+            name
+            for name in (f"{wanted.program}:{each}" for each in wanted.transforms)
+            if name not in self.programs
+        ]
+        if refused:
+            raise ConfigError(
+                f"the policy does not name {', '.join(refused)} among its programs, which are "
+                f"{', '.join(self.programs) or 'none'}"
             )
 
     def check_budgets(self, used: Used) -> None:

@@ -107,7 +107,7 @@ _CLAUSES: tuple[tuple[str, Clause], ...] = (
     *((n, _switch(n, operator.or_)) for n in ("on_charger", "unmetered", "idle")),
     ("monotone_active", _switch("monotone_active", operator.or_)),
     *((n, _switch(n, operator.and_)) for n in ("unknown_allows", "resume_without_anchor")),
-    *((name, _shared(name)) for name in ("profiles", "suites", "modes")),
+    *((name, _shared(name)) for name in ("profiles", "suites", "modes", "programs")),
     ("algorithms", _shared("algorithms", empty_is_all=True)),
     *((name, _either(name)) for name in ("refused_steps", "quiet_hours")),
     ("version_resets", _resets),

@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,8 +25,11 @@ from dreamshare.algorithms.base import (
     Disclosure,
     Done,
     Draws,
+    Question,
     RefusesNoise,
+    TakesQuestions,
     Tell,
+    Wait,
 )
 from dreamshare.algorithms.catalog import algorithm_from, entry_of
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
@@ -42,7 +46,13 @@ from dreamshare.protocol.plan import RoundPlan
 from dreamshare.protocol.terms import TaskTerms
 from dreamshare.updates import Field, Update
 
-Order = Asked | Told | Finished
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing to tell the coordinator: the task waits for an operator's question."""
+
+
+Order = Asked | Told | Finished | Idle
 """What a task's owner tells the coordinator."""
 
 Lookup = Callable[[str, bytes], Algorithm[object]]
@@ -73,7 +83,7 @@ def tell_of(plan: RoundPlan) -> Tell:
     return Tell(plan.step, plan.tensors, 0, plan.cycle)
 
 
-def order_of(algorithm: str, config: bytes, wanted: Ask | Tell | Done) -> Order:
+def order_of(algorithm: str, config: bytes, wanted: Ask | Tell | Done | Wait) -> Order:
     """Return what the coordinator is told when an algorithm wants this."""
     match wanted:
         case Ask():
@@ -83,6 +93,8 @@ def order_of(algorithm: str, config: bytes, wanted: Ask | Tell | Done) -> Order:
             return Told(plan_of(algorithm, config, wanted))
         case Done():
             return Finished("done")
+        case Wait():
+            return Idle()
 
 
 def terms_of(
@@ -117,6 +129,7 @@ class TaskLoop:
         loop = TaskLoop(algorithm, config, seed)
         order = loop.order()                        # for the coordinator
         while (order := loop.react(report)) ...     # None: this report changes nothing
+        order = loop.hear(question)                 # where the order was `Idle`
 
     Args:
         algorithm: what is run.
@@ -194,6 +207,18 @@ class TaskLoop:
             case _:
                 return None
         self._state = self._algorithm.merge(self._state, mean, crowd)
+        self._wanted = self._algorithm.plan(self._state)
+        return self.order()
+
+    def hear(self, question: Question) -> Order:
+        """Take an operator's question; return the next order.
+
+        Raises:
+            ConfigError: the task takes none, or none now, or not this one.
+        """
+        if not isinstance(self._wanted, Wait) or not isinstance(self._algorithm, TakesQuestions):
+            raise ConfigError(f"this task of {self._algorithm.name} waits for no question now")
+        self._state = self._algorithm.hear(self._state, question)
         self._wanted = self._algorithm.plan(self._state)
         return self.order()
 

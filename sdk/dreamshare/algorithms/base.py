@@ -96,6 +96,32 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is wanted until an operator asks (`TakesQuestions`).
+
+    Attributes:
+        sums: how many masked sums the whole run may still need.
+        cycle: as of an Ask.
+    """
+
+    sums: int = 1
+    cycle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an operator asks of a task that waits.
+
+    Attributes:
+        step: of the Ask that is wanted; "" ends the task.
+        tensors: its public payload.
+    """
+
+    step: str
+    tensors: Mapping[str, PublicArray] = dataclass_field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Crowd:
     """What is public about who answered: the roster's size and the number of survivors."""
 
@@ -122,7 +148,7 @@ class Algorithm(Protocol[State]):
         """Return the first state."""
         ...
 
-    def plan(self, state: State) -> Ask | Tell | Done:
+    def plan(self, state: State) -> Ask | Tell | Done | Wait:
         """Return what is wanted next; a pure function of the state."""
         ...
 
@@ -159,6 +185,19 @@ class Discloses(Protocol):
 
     def disclosure(self, step: str) -> Disclosure | None:
         """Return what a step shows; None for a sum that hides its terms."""
+        ...
+
+
+@runtime_checkable
+class TakesQuestions(Protocol):
+    """An algorithm whose next Ask an operator decides, when it has seen the last sum."""
+
+    def hear(self, state: object, question: Question) -> object:
+        """Return the state in which `plan` asks for it.
+
+        Raises:
+            ConfigError: this state waits for no question, or not for this one.
+        """
         ...
 
 

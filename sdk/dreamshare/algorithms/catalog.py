@@ -53,6 +53,14 @@ class Entry:
 
 ENTRIES = (
     Entry(
+        name="autodiff/1",
+        module="dreamshare.algorithms.autodiff",
+        algorithm="Autodiff",
+        config="AutodiffConfig",
+        state="AutodiffState",
+        asks=(),  # a program's name is part of each (docs/adr/0029)
+    ),
+    Entry(
         name="codream/1",
         module="dreamshare.algorithms.codream",
         algorithm="Codream",

@@ -17,6 +17,7 @@ Rules:
 
 from dreamshare.simulate.jumping import SimulationStalled
 from dreamshare.simulate.run import simulate
+from dreamshare.simulate.session import SimulatedSession
 from dreamshare.simulate.values import (
     Kill,
     Moment,
@@ -29,6 +30,7 @@ __all__ = (
     "Kill",
     "Moment",
     "SimulatedDevice",
+    "SimulatedSession",
     "SimulationOptions",
     "SimulationResult",
     "SimulationStalled",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from typing import NoReturn
 
 from dreamshare.clock import ManualClock
 from dreamshare.errors import DreamshareError
@@ -33,7 +34,7 @@ class JumpingSelector(selectors.DefaultSelector):
         """Something worth waiting for has happened."""
         self._progress = self._clock.now()
 
-    async def until_stalled(self) -> None:
+    async def until_stalled(self) -> NoReturn:
         """Wait for the moment at which nothing more can happen, and raise SimulationStalled."""
         self._stalled = asyncio.get_running_loop().create_future()
         await self._stalled

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 
 from dreamshare.algorithms.base import Done
 from dreamshare.algorithms.catalog import config_json_of
-from dreamshare.binding import CatalogWork, TaskLoop, terms_of
+from dreamshare.binding import CatalogWork, Idle, Order, TaskLoop, terms_of
 from dreamshare.clock import ManualClock
 from dreamshare.driver.aggregator import AggregatorDriver
+from dreamshare.driver.task import TaskRun
 from dreamshare.driver.waiting import first_of
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.ids import PartyId, TaskId
@@ -17,7 +18,7 @@ from dreamshare.protocol.coordinator import Coordinator
 from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.messages import Cohort, ControlError, DeviceStatus, Reply, Request
-from dreamshare.protocol.outcomes import SumDone, TaskFailed, TaskOutcome
+from dreamshare.protocol.outcomes import DeviceOutcome, SumDone, TaskFailed, TaskOutcome
 from dreamshare.simulate.device import VirtualDevice
 from dreamshare.simulate.jumping import JumpingSelector
 from dreamshare.simulate.values import (
@@ -55,6 +56,19 @@ def simulate(
         SimulationStalled: the run could not go on.
         DreamshareError: the task failed; the text is the coordinator's.
     """
+    run, loop, coordinator = prepared(config, devices, cohort, seed, options)
+    with asyncio.Runner(loop_factory=run.new_event_loop) as runner:
+        return runner.run(run.run(loop, coordinator))
+
+
+def prepared(
+    config: object,
+    devices: Sequence[SimulatedDevice],
+    cohort: Cohort,
+    seed: int,
+    options: SimulationOptions | None,
+) -> tuple[Run, TaskLoop, Coordinator]:
+    """Return a run that has not begun, its task and the task's machine; see `simulate`."""
     chosen = options or SimulationOptions()
     if len(devices) < cohort.least:
         raise ConfigError(f"{len(devices)} devices; the cohort needs at least {cohort.least}")
@@ -89,13 +103,11 @@ def simulate(
     coordinator = Coordinator(identity, task, terms, entropy.fork("coordinator"))
     network = MemoryNetwork(clock)
     aggregator = AggregatorDriver([network.listener()], identity, clock, _Front(), chosen.observer)
-    run = _Run(clock, network, aggregator, virtual, chosen)
-    loop = TaskLoop(algorithm, config_json, seed)
-    with asyncio.Runner(loop_factory=run.new_event_loop) as runner:
-        return runner.run(run.run(loop, coordinator))
+    run = Run(clock, network, aggregator, virtual, chosen)
+    return run, TaskLoop(algorithm, config_json, seed), coordinator
 
 
-class _Run:
+class Run:
     """A simulation while it lasts."""
 
     def __init__(
@@ -114,37 +126,58 @@ class _Run:
         self._options = options
         self._selector = JumpingSelector(clock)
         self._reports: list[TaskOutcome] = []
+        self._serving: asyncio.Task[None] | None = None
 
     def new_event_loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.SelectorEventLoop(self._selector)
 
     async def run(self, loop: TaskLoop, coordinator: Coordinator) -> SimulationResult:
-        await self._aggregator.start()
-        serving = asyncio.ensure_future(self._aggregator.run())
-        for device in self._devices:
-            device.start(self._network, self._clock)
+        """Run to the end."""
+        task = await self.begin(coordinator)
         try:
-            await first_of(self._follow(loop, coordinator), self._selector.until_stalled())
+            give(task, loop.order())
+            await self.follow(loop, task, task.reports())
         finally:
-            await self._aggregator.close()
-            await serving
-            outcomes = [await device.stop() for device in self._devices]
+            outcomes = await self.end()
         done = loop.done or Done()
         return SimulationResult(
             arrays=done.result,
             metrics=done.metrics,
             reports=tuple(self._reports),
-            outcomes=tuple(outcomes),
+            outcomes=outcomes,
             statuses=self._statuses(),
             aggregations=sum(isinstance(report, SumDone) for report in self._reports),
             simulated_s=self._clock.now() - self._started,
             compute_s=self._compute_s(),
         )
 
-    async def _follow(self, loop: TaskLoop, coordinator: Coordinator) -> None:
-        run = self._aggregator.add(coordinator, MemoryJournal())
-        run.give(loop.order())
-        async for report in run.reports():
+    async def begin(self, coordinator: Coordinator) -> TaskRun:
+        """Start aggregator and devices; return the task, which has no order yet."""
+        await self._aggregator.start()
+        self._serving = asyncio.ensure_future(self._aggregator.run())
+        for device in self._devices:
+            device.start(self._network, self._clock)
+        return self._aggregator.add(coordinator, MemoryJournal())
+
+    async def end(self) -> tuple[tuple[DeviceOutcome, ...], ...]:
+        """Stop everything; return what happened to each device."""
+        await self._aggregator.close()
+        if self._serving is not None:
+            await self._serving
+        return tuple([await device.stop() for device in self._devices])
+
+    async def follow(
+        self, loop: TaskLoop, task: TaskRun, reports: AsyncIterator[TaskOutcome]
+    ) -> TaskOutcome | None:
+        """Go on until the task is over or waits for a question; return the last report."""
+        self._selector.progress()
+        return await first_of(self._follow(loop, task, reports), self._selector.until_stalled())
+
+    async def _follow(
+        self, loop: TaskLoop, task: TaskRun, reports: AsyncIterator[TaskOutcome]
+    ) -> TaskOutcome | None:
+        report = None
+        async for report in reports:
             self._selector.progress()
             self._reports.append(report)
             if self._options.on_report is not None:
@@ -153,8 +186,11 @@ class _Run:
                 raise DreamshareError(f"the task failed: {report.reason}")
             order = loop.react(report)
             self._show(report, loop)
+            if isinstance(order, Idle):
+                break
             if order is not None:
-                run.give(order)
+                give(task, order)
+        return report
 
     def _show(self, report: TaskOutcome, loop: TaskLoop) -> None:
         """Let the caller look before the next order is given."""
@@ -176,6 +212,12 @@ class _Run:
 
     def _compute_s(self) -> tuple[float, ...]:
         return tuple(device.compute_s for device in self._devices)
+
+
+def give(task: TaskRun, order: Order) -> None:
+    """Tell a task what is wanted, where anything is."""
+    if not isinstance(order, Idle):
+        task.give(order)
 
 
 class _Front:

@@ -44,6 +44,7 @@ from tests.sim.secagg.federation import NOW
 
 TASK = TaskId(bytes(16))
 PLAN = RoundPlan(NAME, "sum", b"{}")
+EVALUATION = RoundPlan("autodiff/1", "logistic/1:value", b"{}")
 AWAY = Conditions(charging=False, unmetered=False, idle=False, battery=10, minute=9 * 60)
 Reason = tuple[RefusalCode, str]
 
@@ -77,14 +78,28 @@ class Owner:
     def permits(self, store: FileStore, conditions: Conditions) -> Permits:
         spending = Spending(store, ByteCounter(), ManualClock(NOW))
         return AgentPermits(
-            (NAME,), self.policy, ManualConditions(conditions), spending, self.shown
+            (NAME, EVALUATION.algorithm),
+            self.policy,
+            ManualConditions(conditions),
+            spending,
+            self.shown,
         )
 
-    def by_plan(self, conditions: Conditions = AWAY, rounds: int = 0, used: int = 0) -> Reason:
+    def by_program(self) -> Reason:
+        """A question of autodiff/1."""
+        return self.by_plan(plan=EVALUATION)
+
+    def by_plan(
+        self,
+        conditions: Conditions = AWAY,
+        rounds: int = 0,
+        used: int = 0,
+        plan: RoundPlan = PLAN,
+    ) -> Reason:
         """A plan that arrives in a round."""
         with FileStore(self.folder / "store") as store:
             store.charge(NOW, rounds, used)
-            reason = refusal_of(self.permits(store, conditions), PLAN)
+            reason = refusal_of(self.permits(store, conditions), plan)
         assert reason is not None, "it was permitted"
         return reason
 
@@ -208,6 +223,9 @@ REFUSALS: dict[str, Case] = {
     "algorithms": Case(
         Policy(algorithms=("evaluate/1",)), Owner.by_plan, S6, "computes nothing, not toy/1"
     ),
+    "programs": Case(
+        Policy(programs=("logistic/1:vjp",)), Owner.by_program, S6, "not name logistic/1:value"
+    ),
     "refused_steps": Case(
         Policy(refused_steps=(f"{NAME}:sum",)), Owner.by_plan, S6, "the step sum .*refused_steps"
     ),
@@ -262,6 +280,7 @@ SILENT = {"least_class_count"}
 """Clauses that refuse nothing: zeros are answered (tests/algorithms/test_moments_guard.py)."""
 
 RELAXED: dict[str, Policy] = {
+    "programs": Policy(programs=("logistic/1:value",)),
     "version_resets": Policy(version_resets=("00" * 16,)),
     "resume_without_anchor": Policy(resume_without_anchor=True),
     "monotone_active": Policy(monotone_active=False),

@@ -31,6 +31,7 @@ PAIRS: dict[str, tuple[object, object, object]] = {
     "suites": (("aes", "chacha"), ("chacha",), ("chacha",)),
     "modes": (("agreed", "bounded"), ("agreed",), ("agreed",)),
     "algorithms": (("codream/1", "fedavg/1"), ("fedavg/1", "evaluate/1"), ("fedavg/1",)),
+    "programs": (("a/1:vjp", "a/1:value"), ("a/1:value",), ("a/1:value",)),
     "refused_steps": (("a/1:b",), ("c/1:d",), ("a/1:b", "c/1:d")),
     "captions": (8, 2, 2),
     "captions_least": (1, 5, 5),

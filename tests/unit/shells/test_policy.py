@@ -126,6 +126,7 @@ def test_conditions(clause: str, unknown_allows: bool, state: bool | None) -> No
         ({"min_bits": 7}, "min_bits"),
         ({"max_clip": float("inf")}, "max_clip"),
         ({"max_vector_words": 0}, "max_vector_words"),
+        ({"programs": ("logistic/1",)}, "must read 'name/1:transform'"),
         ({"refused_steps": ("labels",)}, "must read 'algorithm:step'"),
     ],
 )

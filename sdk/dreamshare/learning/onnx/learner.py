@@ -24,9 +24,11 @@ from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.onnx import snapshots
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.calls import dream_feeds, dream_result, folded, pooled
+from dreamshare.learning.onnx.evaluating import evaluate
 from dreamshare.learning.onnx.runtime import Program, Runtime
 from dreamshare.learning.onnx.training import Training, TrainState
-from dreamshare.updates import PublicArray
+from dreamshare.learning.programs import ProgramCall
+from dreamshare.updates import Array, PublicArray
 
 EVALUATION_BATCH = 512
 """Most examples per run of `logits`; changes no result."""
@@ -102,6 +104,10 @@ class OnnxLearner:
             for start in range(0, len(x_NCHW), size)
         ]
         return pooled([(len(x), program.run({"x": x})) for x in batches])
+
+    def evaluate(self, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
+        """Return what is wanted of one of the bundle's programs (see `EvaluatesPrograms`)."""
+        return evaluate(self._bundle, self._state.weights, self._runtime, call, batch)
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; return the mean loss (see `Fits.fit`)."""

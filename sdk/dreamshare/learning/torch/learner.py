@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,12 +20,15 @@ from torch import Tensor, nn
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Floats, InputGradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.learning.programs import ProgramCall
 from dreamshare.learning.torch import snapshots
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
 from dreamshare.learning.torch.features import feature_statistics
 from dreamshare.learning.torch.fitting import Fitter
 from dreamshare.learning.torch.pixels import rows
-from dreamshare.updates import PublicArray
+from dreamshare.learning.torch.programs import TorchPrograms
+from dreamshare.learning.torch.sources import ProgramSource
+from dreamshare.updates import Array, PublicArray
 
 EVALUATION_BATCH = 512
 """Examples per forward pass of `logits`: bounds memory, changes no result in evaluation mode."""
@@ -42,6 +45,7 @@ class TorchLearner:
         channels_last: memory layout of convolutions; it changes results by rounding only. None
             chooses it on CUDA. On a CPU the demo's nets train 12 to 25 % faster with it and dream
             about as fast (torch 2.13, one thread).
+        programs: what this device evaluates for `dreamshare.autodiff`; its policy names which.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class TorchLearner:
         classes: int,
         device: str = "cpu",
         channels_last: bool | None = None,
+        programs: Sequence[ProgramSource] = (),
     ) -> None:
         if classes < 2:
             raise ConfigError(f"classes is {classes}; a classifier needs at least 2")
@@ -67,6 +72,7 @@ class TorchLearner:
         if wanted:
             self._net = self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._fitter = Fitter(self._net)
+        self._programs = TorchPrograms(self._net, programs, self._device)
         self._memory: dict[str, PublicArray] = {}
 
     def logits(self, x_NCHW: Floats) -> Floats:
@@ -98,6 +104,10 @@ class TorchLearner:
         with teaching(self._net), torch.inference_mode():
             found = feature_statistics(self._net, self._tensor(x_NCHW))
             return {name: tensor.float().cpu().numpy() for name, tensor in found.items()}
+
+    def evaluate(self, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
+        """Return what is wanted of a program (see `EvaluatesPrograms`)."""
+        return self._programs.evaluate(call, batch)
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; return the mean loss (see `Fits.fit`)."""

@@ -281,9 +281,9 @@ def test_mistakes_in_a_source_are_refused_before_anything_is_traced() -> None:
         ProgramSource("loss", f, THETA64)
     with pytest.raises(BundleError, match="transforms"):
         ProgramSource("loss/1", f, THETA64, transforms=("value", "value"))
-    with pytest.raises(ExportError, match="no argument"):
+    with pytest.raises(ConfigError, match="no argument"):
         ProgramSource("loss/1", f)
-    with pytest.raises(ExportError, match="of their own"):
+    with pytest.raises(ConfigError, match="of their own"):
         ProgramSource("loss/1", f, THETA64 * 2)
     with pytest.raises(BundleError, match="low < high"):
         Argument("a", (), low=1.0, high=1.0)

@@ -1,0 +1,96 @@
+"""Evaluations as public arrays, and back: `argument_I`, `cotangent_I`, `tangent_I`, `seed`.
+
+Rules:
+- what arrives is checked against the terms before anything is computed: names, shapes, types, then
+  values: finite, arguments within their bounds, cotangents and tangents within 1;
+- the error is ConfigError and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dreamshare.algorithms.autodiff.config import Argument, Program, Result
+from dreamshare.errors import ConfigError
+from dreamshare.learning.programs import ProgramCall, Wanted
+from dreamshare.updates import Array, PublicArray
+
+SEED = "seed"
+MOST_SEED = 2**63 - 1
+
+
+def tensors_of(program: Program, call: ProgramCall, seed: int) -> dict[str, PublicArray]:
+    """Return the arrays of a request, in declared order."""
+    tensors: dict[str, PublicArray] = {}
+    for prefix, declared, given in _groups(program, call):
+        for i, each in enumerate(declared):
+            if each.name in given:
+                tensors[f"{prefix}_{i}"] = np.asarray(given[each.name], each.dtype, order="C")
+    tensors[SEED] = np.array(seed, np.int64)
+    return tensors
+
+
+def read_call(
+    program: Program, wanted: Wanted, tensors: Mapping[str, PublicArray]
+) -> tuple[ProgramCall, int]:
+    """Return the evaluation that a request asks for, and its seed.
+
+    Raises:
+        ConfigError: it does not keep to the terms; see the module's rules.
+    """
+    program.fields(wanted)
+    pulls = "gradient" in wanted.groups or "product" in wanted.groups
+    pushes = "pushed" in wanted.groups or "product" in wanted.groups
+    left = dict(tensors)
+    arguments = _take(left, "argument", program.arguments, 0.0)
+    cotangents = _take(left, "cotangent", program.results, 1.0) if pulls else {}
+    tangents = _take(left, "tangent", program.arguments, 1.0) if pushes else {}
+    seed = left.pop(SEED, np.array(-1))
+    if left or seed.shape or seed.dtype != np.int64 or int(seed) < 0:
+        raise ConfigError(f"{wanted.step}: {sorted(left)[:4]} are not asked for, or no seed >= 0")
+    if len(arguments) < len(program.arguments):
+        raise ConfigError(f"{wanted.step}: an argument is missing")
+    if pulls and len(cotangents) < len(program.results):
+        raise ConfigError(f"{wanted.step}: a cotangent is missing")
+    if pushes and not tangents:
+        raise ConfigError(f"{wanted.step}: there is no tangent")
+    by = () if wanted.by is None else program.sets[wanted.by]
+    call = ProgramCall(program.name, wanted.groups, by, arguments, cotangents, tangents)
+    return call, int(seed)
+
+
+def _groups(
+    program: Program, call: ProgramCall
+) -> tuple[tuple[str, Sequence[Argument | Result], Mapping[str, Array]], ...]:
+    return (
+        ("argument", program.arguments, call.arguments),
+        ("cotangent", program.results, call.cotangents),
+        ("tangent", program.arguments, call.tangents),
+    )
+
+
+def _take(
+    left: dict[str, PublicArray],
+    prefix: str,
+    declared: Sequence[Argument | Result],
+    most: float,
+) -> dict[str, Array]:
+    """Take the arrays of a group out of a request; entries up to `most`, 0: their own bounds."""
+    found: dict[str, Array] = {}
+    for i, each in enumerate(declared):
+        given = left.pop(f"{prefix}_{i}", None)
+        if given is None:
+            continue
+        if given.shape != each.shape or str(given.dtype) != each.dtype:
+            raise ConfigError(
+                f"{prefix} {each.name} is {given.dtype}{given.shape}; the terms say "
+                f"{each.dtype}{each.shape}"
+            )
+        values = given.astype(np.dtype(each.dtype), copy=False)
+        bound = most or each.bound
+        if not bool((np.abs(values) <= bound).all()):
+            raise ConfigError(f"{prefix} {each.name} has entries beyond {bound} or not finite")
+        found[each.name] = values
+    return found
