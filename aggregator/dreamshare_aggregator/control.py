@@ -32,6 +32,7 @@ from dreamshare.protocol.messages import (
     TaskStatus,
     Watch,
 )
+from dreamshare.protocol.questions import AskTask, TaskAnswer
 from dreamshare_aggregator.board import ENDED, Board
 
 
@@ -47,6 +48,7 @@ class Control:
         resume: lets it go on; raises ConfigError.
         devices: who came.
         history: ended rounds of a task above a number, so many at most.
+        ask: answers a question to a task, when its sum is closed; raises ConfigError.
     """
 
     board: Board
@@ -56,6 +58,7 @@ class Control:
     resume: Callable[[TaskId], Awaitable[TaskStatus]]
     devices: Callable[[], tuple[DeviceStatus, ...]]
     history: Callable[[TaskId, int, int], Awaitable[Sequence[RoundEntry]]]
+    ask: Callable[[AskTask], Awaitable[TaskAnswer]]
 
     async def answer(self, request: Request) -> AsyncIterator[Reply]:
         """Yield the replies to a request; the last one has `last` set."""
@@ -78,6 +81,8 @@ class Control:
                     self.board.entry(task)
                     rounds = await self.history(task, after, most)
                     yield Reply(number, TaskHistory(tuple(rounds)))
+                case AskTask() as asked:
+                    yield Reply(number, await self.ask(asked))
                 case ListDevices():
                     yield Reply(number, DeviceList(self.devices()))
                 case Watch(task, after):

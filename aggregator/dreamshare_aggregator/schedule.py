@@ -22,6 +22,7 @@ from dreamshare.driver.waiting import first_of
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskStatus
+from dreamshare.protocol.questions import AskTask, TaskAnswer
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.tasks import Add, LiveTask
 from dreamshare_aggregator.turns import Turns, TurnSettings
@@ -52,6 +53,7 @@ class Schedule:
         self._turns = Turns(settings)
         self._live: dict[TaskId, LiveTask] = {}
         self._changed = asyncio.Event()
+        self._started = asyncio.Event()  # another one after each start
 
     # ---- what operators want ---------------------------------------------------------------------
 
@@ -83,6 +85,14 @@ class Schedule:
             await self._board.step(entry, lambda p: (p.resume(), "unpaused"))
         self.look()
         return self._unfinished(task).status
+
+    async def ask(self, asked: AskTask) -> TaskAnswer:
+        """Return a task's answer to a question; raises ConfigError where there is none."""
+        self._unfinished(asked.task)
+        while asked.task not in self._live:
+            await self._started.wait()
+            self._unfinished(asked.task)
+        return await self._live[asked.task].ask(asked)
 
     def _unfinished(self, task: TaskId) -> Entry:
         entry = self._board.entry(task)
@@ -153,6 +163,8 @@ class Schedule:
             await self._fail(entry, str(error))
         else:
             jobs.start(self._follow(entry, live, add))
+        started, self._started = self._started, asyncio.Event()
+        started.set()
 
     async def _follow(self, entry: Entry, live: LiveTask, add: Add) -> None:
         task = entry.status.task

@@ -105,6 +105,7 @@ class Aggregator:
             self._schedule.resume,
             self.devices,
             store.history,
+            self._schedule.ask,
         )
         self._held: Held | None = None
         self._active = asyncio.Event()

@@ -39,8 +39,10 @@ from dreamshare.protocol.outcomes import (
     TaskOutcome,
     TellSpread,
 )
+from dreamshare.protocol.questions import AskTask, TaskAnswer
 from dreamshare.protocol.resuming import Stored, read_task
 from dreamshare.protocol.terms import TaskTerms
+from dreamshare_aggregator.asking import Asking
 from dreamshare_aggregator.board import Board, Entry
 from dreamshare_aggregator.costs import Costs
 from dreamshare_aggregator.history import round_of
@@ -114,6 +116,18 @@ class LiveTask:
         self._failure = ""
         self._counted = 0  # bytes of the rounds that are in the history
         self._costs = Costs(_delta(entry))
+        self._asking = Asking()
+
+    async def ask(self, asked: AskTask) -> TaskAnswer:
+        """Return the answer to an operator's question, once its sum is closed.
+
+        Raises:
+            ConfigError: the task takes no questions, not this one, or is over.
+        """
+        order, answer = await self._asking.ask(asked)
+        if self._run is not None and order is not None and not isinstance(order, Idle):
+            self._run.give(order)
+        return await asyncio.shield(answer)
 
     def cancel(self) -> None:
         """End the task; an open round is given up."""
@@ -159,13 +173,17 @@ class LiveTask:
         if self._held:
             run.give(Held())
         await self._order(run, loop)
+        self._asking.begin(loop)
         async for outcome in run.reports():
             if isinstance(outcome, TaskFailed):
                 self._failure = outcome.reason
             else:
                 await self._follow(loop, run, outcome)
+                if isinstance(outcome, SumDone):
+                    self._asking.summed(outcome)
                 if isinstance(outcome, SumDone | TellSpread | SumAbandoned):
                     had_round()
+        self._asking.end(f"the task is over: {self._failure or 'it was ended'}")
         if self._failure:
             await self._end(TaskPhase.FAILED, self._failure)
         elif loop.done is not None:

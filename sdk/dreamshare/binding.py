@@ -222,6 +222,16 @@ class TaskLoop:
         self._wanted = self._algorithm.plan(self._state)
         return self.order()
 
+    def answers(self, question: Question) -> bool:
+        """Whether what is wanted now is what a question asks for, as after a restart."""
+        wanted = self._wanted
+        return (
+            isinstance(wanted, Ask)
+            and wanted.step == question.step
+            and wanted.tensors.keys() == question.tensors.keys()
+            and all(np.array_equal(a, question.tensors[n]) for n, a in wanted.tensors.items())
+        )
+
     def checkpoint(self) -> bytes:
         """Return the state as bytes; whoever starts from it is told the same orders."""
         return encode_state(self._state)

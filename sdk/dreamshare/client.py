@@ -24,8 +24,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from dreamshare.algorithms.base import Question
 from dreamshare.algorithms.catalog import config_json_of
-from dreamshare.algorithms.checkpoint import decode_arrays
+from dreamshare.algorithms.checkpoint import decode_arrays, encode_arrays
 from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.caller import Caller
 from dreamshare.errors import (
@@ -62,6 +63,7 @@ from dreamshare.protocol.messages import (
     TaskStatus,
     Watch,
 )
+from dreamshare.protocol.questions import AskTask, TaskAnswer
 from dreamshare.transport.base import Connection, Link
 from dreamshare.updates import PublicArray
 from dreamshare.wire.transfer import Arrival
@@ -228,6 +230,18 @@ class Client:
         if not isinstance(reply, TaskResult):
             raise _surprise(reply)
         return Result(reply.status, decode_arrays(reply.archive), reply.metrics)
+
+    async def ask(self, task: TaskId, question: Question) -> TaskAnswer:
+        """Return a task's answer to a question, when its sum is closed; "" as step ends the task.
+
+        Raises:
+            ConfigError: the task takes none, or not this one, or is over; the text says why.
+        """
+        archive = encode_arrays(question.tensors) if question.tensors else b""
+        reply = await self._ask(AskTask(task, question.step, archive))
+        if not isinstance(reply, TaskAnswer):
+            raise _surprise(reply)
+        return reply
 
     async def history(self, task: TaskId, after: int = 0) -> AsyncIterator[RoundEntry]:
         """Yield the ended rounds of a task with numbers above `after`, in order, page by page.

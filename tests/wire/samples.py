@@ -18,6 +18,7 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy import Privacy
 from dreamshare.protocol import history as h
 from dreamshare.protocol import messages as m
+from dreamshare.protocol import questions as q
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire import link as w
 from dreamshare.wire.codec import encode_frame, encode_message
@@ -138,6 +139,8 @@ MESSAGES: dict[str, m.Message] = {
     "device-list-with-attributes": m.Reply(
         6, m.DeviceList((m.DeviceStatus(DEVICE, "", False, (), 1, 2, {"region": "eu"}),))
     ),
+    "ask-task": m.Request(11, q.AskTask(TASK, "logistic/1:value", b"npz")),
+    "task-answer": m.Reply(11, q.TaskAnswer(b"npz", (DEVICE,), 4)),
     "fetch-history": m.Request(10, h.FetchHistory(TASK, 9, 250)),
     "task-history": m.Reply(
         10,

@@ -15,6 +15,7 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy import Privacy
 from dreamshare.protocol import history as h
 from dreamshare.protocol import messages as m
+from dreamshare.protocol import questions as q
 from dreamshare.protocol.plan import DTYPES, RoundPlan
 from dreamshare.wire import limits
 from dreamshare.wire import link as w
@@ -129,6 +130,7 @@ requests = st.one_of(
         st.integers(1, limits.HISTORY_LIMIT),
     ),
     st.just(m.ListDevices()),
+    st.builds(q.AskTask, tasks, names, st.binary(max_size=40)),
 )
 ended = st.builds(h.EndedRound, names, u32, st.sampled_from(h.RoundOutcome), texts, u32, u32, u64)
 replies = st.one_of(
@@ -138,6 +140,7 @@ replies = st.one_of(
     st.builds(m.TaskReport, u64, statuses, names, metrics),
     st.builds(m.TaskResult, statuses, st.binary(max_size=40), metrics),
     st.builds(h.TaskHistory, st.lists(st.builds(h.RoundEntry, u64, finite, ended)).map(tuple)),
+    st.builds(q.TaskAnswer, st.binary(max_size=40), st.lists(parties).map(tuple), u32),
     st.builds(m.ControlError, texts),
 )
 

@@ -176,6 +176,16 @@ class FetchHistory(_message.Message):
     most: int
     def __init__(self, task: _Optional[bytes] = ..., after: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
 
+class AskTask(_message.Message):
+    __slots__ = ("task", "step", "archive")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    task: bytes
+    step: str
+    archive: bytes
+    def __init__(self, task: _Optional[bytes] = ..., step: _Optional[str] = ..., archive: _Optional[bytes] = ...) -> None: ...
+
 class ListDevices(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
@@ -296,6 +306,16 @@ class TaskHistory(_message.Message):
     rounds: _containers.RepeatedCompositeFieldContainer[RoundEntry]
     def __init__(self, rounds: _Optional[_Iterable[_Union[RoundEntry, _Mapping]]] = ...) -> None: ...
 
+class TaskAnswer(_message.Message):
+    __slots__ = ("archive", "survivors", "roster")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    SURVIVORS_FIELD_NUMBER: _ClassVar[int]
+    ROSTER_FIELD_NUMBER: _ClassVar[int]
+    archive: bytes
+    survivors: _containers.RepeatedScalarFieldContainer[bytes]
+    roster: int
+    def __init__(self, archive: _Optional[bytes] = ..., survivors: _Optional[_Iterable[bytes]] = ..., roster: _Optional[int] = ...) -> None: ...
+
 class ControlError(_message.Message):
     __slots__ = ("text",)
     TEXT_FIELD_NUMBER: _ClassVar[int]
@@ -303,7 +323,7 @@ class ControlError(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices", "pause", "resume", "fetch_history")
+    __slots__ = ("number", "submit", "list_tasks", "watch", "cancel", "fetch_result", "list_devices", "pause", "resume", "fetch_history", "ask_task")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     SUBMIT_FIELD_NUMBER: _ClassVar[int]
     LIST_TASKS_FIELD_NUMBER: _ClassVar[int]
@@ -314,6 +334,7 @@ class Request(_message.Message):
     PAUSE_FIELD_NUMBER: _ClassVar[int]
     RESUME_FIELD_NUMBER: _ClassVar[int]
     FETCH_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    ASK_TASK_FIELD_NUMBER: _ClassVar[int]
     number: int
     submit: Submit
     list_tasks: ListTasks
@@ -324,10 +345,11 @@ class Request(_message.Message):
     pause: Pause
     resume: Resume
     fetch_history: FetchHistory
-    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., fetch_history: _Optional[_Union[FetchHistory, _Mapping]] = ...) -> None: ...
+    ask_task: AskTask
+    def __init__(self, number: _Optional[int] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., list_tasks: _Optional[_Union[ListTasks, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch_result: _Optional[_Union[FetchResult, _Mapping]] = ..., list_devices: _Optional[_Union[ListDevices, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., fetch_history: _Optional[_Union[FetchHistory, _Mapping]] = ..., ask_task: _Optional[_Union[AskTask, _Mapping]] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("number", "task_status", "task_list", "device_list", "task_report", "task_result", "control_error", "task_history", "last")
+    __slots__ = ("number", "task_status", "task_list", "device_list", "task_report", "task_result", "control_error", "task_history", "task_answer", "last")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     TASK_STATUS_FIELD_NUMBER: _ClassVar[int]
     TASK_LIST_FIELD_NUMBER: _ClassVar[int]
@@ -336,6 +358,7 @@ class Reply(_message.Message):
     TASK_RESULT_FIELD_NUMBER: _ClassVar[int]
     CONTROL_ERROR_FIELD_NUMBER: _ClassVar[int]
     TASK_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    TASK_ANSWER_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     number: int
     task_status: TaskStatus
@@ -345,5 +368,6 @@ class Reply(_message.Message):
     task_result: TaskResult
     control_error: ControlError
     task_history: TaskHistory
+    task_answer: TaskAnswer
     last: bool
-    def __init__(self, number: _Optional[int] = ..., task_status: _Optional[_Union[TaskStatus, _Mapping]] = ..., task_list: _Optional[_Union[TaskList, _Mapping]] = ..., device_list: _Optional[_Union[DeviceList, _Mapping]] = ..., task_report: _Optional[_Union[TaskReport, _Mapping]] = ..., task_result: _Optional[_Union[TaskResult, _Mapping]] = ..., control_error: _Optional[_Union[ControlError, _Mapping]] = ..., task_history: _Optional[_Union[TaskHistory, _Mapping]] = ..., last: bool = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., task_status: _Optional[_Union[TaskStatus, _Mapping]] = ..., task_list: _Optional[_Union[TaskList, _Mapping]] = ..., device_list: _Optional[_Union[DeviceList, _Mapping]] = ..., task_report: _Optional[_Union[TaskReport, _Mapping]] = ..., task_result: _Optional[_Union[TaskResult, _Mapping]] = ..., control_error: _Optional[_Union[ControlError, _Mapping]] = ..., task_history: _Optional[_Union[TaskHistory, _Mapping]] = ..., task_answer: _Optional[_Union[TaskAnswer, _Mapping]] = ..., last: bool = ...) -> None: ...

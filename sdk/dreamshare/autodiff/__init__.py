@@ -16,6 +16,7 @@ from dreamshare.autodiff.dropouts import CrowdChanged
 from dreamshare.autodiff.federation import Federation
 from dreamshare.autodiff.oracle import OracleRounds
 from dreamshare.autodiff.rounds import Answer, Rounds, SimulatedRounds
+from dreamshare.autodiff.session import NotAnswered, federation
 from dreamshare.autodiff.sums import Clipped
 
 __all__ = (
@@ -26,10 +27,12 @@ __all__ = (
     "CrowdChanged",
     "Explanation",
     "Federation",
+    "NotAnswered",
     "OracleRounds",
     "Program",
     "Result",
     "RoundCost",
     "Rounds",
     "SimulatedRounds",
+    "federation",
 )

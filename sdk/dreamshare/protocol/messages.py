@@ -16,6 +16,7 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.history import FetchHistory, TaskHistory
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.questions import AskTask, TaskAnswer
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.suite import Suite
@@ -333,10 +334,26 @@ class ControlError:
 
 
 ControlRequest = (
-    Submit | ListTasks | Watch | Cancel | Pause | Resume | FetchResult | FetchHistory | ListDevices
+    Submit
+    | ListTasks
+    | Watch
+    | Cancel
+    | Pause
+    | Resume
+    | FetchResult
+    | FetchHistory
+    | ListDevices
+    | AskTask
 )
 ControlReply = (
-    TaskStatus | TaskList | DeviceList | TaskReport | TaskResult | TaskHistory | ControlError
+    TaskStatus
+    | TaskList
+    | DeviceList
+    | TaskReport
+    | TaskResult
+    | TaskHistory
+    | TaskAnswer
+    | ControlError
 )
 
 

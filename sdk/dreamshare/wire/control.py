@@ -11,7 +11,8 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol import messages as m
 from dreamshare.protocol.history import FetchHistory, TaskHistory
-from dreamshare.wire import history, limits
+from dreamshare.protocol.questions import AskTask, TaskAnswer
+from dreamshare.wire import history, limits, questions
 from dreamshare.wire.border import count, exactly, finite, name, present, refuse, size, text
 from dreamshare.wire.rounds import (
     algorithms_from_wire,
@@ -45,6 +46,8 @@ def request_to_wire(message: m.Request) -> pb.Request:
             wire.fetch_result.CopyFrom(pb.FetchResult(task=task))
         case FetchHistory() as asked:
             wire.fetch_history.CopyFrom(history.fetch_to_wire(asked))
+        case AskTask() as question:
+            wire.ask_task.CopyFrom(questions.asked_to_wire(question))
         case m.ListDevices():
             wire.list_devices.SetInParent()
     return wire
@@ -72,6 +75,8 @@ def request_from_wire(wire: pb.Request) -> m.Request:
             request = m.FetchResult(_task(wire.fetch_result.task))
         case "fetch_history":
             request = history.fetch_from_wire(wire.fetch_history)
+        case "ask_task":
+            request = questions.asked_from_wire(wire.ask_task)
         case "list_devices":
             request = m.ListDevices()
         case _:
@@ -108,6 +113,8 @@ def reply_to_wire(message: m.Reply) -> pb.Reply:
             )
         case TaskHistory() as page:
             wire.task_history.CopyFrom(history.page_to_wire(page))
+        case TaskAnswer() as answer:
+            wire.task_answer.CopyFrom(questions.answer_to_wire(answer))
         case m.ControlError(words):
             wire.control_error.CopyFrom(pb.ControlError(text=words))
     return wire
@@ -131,6 +138,8 @@ def reply_from_wire(wire: pb.Reply) -> m.Reply:
             reply = _report_from_wire(wire.task_report)
         case "task_result":
             reply = _result_from_wire(wire.task_result)
+        case "task_answer":
+            reply = questions.answer_from_wire(wire.task_answer)
         case "task_history":
             reply = history.page_from_wire(wire.task_history)
         case "control_error":

@@ -42,6 +42,7 @@ from dreamshare.protocol.messages import (
     Watch,
 )
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.protocol.questions import AskTask
 from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.envelope import Header
 from dreamshare_crypto.errors import (
@@ -241,6 +242,7 @@ CHANGES: tuple[ControlRequest, ...] = (
     Cancel(TaskId(b"t" * 16)),
     Pause(TaskId(b"t" * 16)),
     Resume(TaskId(b"t" * 16)),
+    AskTask(TaskId(b"t" * 16), "count"),
 )
 LOOKS: tuple[ControlRequest, ...] = (
     ListTasks(),

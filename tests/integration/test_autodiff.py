@@ -1,0 +1,122 @@
+"""A federated gradient over gRPC: real aggregator, agents, masks and TLS; errors in backward."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from dreamshare import autodiff
+from dreamshare.autodiff import Federation, NotAnswered
+from dreamshare.client import Client
+from dreamshare.clock import SystemClock
+from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.tls import TlsFiles
+from dreamshare_aggregator.service import Aggregator
+from dreamshare_aggregator.store import open_store
+from dreamshare_crypto.certificates import Role
+from dreamshare_edge import EdgeAgent, FileStore, Policy
+from tests.autodiff.federations import oracle
+from tests.autodiff.programs import LOSS, data_of, learner_of
+from tests.autodiff.test_federation import ALONG, THETA
+from tests.integration.toy import Loopback
+
+DEVICES = 4
+pytestmark = pytest.mark.timeout(300)
+
+ALLOWED = tuple(f"logistic/1:{transform}" for transform in ("value", "vjp", "hvp"))
+COHORT = Cohort(least=DEVICES, most=DEVICES, survivors=3)
+TIMES = Deadlines(60, 60, 60)
+
+
+@asynccontextmanager
+async def stage(path: Path, allowed: tuple[str, ...] = ALLOWED) -> AsyncIterator[Client]:
+    """An aggregator and its agents on loopback; yields an operator's client, not opened yet."""
+    toy = Loopback.create(path)
+    async with AsyncExitStack() as stack:
+        listener = toy.listener()
+        store = open_store(f"sqlite:///{path}/rounds.db")
+        aggregator = Aggregator([listener], store, toy.aggregator)
+        await stack.enter_async_context(aggregator)
+        for i in range(DEVICES):
+            device = toy.enrol(Role.DEVICE, f"device-{i}")
+            agent = EdgeAgent(
+                link=GrpcLink(f"grpcs://127.0.0.1:{listener.port}", TlsFiles.of(device)),
+                learner=learner_of("onnx" if i % 2 else "torch"),
+                data=data_of(i),
+                algorithms=("autodiff/1",),
+                store=FileStore(path / f"home-{i}"),
+                policy=Policy(programs=allowed),
+                identity=device,
+            )
+            await stack.enter_async_context(agent)
+        link = GrpcLink(f"grpcs://127.0.0.1:{listener.port}", TlsFiles.of(toy.operator))
+        yield Client(link, toy.operator, SystemClock())
+
+
+async def in_thread(
+    client: Client,
+    work: Callable[[Federation], None],
+    deadline_s: float = 200.0,
+    eager: bool = True,
+) -> None:
+    """What a notebook does: a plain function, in a thread without an event loop."""
+
+    def run() -> None:
+        with autodiff.federation(
+            client,
+            (LOSS,),
+            cohort=COHORT,
+            rounds=8,
+            deadlines=TIMES,
+            deadline_s=deadline_s,
+            eager=eager,
+        ) as fed:
+            work(fed)
+
+    await asyncio.to_thread(run)
+
+
+async def test_a_gradient_and_a_curvature_come_over_the_wire(tmp_path: Path) -> None:
+    def work(fed: Federation) -> None:
+        exact = oracle(DEVICES)
+
+        def loss(of: Federation) -> Callable[[Tensor], Tensor]:
+            return lambda theta: of.mean(LOSS, theta)  # type: ignore[return-value]
+
+        leaf = THETA.clone().requires_grad_()
+        fed.mean(LOSS, leaf).backward()  # type: ignore[union-attr]
+        assert leaf.grad is not None
+        torch.testing.assert_close(leaf.grad, exact.grad(loss(exact))(THETA), rtol=0, atol=1e-5)
+        near, true = fed.hvp(loss(fed))(THETA, ALONG), exact.hvp(loss(exact))(THETA, ALONG)
+        torch.testing.assert_close(near, true, rtol=0, atol=1e-5)
+        assert [each.step for each in fed.ledger] == [
+            "logistic/1:value+gradient:0",
+            "logistic/1:product:0",
+        ]
+
+    async with stage(tmp_path) as client:
+        await in_thread(client, work)
+
+
+async def test_devices_that_do_not_allow_it_make_an_error_in_backward(tmp_path: Path) -> None:
+    """The value is allowed and its gradient is not; the session is over then, and says why."""
+
+    def work(fed: Federation) -> None:
+        leaf = THETA.clone().requires_grad_()
+        loss = fed.mean(LOSS, leaf)
+        assert isinstance(loss, Tensor)
+        with pytest.raises(NotAnswered, match="gradient:0 was not answered .* policies name this"):
+            loss.backward()
+        assert leaf.grad is None
+        with pytest.raises(NotAnswered, match="this session is over"):
+            fed.mean(LOSS, 2 * THETA)
+
+    async with stage(tmp_path, allowed=("logistic/1:value",)) as client:
+        await in_thread(client, work, deadline_s=30.0, eager=False)
