@@ -15,7 +15,7 @@ from tests.algorithms.iod import crew, exact, fediod, gradients_by_autograd, sum
 from tests.algorithms.oracle import run
 from tests.algorithms.pixels import PIXELS, pixel_crew
 from tests.algorithms.toy import ToyLearner
-from tests.unit.learning.learners import pixelled
+from tests.unit.learning.learners import KINDS, pixelled
 
 KINDS_OF_LOSS = {
     "none": {},
@@ -26,7 +26,7 @@ KINDS_OF_LOSS = {
 }
 
 
-@pytest.fixture(params=("torch", "cuda"))
+@pytest.fixture(params=KINDS)
 def devices(request):
     return pixel_crew(partial(pixelled, request.param))
 

@@ -55,7 +55,7 @@ def test_masked_legs_give_the_gradient_of_one_process(divergence, kind):
     assert_step(divergence, lambda: crew(partial(layered, kind), COUNTS))
 
 
-@pytest.mark.parametrize("kind", ["torch"])
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
 @pytest.mark.parametrize("divergence", ["none", "uniqueness"])
 def test_masked_legs_of_models_that_label_pixels(divergence, kind):
     """The same of every pixel: 16 rows of logits an image, weighted by shares of pixels."""

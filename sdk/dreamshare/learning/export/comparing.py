@@ -31,6 +31,7 @@ from dreamshare.learning.onnx.training import Training, TrainState
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
 from dreamshare.learning.torch.features import feature_statistics
 from dreamshare.learning.torch.fitting import Fitter, TorchBatch
+from dreamshare.learning.torch.pixels import rows
 
 FACTOR = 4.0
 """What a graph may lose, in what torch loses."""
@@ -104,8 +105,9 @@ class _Examples:
     def draw(cls, bundle: Bundle, rng: np.random.Generator, size: int) -> _Examples:
         shape, classes = bundle.manifest.shape, bundle.manifest.classes
         x, dreams = (rng.standard_normal((size, *shape)).astype(np.float32) for _ in range(2))
-        soft = rng.dirichlet(np.ones(classes), size).astype(np.float32)
-        labels = rng.integers(0, classes, size)
+        sizes = (size, *bundle.manifest.places)
+        soft = rng.dirichlet(np.ones(classes), sizes).astype(np.float32)
+        labels = rng.integers(0, classes, sizes)
         return cls(Batch(x, labels), Batch(dreams, targets_NK=soft), labels)
 
     def step(self, dtype: torch.dtype) -> tuple[TorchBatch, TorchBatch]:
@@ -123,10 +125,12 @@ def _logits(name: str) -> Callable[[Bundle, Nets], Run]:
 
         def run(examples: _Examples) -> tuple[Values, Values, Values]:
             x = examples.local.x_NCHW
-            results = [_wide(program.run({"x": x}))]
+            found = program.run({"x": x})["logits"]
+            results = [_wide({"logits": found.reshape(-1, found.shape[-1])})]
             for dtype, net in nets.items():
                 with teaching(net), torch.inference_mode():
-                    results.append({"logits": net(torch.tensor(x, dtype=dtype)).double().numpy()})
+                    logits = rows(net(torch.tensor(x, dtype=dtype)))
+                    results.append({"logits": logits.double().numpy()})
             return results[0], results[1], results[2]
 
         return run
@@ -141,9 +145,10 @@ def _dream(bundle: Bundle, nets: Nets) -> Run:
 
     def run(examples: _Examples) -> tuple[Values, Values, Values]:
         x = examples.dreams.x_NCHW
-        weights = np.linspace(0.5, 1.5, len(x)).astype(np.float32)
+        labels_B = examples.labels_N.reshape(-1)
+        weights = np.linspace(0.5, 1.5, len(labels_B)).astype(np.float32)
         objective = DreamObjective(
-            labels_B=examples.labels_N,
+            labels_B=labels_B,
             weights_B=weights,
             feature_weight=feature_weight,
             diversity=0.5,

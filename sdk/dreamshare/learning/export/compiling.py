@@ -79,7 +79,8 @@ def compile(  # noqa: A001 - the verb of the package, always read behind its nam
     """Return the bundle of `net`, whose state is not changed.
 
     Args:
-        net: takes float32 (N, *shape), returns logits (N, classes).
+        net: takes float32 (N, *shape), returns logits (N, classes) or, of the pixels of a shape
+            (C, H, W), (N, classes, H, W).
         shape: of one input, without the batch.
         classes: K >= 2.
         settings: names and the extent of the check.
@@ -92,8 +93,8 @@ def compile(  # noqa: A001 - the verb of the package, always read behind its nam
     check_versions()
     if classes < 2 or not shape or min(shape) < 1:
         raise ExportError(f"shape {shape} and {classes} classes: sizes >= 1 and at least 2 classes")
-    inspect_net(net, shape, classes)
-    plan = Plan.of(PureNet.of(net), shape, classes, type(net).__name__)
+    places = inspect_net(net, shape, classes)
+    plan = Plan.of(PureNet.of(net), shape, classes, type(net).__name__, places)
     progress("logits")
     drawn = [draw_logits(plan)]
     progress("dream gradient")
@@ -148,6 +149,7 @@ def _packed(
         name=settings.name,
         shape=plan.shape,
         classes=plan.classes,
+        places=plan.places,
         parameters=tuple(plan.net.parameters),
         buffers=tuple(plan.net.buffers),
         state=tuple(name for name in net.state_dict() if name in weights),

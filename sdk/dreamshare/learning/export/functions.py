@@ -1,6 +1,7 @@
 """What is traced: logits, the dream gradient and the training gradient as pure functions.
 
-Shape legend: N batch, K classes; P trainable parameters, B everything else of the net's state.
+Shape legend: N batch, K classes; P trainable parameters, B everything else of the net's state. Of a
+net that labels pixels N stands for N, H, W: classes are the last axis everywhere.
 
 Rules:
 - the formulas are those of `dreamshare.learning.torch`, with every setting an input: an absent term
@@ -14,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +68,7 @@ class PureNet:
     def logits(self, state: Named, x: Tensor) -> Tensor:
         """Return logits_NK."""
         result: Tensor = torch.func.functional_call(self.net, state, (x,))
-        return result
+        return result.movedim(1, -1) if result.dim() > 2 else result
 
     def classified(self, given: Named, state: Named) -> Named:
         """Return {"logits"} for {"x"}."""
@@ -89,17 +91,18 @@ class PureNet:
             measuring(self.norms, given) as own,
         ):
             logits = self.logits(state, x)
-            log_p = functional.log_softmax(logits, dim=1)
+            last = logits.dim() - 1
+            log_p = functional.log_softmax(logits, dim=last)
             p = log_p.exp()
-            entropy_N = -(p * log_p).sum(dim=1)
-            wrong_N = -(given["targets"] * log_p).sum(dim=1)
-            count = torch.full((), 1.0) * x.shape[0]
+            entropy_N = -(p * log_p).sum(dim=last)
+            wrong_N = -(given["targets"] * log_p).sum(dim=last)
+            count = torch.full((), float(math.prod(logits.shape[1:last]))) * x.shape[0]
             task_N = given["label_weight"] * wrong_N + given["entropy_weight"] * entropy_N
             distances = seen.distances + own
             features = torch.stack(distances).mean() if distances else torch.zeros(())
-            mean_K = p.mean(dim=0)
+            mean_K = p.mean(dim=tuple(range(last)))
             spread = -(mean_K * (mean_K + 1e-8).log()).sum()
-            apart = _divergence(log_p, functional.log_softmax(student, dim=1))
+            apart = _divergence(log_p, functional.log_softmax(student, dim=last))
             total = (
                 task_N.sum()
                 + count * given["feature_weight"] * features
@@ -128,10 +131,11 @@ class PureNet:
             passing(self.shared, batch=given["batch"], track=given["track"]) as seen,
         ):
             logits = self.logits(leaves | fixed, given["x"]) + given["log_prior"]
-            log_p = functional.log_softmax(logits / given["temperature"], dim=1)
+            last = logits.dim() - 1
+            log_p = functional.log_softmax(logits / given["temperature"], dim=last)
             targets = given["targets"]
             known = targets * torch.clamp(targets, min=SMALLEST).log()
-            divergence = (known - targets * log_p).sum(dim=1).mean()
+            divergence = (known - targets * log_p).sum(dim=last).mean()
             loss = given["weight"] * given["temperature"] * given["temperature"] * divergence
             gradients = torch.autograd.grad(
                 loss, list(leaves.values()), allow_unused=True, materialize_grads=True
@@ -146,4 +150,4 @@ def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     p, q = log_p.exp(), log_q.exp()
     middle = (0.5 * (p + q)).clamp(min=SMALLEST).log()
     both = p * (log_p - middle) + q * (log_q - middle)
-    return 0.5 * both.sum(dim=1).mean()
+    return 0.5 * both.sum(dim=both.dim() - 1).mean()

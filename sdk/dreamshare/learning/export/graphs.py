@@ -60,6 +60,7 @@ class Plan:
         shape: of one input.
         classes: K.
         where: what refusals call the net.
+        places: (H, W) of its labels where it labels pixels.
         statistics: channels of what the graph "statistics" gives, by name; empty without it.
     """
 
@@ -67,12 +68,15 @@ class Plan:
     shape: tuple[int, ...]
     classes: int
     where: str
+    places: tuple[int, ...] = ()
     statistics: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, net: PureNet, shape: tuple[int, ...], classes: int, where: str) -> Plan:
+    def of(
+        cls, net: PureNet, shape: tuple[int, ...], classes: int, where: str, places: tuple[int, ...]
+    ) -> Plan:
         """Return a plan; the net is run once to see its features."""
-        plan = cls(net, shape, classes, where)
+        plan = cls(net, shape, classes, where, places)
         with torch.no_grad():
             found = net.described(plan.given("x"), net.parameters | net.buffers)
         return replace(plan, statistics={name: len(each) for name, each in found.items()})
@@ -80,14 +84,15 @@ class Plan:
     def given(self, *names: str) -> Named:
         """Return example arguments."""
         generator = torch.Generator().manual_seed(0)
-        wide = (EXAMPLES, self.classes)
+        labels = (EXAMPLES, *self.places)
+        wide = (*labels, self.classes)
         sizes: dict[str, tuple[int, ...]] = {
             "x": (EXAMPLES, *self.shape),
             "targets": wide,
             "student": wide,
             "cotangent": wide,
-            "label_weight": (EXAMPLES,),
-            "entropy_weight": (EXAMPLES,),
+            "label_weight": labels,
+            "entropy_weight": labels,
             "log_prior": (self.classes,),
             **{name: (channels,) for name, channels in self.statistics.items()},
         }
@@ -216,9 +221,9 @@ def _output_shape(plan: Plan, name: str) -> tuple[int | str, ...]:
         case "gradient":
             return ("N", *plan.shape)
         case "logits" | "student_cotangent":
-            return ("N", plan.classes)
+            return ("N", *plan.places, plan.classes)
         case "wrong" | "entropy":
-            return ("N",)
+            return ("N", *plan.places)
     return (plan.statistics[name],) if name in plan.statistics else ()
 
 

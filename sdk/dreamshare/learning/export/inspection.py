@@ -25,8 +25,8 @@ _RECURRENT = (
 )
 
 
-def inspect_net(net: nn.Module, shape: tuple[int, ...], classes: int) -> None:
-    """Refuse a net that cannot be exported.
+def inspect_net(net: nn.Module, shape: tuple[int, ...], classes: int) -> tuple[int, ...]:
+    """Refuse a net that cannot be exported; return (H, W) where it labels pixels, else ().
 
     Raises:
         ExportError: says what was found and what to do.
@@ -36,8 +36,9 @@ def inspect_net(net: nn.Module, shape: tuple[int, ...], classes: int) -> None:
     _check_state(net, where)
     trial = copy.deepcopy(net).to("cpu").eval()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        _check_forward(trial, where, shape, classes)
+        places = _check_forward(trial, where, shape, classes)
         _check_buffers(trial, where, shape)
+    return places
 
 
 def _check_layers(net: nn.Module, where: str) -> None:
@@ -83,8 +84,10 @@ def _check_state(net: nn.Module, where: str) -> None:
             )
 
 
-def _check_forward(net: nn.Module, where: str, shape: tuple[int, ...], classes: int) -> None:
-    """One batch through the net; its logits must depend on it."""
+def _check_forward(
+    net: nn.Module, where: str, shape: tuple[int, ...], classes: int
+) -> tuple[int, ...]:
+    """One batch through the net; its logits must depend on it. Returns the axes of its labels."""
     x = torch.rand(_EXAMPLES, *shape, generator=torch.Generator().manual_seed(0))
     given = f"a batch of shape {(_EXAMPLES, *shape)}"
     x.requires_grad_(True)
@@ -97,15 +100,12 @@ def _check_forward(net: nn.Module, where: str, shape: tuple[int, ...], classes: 
             f"{where} returns {type(logits).__name__} for {given}; a net returns one tensor, its "
             "logits: wrap it in a module whose forward picks them"
         )
-    if logits.dim() == 4:
-        raise ExportError(
-            f"{where} returns shape {tuple(logits.shape)} for {given}: it labels pixels, and "
-            "bundles hold models that label examples; use TorchLearner to label pixels"
-        )
-    if logits.dim() != 2 or logits.shape[0] != _EXAMPLES:
+    places = tuple(logits.shape[2:])
+    if logits.dim() not in (2, 4) or logits.shape[0] != _EXAMPLES or places not in ((), shape[1:]):
         raise ExportError(
             f"{where} returns shape {tuple(logits.shape)} for {given}, not one row of logits for "
-            "each example, (N, classes); flatten or pool before the last layer"
+            "each example, (N, classes), nor one for each of its pixels, (N, classes, H, W); "
+            "flatten or pool before the last layer, or give pixels their image's size"
         )
     if logits.shape[1] != classes:
         raise ExportError(
@@ -120,6 +120,7 @@ def _check_forward(net: nn.Module, where: str, shape: tuple[int, ...], classes: 
             f"the logits of {where} have no gradient with respect to its input, so it cannot "
             "dream; leave out no_grad, detach, numpy, and indices made from the input"
         )
+    return places
 
 
 def _failed(where: str, given: str, error: Exception) -> ExportError:

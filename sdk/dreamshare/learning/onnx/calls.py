@@ -1,6 +1,7 @@
 """Objectives as inputs of a bundle's graphs.
 
-Shape legend: N batch, K classes.
+Shape legend: N batch, K classes. Objectives have rows; graphs of a model that labels pixels take
+and give (N, H, W, ...) instead.
 
 Rules:
 - every term that an objective leaves out has weight 0;
@@ -67,7 +68,8 @@ def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -
     Raises:
         ConfigError: the objective does not fit the batch or the net.
     """
-    count, classes = len(x_NCHW), manifest.classes
+    count, classes = len(x_NCHW) * manifest.rows, manifest.classes
+    labelled = (len(x_NCHW), *manifest.places)
     own = statistics_feeds(manifest, objective)
     objective.check(count, classes)
     weights_N = np.ones(count, np.float32)
@@ -81,13 +83,17 @@ def dream_feeds(manifest: Manifest, x_NCHW: Floats, objective: DreamObjective) -
     nothing_NK = np.zeros((count, classes), np.float32)
     jsd = objective.adversarial == "jsd"
     cotangent = objective.cotangent_BK
-    return {
-        "x": np.ascontiguousarray(x_NCHW, np.float32),
+    student = objective.student_BK
+    by_row = {
         "targets": targets_NK,
-        "student": nothing_NK if objective.student_BK is None else objective.student_BK,
+        "student": nothing_NK if student is None else student,
         "cotangent": nothing_NK if cotangent is None else cotangent.astype(np.float32, copy=False),
         "label_weight": nothing_N if labels is None else weights_N,
         "entropy_weight": weights_N if labels is None else nothing_N,
+    }
+    return {
+        "x": np.ascontiguousarray(x_NCHW, np.float32),
+        **{name: each.reshape(*labelled, *each.shape[1:]) for name, each in by_row.items()},
         "feature_weight": scalar(objective.feature_weight),
         "diversity": scalar(objective.diversity),
         "adversarial": scalar(objective.adversarial_weight if jsd else 0.0),
@@ -153,7 +159,9 @@ def dream_result(found: Arrays, objective: DreamObjective) -> InputGradient:
     """Return what "dream_grad" found as `GivesInputGradients` promises it."""
     task = found["entropy"] if objective.labels_B is None else found["wrong"]
     weights = objective.weights_B
-    task_N = task.astype(np.float64) if weights is None else task * weights.astype(np.float64)
+    task_N = task.reshape(-1).astype(np.float64)
+    if weights is not None:
+        task_N = task_N * weights
     terms = {"task": float(task_N.mean())}
     if objective.feature_weight > 0:
         terms["features"] = float(found["features"])
@@ -162,10 +170,10 @@ def dream_result(found: Arrays, objective: DreamObjective) -> InputGradient:
     student = None
     if objective.student_BK is not None:
         terms["adversarial"] = float(found["apart"])
-        student = found["student_cotangent"].astype(np.float32, copy=False)
+        student = _rows(found["student_cotangent"])
     return InputGradient(
         gradient_NCHW=found["gradient"].astype(np.float32, copy=False),
-        logits_NK=found["logits"].astype(np.float32, copy=False),
+        logits_NK=_rows(found["logits"]),
         terms=terms,
         student_cotangent_BK=student,
     )
@@ -179,6 +187,9 @@ def local_feeds(manifest: Manifest, batch: Batch, objective: FitObjective) -> Fe
     """
     if batch.y_N is None:
         raise ConfigError("the first batch of a step needs y_N: it is local, labelled data")
+    if batch.y_N.shape[1:] != manifest.places:
+        kind = "pixels, (N, H, W)" if manifest.places else "inputs, (N,)"
+        raise ConfigError(f"the model needs labels of {kind}; y_N has shape {batch.y_N.shape}")
     if len(batch.y_N) and batch.y_N.max() >= manifest.classes:
         raise ConfigError(f"y_N holds a class of {manifest.classes} or more")
     prior_K = np.zeros(manifest.classes, np.float32)
@@ -221,7 +232,7 @@ def nothing_feeds(manifest: Manifest, batch: Batch) -> Feeds:
     x_NCHW = np.ascontiguousarray(batch.x_NCHW[:2], np.float32)
     return {
         "x": x_NCHW,
-        "targets": np.zeros((len(x_NCHW), manifest.classes), np.float32),
+        "targets": np.zeros((len(x_NCHW), *manifest.places, manifest.classes), np.float32),
         "log_prior": np.zeros(manifest.classes, np.float32),
         "temperature": scalar(1.0),
         "weight": scalar(0.0),
@@ -231,11 +242,17 @@ def nothing_feeds(manifest: Manifest, batch: Batch) -> Feeds:
 
 
 def one_hot(y_N: NDArray[np.int64], classes: int) -> Floats:
-    """Return hard labels as soft ones, shape (N, classes)."""
-    result: Floats = (y_N[:, None] == np.arange(classes)).astype(np.float32)
+    """Return hard labels as soft ones; the classes are one more axis."""
+    result: Floats = (y_N[..., None] == np.arange(classes)).astype(np.float32)
     return result
 
 
 def scalar(value: float) -> Floats:
     """Return a 0-d float32 array."""
     return np.asarray(value, np.float32)
+
+
+def _rows(array: NDArray[np.generic]) -> Floats:
+    """Return logits or what is of their shape, a row an example or a pixel."""
+    result: Floats = array.reshape(-1, array.shape[-1]).astype(np.float32, copy=False)
+    return result

@@ -1,6 +1,7 @@
 """A learner around a bundle: everything that `TorchLearner` offers, by onnxruntime and numpy.
 
-Shape legend: N batch, C channels, H height, W width, K classes.
+Shape legend: N batch, C channels, H height, W width, K classes. A bundle that labels pixels has a
+row of logits for each of them, as `base` says.
 
 Rules:
 - weights and optimiser state are arrays of this object; what a method changes, it replaces whole:
@@ -67,7 +68,8 @@ class OnnxLearner:
         size = min(EVALUATION_BATCH, self._runtime.most_examples(program.entry))
         for start in range(0, len(x_NCHW), size):
             x = np.ascontiguousarray(x_NCHW[start : start + size], np.float32)
-            parts.append(program.run({"x": x})["logits"].astype(np.float32, copy=False))
+            logits = program.run({"x": x})["logits"].astype(np.float32, copy=False)
+            parts.append(logits.reshape(-1, self.classes))
         return np.concatenate(parts)
 
     def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
@@ -78,7 +80,7 @@ class OnnxLearner:
         """
         self._check_shape(x_NCHW)
         if objective.student_BK is not None and objective.adversarial != "jsd":
-            objective.check(len(x_NCHW), self.classes)
+            objective.check(len(x_NCHW) * self._bundle.manifest.rows, self.classes)
             fold = folded(objective, objective.student_BK, self.logits(x_NCHW))
             found = self.input_gradient(x_NCHW, fold.objective)
             terms = {**found.terms, "adversarial": fold.term}

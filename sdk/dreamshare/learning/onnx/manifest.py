@@ -91,6 +91,8 @@ class Manifest:
         name: for people.
         shape: of one input, without the batch.
         classes: K.
+        places: (H, W) of its labels where the model labels pixels, else empty and left out: graphs
+            have them after N, and the classes last.
         parameters: names of trainable parameters, in the net's order.
         buffers: names of everything else of its state.
         state: names of both, in the order of the net's `state_dict`.
@@ -120,6 +122,7 @@ class Manifest:
     graphs: Mapping[str, GraphEntry]
     members: Mapping[str, Member]
     programs: Mapping[str, Signature] = field(default_factory=dict)
+    places: tuple[int, ...] = ()
     dtype: str = "float32"
     opset: int = OPSET
     format: int = FORMAT
@@ -132,6 +135,8 @@ class Manifest:
             )
         if self.classes < 2 or not self.shape or min(self.shape) < 1:
             raise BundleError("the bundle's input shape or number of classes is not valid")
+        if self.places not in ((), self.shape[1:]):
+            raise BundleError("the bundle's labels are neither of inputs nor of their pixels")
         if sorted(self.state) != sorted({*self.parameters, *self.buffers}):
             raise BundleError("the bundle's state is not its parameters and buffers")
         given = self.graphs["statistics"].outputs if "statistics" in self.graphs else ()
@@ -160,7 +165,15 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return `manifest.json`."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+        told = asdict(self)
+        if not self.places:
+            del told["places"]
+        return json.dumps(told, indent=1, sort_keys=True).encode()
+
+    @property
+    def rows(self) -> int:
+        """Rows of logits of one input."""
+        return math.prod(self.places)
 
     @classmethod
     def from_json(cls, content: bytes) -> Manifest:
@@ -186,6 +199,7 @@ class Manifest:
                     **given,
                     "shape": tuple(map(whole, given["shape"])),
                     "classes": whole(given["classes"]),
+                    "places": tuple(map(whole, given.get("places", ()))),
                     "parameters": tuple(map(text, given["parameters"])),
                     "buffers": tuple(map(text, given["buffers"])),
                     "state": tuple(map(text, given["state"])),
