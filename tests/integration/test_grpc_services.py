@@ -229,15 +229,17 @@ async def test_a_reader_that_stands_still_stops_the_writer(
 
 async def test_streams_that_are_cancelled_leave_nothing_behind(listener: GrpcListener) -> None:
     """Whatever a peer does to its call: no task, no connection, no place is left over."""
-    arrivals = aiter(listener.connections())
+    arrived: asyncio.Queue[StreamConnection] = asyncio.Queue()
+    admitting = asyncio.ensure_future(_admit(listener, arrived))
     for _ in range(3):  # what the first calls leave behind for good is there after this
-        await _give_up_in_each_way(listener, arrivals)
+        await _give_up_in_each_way(listener, arrived)
     await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=0.2)
     gc.collect()
     tasks, connections = len(asyncio.all_tasks()), _living(StreamConnection)
     for _ in range(10):
-        await _give_up_in_each_way(listener, arrivals)
-    await _forget_late_arrivals(arrivals)
+        await _give_up_in_each_way(listener, arrived)
+    admitting.cancel()
+    await asyncio.wait({admitting})
     while len(asyncio.all_tasks()) > tasks + 2:  # the server's own come and go
         await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=0.05)
     gc.collect()
@@ -248,7 +250,15 @@ async def test_streams_that_are_cancelled_leave_nothing_behind(listener: GrpcLis
     await asyncio.gather(*(each.close() for each in links))
 
 
-async def _give_up_in_each_way(listener: GrpcListener, arrivals: AsyncIterator[object]) -> None:
+async def _admit(listener: GrpcListener, arrived: asyncio.Queue[StreamConnection]) -> None:
+    async for connection in listener.connections():
+        assert isinstance(connection, StreamConnection)
+        arrived.put_nowait(connection)
+
+
+async def _give_up_in_each_way(
+    listener: GrpcListener, arrived: asyncio.Queue[StreamConnection]
+) -> None:
     async with channel_to(listener, FILES) as channel:
         at_once = channel.stream_stream(METHOD)()
         at_once.cancel()
@@ -267,24 +277,15 @@ async def _give_up_in_each_way(listener: GrpcListener, arrivals: AsyncIterator[o
         watch.cancel()
         hung_up = channel.stream_stream(METHOD)()
         await hung_up.initial_metadata()
-    for _ in range(3):  # the call that was cancelled at once may not have come at all
-        connection = await anext(arrivals)
-        assert isinstance(connection, StreamConnection)
+    while True:  # a call that was cancelled may or may not have come
+        try:
+            connection = await asyncio.wait_for(arrived.get(), 0.2)
+        except TimeoutError:
+            return
         with contextlib.suppress(Unreachable):
             async for _packet in connection.packets():
                 pass
         await connection.close()
-
-
-async def _forget_late_arrivals(arrivals: AsyncIterator[object]) -> None:
-    """Take the connections of calls that were cancelled at once and came all the same."""
-    while True:
-        next_one = asyncio.ensure_future(anext(arrivals))
-        done, _ = await asyncio.wait({next_one}, timeout=0.2)
-        if not done:
-            next_one.cancel()
-            await asyncio.wait({next_one})
-            return
 
 
 async def _flood(call: grpc.aio.StreamStreamCall) -> None:
