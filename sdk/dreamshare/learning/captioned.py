@@ -24,7 +24,7 @@ import numpy as np
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Floats, Ints
-from dreamshare.learning.generators.leaks import leaks
+from dreamshare.learning.leaks import leaks
 from dreamshare.learning.passes import once
 from dreamshare.payloads.slots import Caption, tidy
 

@@ -17,7 +17,7 @@ from dreamshare.learning.generators.captions import (
 )
 from dreamshare.learning.generators.flow import FlowSettings, LatentFlowGenerator, load_flow
 from dreamshare.learning.generators.gaussian import GaussianGenerator, Moments, load_moments
-from dreamshare.learning.generators.leaks import Leak, anonymous, leaks
+from dreamshare.learning.leaks import Leak, anonymous, leaks
 
 __all__ = (
     "Generator",
