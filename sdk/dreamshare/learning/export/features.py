@@ -6,6 +6,8 @@ Rules:
 - layers are counted, and channels chosen, as `dreamshare.learning.torch.features` does it;
 - what they compare with are inputs of the graph, "S/<number>.mean" and "S/<number>.var": the
   device's own, which the graph "statistics" gives for a batch of its data;
+- "statistics" takes the mean of each example first: onnxruntime adds values one after the other,
+  which over a whole batch loses several times what torch's sum in blocks does;
 - hooks live for one pass.
 """
 
@@ -16,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 
 from torch import Tensor, nn
 
-from dreamshare.learning.export.normalised import moments
+from dreamshare.learning.export.normalised import moments, wide
 from dreamshare.learning.export.norms import rms
 from dreamshare.learning.onnx.ports import STATISTICS
 from dreamshare.learning.torch.features import PlainNorm
@@ -31,8 +33,10 @@ def recording(norms: Sequence[PlainNorm]) -> Iterator[dict[str, Tensor]]:
 
     def hook(number: int) -> Hook:
         def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            mean_C, var_C = moments(_channels_second(layer, inputs[0]))
-            found[f"{STATISTICS}{number}.mean"], found[f"{STATISTICS}{number}.var"] = mean_C, var_C
+            x = _channels_second(layer, inputs[0])
+            mean_C = _in_two(x)
+            found[f"{STATISTICS}{number}.mean"] = mean_C
+            found[f"{STATISTICS}{number}.var"] = _in_two((x - wide(mean_C, x)) ** 2)
 
         return record
 
@@ -60,6 +64,12 @@ def measuring(norms: Sequence[PlainNorm], known: Mapping[str, Tensor]) -> Iterat
             if f"{STATISTICS}{number}.mean" in known:
                 hooks.callback(layer.register_forward_pre_hook(hook(number)).remove)
         yield distances
+
+
+def _in_two(x: Tensor) -> Tensor:
+    """Return the mean of each channel, over an example and then over the batch."""
+    each_NC = x.mean(dim=tuple(range(2, x.dim()))) if x.dim() > 2 else x
+    return each_NC.mean(dim=0)
 
 
 def _channels_second(layer: nn.Module, features: Tensor) -> Tensor:
