@@ -1,6 +1,6 @@
 """Checks that configs of algorithms share; every one raises a ConfigError that names the field.
 
-Rules: for frozen dataclasses, called in `__post_init__` with the object itself.
+Rules: for frozen dataclasses, called in `__post_init__`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,14 @@ import math
 from typing import get_args
 
 from dreamshare.errors import ConfigError
+
+
+def inputs(shape: tuple[int, ...], low: float, high: float) -> None:
+    """Demand (channels, height, width), each >= 1, and a finite range of an input's values."""
+    if len(shape) != 3 or min(shape) < 1:
+        raise ConfigError(f"shape is {shape}; give (channels, height, width), each >= 1")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ConfigError(f"low {low} must lie below high {high}, both finite")
 
 
 def whole(config: object, name: str, least: int, most: int) -> None:

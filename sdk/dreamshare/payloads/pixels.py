@@ -1,4 +1,4 @@
-"""Dreams as bytes: 8 bits a pixel over a declared public range.
+"""Dreams as bytes: 8 bits a pixel over a declared public range; and their labels.
 
 Shape legend: B dreams, C channels, H height, W width.
 
@@ -29,3 +29,8 @@ def unpacked(array: PublicArray, low: float, high: float) -> Floats:
     if array.dtype != np.uint8:
         return array.astype(np.float32, copy=False)
     return (low + (high - low) * (array.astype(np.float64) / LEVELS)).astype(np.float32)
+
+
+def packed_labels(labels: NDArray[np.int64], classes: int) -> PublicArray:
+    """Return classes as bytes where a byte names them all."""
+    return labels.astype(np.uint8) if classes <= 256 else labels

@@ -35,7 +35,7 @@ from dreamshare.learning.measures import softmax
 from dreamshare.learning.plain import Trained
 from dreamshare.payloads.dreams import Floats, Replay, ServerStep
 from dreamshare.payloads.gallery import Gallery
-from dreamshare.payloads.pixels import packed
+from dreamshare.payloads.pixels import packed, packed_labels
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 
@@ -93,11 +93,11 @@ class Codream:
                 return Tell(Stage.WARM_UP.value, {"totals": state.totals_K}, sums=sums)
             case Stage.DREAM:
                 fields = self._dream_fields(state.bound.value)
-                dreams["labels"] = self._sent_labels(state)
+                dreams["labels"] = packed_labels(state.labels_B, self.config.classes)
                 return Ask(Stage.DREAM.value, fields, dreams, sums, state.cycle)
             case Stage.CONTEST:
                 fields = self._contest_fields(state.bound.value)
-                dreams["labels"] = self._sent_labels(state)
+                dreams["labels"] = packed_labels(state.labels_B, self.config.classes)
                 seen_BCHW = forming.shown(self.config, state.x_BCHW)
                 dreams["student"] = opinion(self.config, state.student, seen_BCHW)
                 return Ask(Stage.CONTEST.value, fields, dreams, sums, state.cycle)
@@ -209,9 +209,6 @@ class Codream:
     def _sent(self, x_BCHW: Floats) -> PublicArray:
         c = self.config
         return packed(x_BCHW, c.low, c.high) if c.dream_bits == 8 else x_BCHW
-
-    def _sent_labels(self, state: CodreamState) -> PublicArray:
-        return state.labels_B.astype(np.uint8) if self.config.classes <= 256 else state.labels_B
 
     def _targets(self, mean: Mapping[str, Array], survivors: int) -> Floats:
         """Return soft labels: weighted opinions over their weights, rows normalised."""

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-from dreamshare.algorithms.codream.limits import check_ranges
+from dreamshare.algorithms.checks import inputs
+from dreamshare.algorithms.codream.limits import (
+    Acquisition,
+    Evaluation,
+    Form,
+    LabelAverage,
+    Objective,
+    Student,
+    Weighting,
+    check_ranges,
+)
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import Adversarial, DistillationNorm, Optimizer
 from dreamshare.payloads.dreams import ServerOptimizer
-
-Objective = Literal["labels", "entropy"]
-Weighting = Literal["class", "examples", "uniform"]
-LabelAverage = Literal["class", "mean_softmax", "mean_logits"]
-Evaluation = Literal["never", "end", "cycle"]
-Form = Literal["direct", "generator"]
-Student = Literal["none", "small"]
-Acquisition = Literal["shared", "training", "held_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +178,8 @@ class CodreamConfig:
     gradient_bits: int = 16
 
     def __post_init__(self) -> None:
-        check_ranges(self, self.shape)
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
+        inputs(self.shape, self.low, self.high)
+        check_ranges(self)
         if self.replay < self.dreams:
             raise ConfigError(f"replay is {self.replay}; keep at least one cycle's {self.dreams}")
         if self.first_gradient_bound > self.gradient_bound:

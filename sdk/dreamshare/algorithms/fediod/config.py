@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from dreamshare.algorithms.checks import choice, not_negative, positive, whole
+from dreamshare.algorithms.checks import choice, inputs, not_negative, positive, whole
 from dreamshare.algorithms.fediod.terms import Distillation, Divergence
 from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import Optimizer
@@ -133,10 +133,7 @@ class FedIODConfig:
     gradient_bits: int = 12
 
     def __post_init__(self) -> None:
-        if [n >= 1 for n in self.shape] != [True, True, True]:
-            raise ConfigError(f"shape is {self.shape}; give (channels, height, width), each >= 1")
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
+        inputs(self.shape, self.low, self.high)
         for name, least, most in WHOLE:
             whole(self, name, least, most)
         positive(self, *POSITIVE)

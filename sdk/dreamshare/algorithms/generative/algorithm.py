@@ -36,7 +36,7 @@ from dreamshare.algorithms.generative.state import (
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Floats, Ints, Learner
 from dreamshare.payloads.gallery import Gallery
-from dreamshare.payloads.pixels import packed
+from dreamshare.payloads.pixels import packed, packed_labels
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 SHOWN = 100
@@ -204,10 +204,7 @@ class Generative:
         images: PublicArray = (
             packed(state.x_MCHW, c.low, c.high) if c.image_bits == 8 else state.x_MCHW
         )
-        labels: PublicArray = (
-            state.labels_M.astype(np.uint8) if c.classes <= 256 else state.labels_M
-        )
-        return {"images": images, "labels": labels}
+        return {"images": images, "labels": packed_labels(state.labels_M, c.classes)}
 
     def _done(self, state: GenerativeState) -> Done:
         metrics = {"images": float(len(state.labels_M))}

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from dreamshare.algorithms.checks import choice, digest, not_negative, positive, whole
+from dreamshare.algorithms.checks import choice, digest, inputs, not_negative, positive, whole
 from dreamshare.algorithms.students import StudentKind
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators.captions import NAME, Captions
@@ -137,22 +137,18 @@ class GenerativeConfig:
     evaluate: bool = False
 
     def __post_init__(self) -> None:
-        shape: tuple[int, ...] = self.shape
-        if len(shape) != 3 or min(shape) < 1:
-            raise ConfigError(f"shape is {shape}; give (channels, height, width), each >= 1")
+        inputs(self.shape, self.low, self.high)
         for name, least, most in _WHOLE:
             whole(self, name, least, most)
         positive(self, "warm_up_rate", "learning_rate", "student_rate")
         not_negative(self, "weight_decay", "synthetic_weight", "guidance")
         for name, choices in _CHOICES:
             choice(self, name, choices)
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
         if self.frequencies > min(self.shape[1:]):
             raise ConfigError(f"frequencies is {self.frequencies}; the picture has fewer")
         if self.images * math.prod(self.shape) > MOST_VALUES:
             raise ConfigError(
-                f"{self.images} images of shape {shape} are over {MOST_VALUES} values"
+                f"{self.images} images of shape {self.shape} are over {MOST_VALUES} values"
             )
         if self.image_bits not in (8, 32):
             raise ConfigError(f"image_bits is {self.image_bits}; choose 8 or 32")

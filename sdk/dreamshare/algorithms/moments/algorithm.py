@@ -32,7 +32,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.moments import unpacked_basis
 from dreamshare.payloads.gallery import Gallery
-from dreamshare.payloads.pixels import unpacked
+from dreamshare.payloads.pixels import packed_labels, unpacked
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 SHOWN = 100
@@ -200,9 +200,7 @@ class MomentSharing:
     def _told(self, state: MomentsState) -> dict[str, PublicArray]:
         if self.config.told == "sums":
             return synthesis.told_sums(self.config, state)
-        labels: PublicArray = (
-            state.labels_M.astype(np.uint8) if self.config.classes <= 256 else state.labels_M
-        )
+        labels = packed_labels(state.labels_M, self.config.classes)
         return {"totals": state.known_K, "images": state.pictures_MCHW, "labels": labels}
 
     def _done(self, state: MomentsState) -> Done:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from dreamshare.algorithms.checks import choice, not_negative, positive, whole
+from dreamshare.algorithms.checks import choice, inputs, not_negative, positive, whole
 from dreamshare.algorithms.students import StudentKind
 from dreamshare.errors import ConfigError
 from dreamshare.learning.moments import Space
@@ -106,17 +105,13 @@ class MomentsConfig:
     evaluate: bool = False
 
     def __post_init__(self) -> None:
-        shape: tuple[int, ...] = self.shape
-        if len(shape) != 3 or min(shape) < 1:
-            raise ConfigError(f"shape is {shape}; give (channels, height, width), each >= 1")
+        inputs(self.shape, self.low, self.high)
         for name, least, most in _WHOLE:
             whole(self, name, least, most)
         positive(self, "warm_up_rate", "learning_rate", "student_rate", "fill_power")
         not_negative(self, "weight_decay", "shrinkage")
         for name, choices in _CHOICES:
             choice(self, name, choices)
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ConfigError(f"low {self.low} must lie below high {self.high}, both finite")
         values = self.space.values
         if self.components > values:
             raise ConfigError(f"components is {self.components}; an input has {values} values")
