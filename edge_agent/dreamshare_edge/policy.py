@@ -146,8 +146,8 @@ class Policy:
     )
     least_class_count: int = setting(
         "Fewest examples of a class that this device lets into a sum of moments by class "
-        "(moments/1), 1 or more; of a class with fewer it answers zeros, whatever minimum the "
-        "aggregator announces.",
+        "(moments/1, generative/1), 1 or more; of a class with fewer it answers zeros, whatever "
+        "minimum the aggregator announces.",
         default=LEAST_CLASS_COUNT,
     )
     tasks_at_once: int = setting(

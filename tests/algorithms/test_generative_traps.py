@@ -14,6 +14,7 @@ from dreamshare.algorithms.catalog import algorithm_from, config_json_of
 from dreamshare.algorithms.generative import Generative, device
 from dreamshare.errors import ConfigError
 from dreamshare.learning.data import ArrayData
+from dreamshare_edge.halting import Halt, HaltingData
 from tests.algorithms.describing import describers, flow_file, generative, moments_file
 from tests.algorithms.oracle import run
 from tests.algorithms.toy import ToyLearner, toy_data
@@ -45,13 +46,13 @@ def test_an_unknown_class_is_refused() -> None:
 def test_a_class_of_a_single_photograph_is_not_described() -> None:
     """Its sum would be that photograph's embedding, whatever the masks."""
     config = generative()
-    devices = describers(ToyLearner, counts=((10, 1, 4), (6, 0, 5)))
+    devices = describers(ToyLearner, counts=((10, 1, 7), (6, 0, 5)))
     asked: list[Ask | Tell] = []
     seen = run(Generative(config), devices, after=asked.append)
     describe = next(plan for plan in asked if plan.step == "describe")
     assert describe.tensors["wanted"].tolist() == [1, 0, 1]
     arrays = device.describe(config, describe, devices[0].data).arrays
-    assert arrays["described"].tolist() == [10, 0, 4]
+    assert arrays["described"].tolist() == [10, 0, 7]
     assert not arrays["sums"][1].any() and not arrays["squares"][1].any()
     assert 1 not in seen.done.result["labels"]
 
@@ -59,14 +60,14 @@ def test_a_class_of_a_single_photograph_is_not_described() -> None:
 def test_a_class_that_one_device_holds_can_be_left_out() -> None:
     """Masks hide nothing in a sum of one."""
     config = generative(least_holders=2)
-    seen = run(Generative(config), describers(ToyLearner, 2, ((10, 9, 4), (6, 0, 5))))
+    seen = run(Generative(config), describers(ToyLearner, 2, ((10, 9, 7), (6, 0, 5))))
     assert set(seen.done.result["labels"].tolist()) == {0, 2}
 
 
 def test_the_last_example_of_a_pass_is_not_forgotten() -> None:
     """Batches leave out a remainder of one; a sum must not."""
     config = generative(described=4096, max_examples=4096)
-    for count in (1, 2, 3, 512, 513, 1025, 1537):
+    for count in (5, 6, 7, 512, 513, 1025, 1537):
         data = toy_data(0, (count, 0, 0))
         ask = Ask("describe", (), {"wanted": np.ones(3, np.uint8)})
         arrays = device.describe(config, ask, data).arrays
@@ -78,8 +79,29 @@ def test_the_last_example_of_a_pass_is_not_forgotten() -> None:
 
 def test_a_device_with_more_examples_than_are_described_counts_what_it_described() -> None:
     ask = Ask("describe", (), {"wanted": np.ones(3, np.uint8)})
-    arrays = device.describe(generative(described=7), ask, toy_data(0, (10, 6, 4))).arrays
+    arrays = device.describe(generative(described=7), ask, toy_data(0, (10, 6, 5))).arrays
     assert arrays["described"].sum() == 7
+
+
+@pytest.mark.parametrize("least", [1, 5, 6, 31])
+def test_a_class_with_fewer_than_the_owners_least_is_zeros_whatever_is_announced(
+    least: int,
+) -> None:
+    counts = (4, 5, 30)
+    data = HaltingData(toy_data(0, counts), Halt(), least)
+    kept = [n if n >= least else 0 for n in counts]
+    config = generative(
+        message="counts", captions="attributes", generator="diffusers", weights="a", digest="0" * 64
+    )
+    counted = device.count(config, data).arrays
+    assert counted["counts"].tolist() == kept
+    assert counted["holders"].tolist() == [float(n > 0) for n in kept]
+    assert (counted["words"] > 0).any(axis=1).tolist() == [n > 0 for n in kept]
+    lie = Ask("describe", (), {"wanted": np.ones(3, np.uint8)})
+    arrays = device.describe(generative(), lie, data).arrays
+    assert arrays["described"].tolist() == kept
+    for name in ("sums", "squares"):
+        assert arrays[name].reshape(3, -1).any(axis=1).tolist() == [n > 0 for n in kept]
 
 
 def test_other_weights_than_the_configs_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ A words.
 Rules:
 - sums over its own examples, each visited once; nothing of a single one leaves the device
   (captions that its owner discloses are another module's: `disclosing`);
+- a class of which the device holds fewer than its owner's `least_class_count` is zeros in every
+  sum, counts and words included, whatever the aggregator announces;
 - classes that are too rare in the public totals are left out of everything that follows;
 - no weights of a generator are opened here, whatever the config names.
 """
@@ -23,6 +25,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data, Floats, Ints, Learner
 from dreamshare.learning.generators.captions import captioner_of
 from dreamshare.learning.generators.cosine import Cosine
+from dreamshare.learning.guarding import guarded_counts
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.learning.passes import once
 from dreamshare.payloads.pixels import unpacked
@@ -36,14 +39,15 @@ def count(config: GenerativeConfig, data: Data) -> Update:
         ConfigError: an example is of a class that the task does not know.
     """
     c = config
-    counts_K = np.minimum(data.class_counts(c.classes), c.max_examples).astype(np.float64)
+    counts_K = guarded_counts(data, c.classes, c.max_examples)
     answer = {"counts": counts_K, "holders": (counts_K > 0).astype(np.float64)}
     if words := words_of(c):
         captioner = captioner_of(c.captions, c.low, c.high)
         words_KA = np.zeros((c.classes, words))
         for x_NCHW, y_N in once(data, c.max_examples):
-            places_NG = captioner.words(np.clip(x_NCHW, c.low, c.high))
-            np.add.at(words_KA, (y_N[:, None], places_NG), 1.0)
+            keep_N = counts_K[y_N] > 0
+            places_NG = captioner.words(np.clip(x_NCHW[keep_N], c.low, c.high))
+            np.add.at(words_KA, (y_N[keep_N][:, None], places_NG), 1.0)
         answer["words"] = words_KA
     return Update(answer)
 
@@ -52,6 +56,7 @@ def describe(config: GenerativeConfig, ask: Ask, data: Data) -> Update:
     """Return sums of embeddings and of their squares, for the classes that are not too rare."""
     c = config
     wanted_K = told(ask.tensors, "wanted", (c.classes,)) > 0
+    wanted_K &= guarded_counts(data, c.classes, c.described) > 0
     cosine = Cosine(c.shape, c.frequencies)
     counts_K = np.zeros(c.classes)
     sums, squares = np.zeros((2, c.classes, *cosine.size))

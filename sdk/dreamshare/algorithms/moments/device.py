@@ -25,7 +25,7 @@ from dreamshare.algorithms.moments.forms import Form, form_of
 from dreamshare.algorithms.moments.state import Doubles
 from dreamshare.algorithms.posteriors import local_steps, told
 from dreamshare.learning.base import Data, Ints, Learner
-from dreamshare.learning.guarding import least_class_count
+from dreamshare.learning.guarding import guarded_counts
 from dreamshare.learning.moments import Basis, packed_size, test_matrix, unpacked_basis, upper
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.learning.passes import once
@@ -41,7 +41,7 @@ def count(config: MomentsConfig, data: Data) -> Update:
     Raises:
         ConfigError: an example is of a class that the task does not know.
     """
-    counts_K = _own(config, data)
+    counts_K = guarded_counts(data, config.classes, config.max_examples)
     return Update({"counts": counts_K, "holders": (counts_K > 0).astype(np.float64)})
 
 
@@ -108,15 +108,10 @@ def learn(
     return Update()
 
 
-def _own(config: MomentsConfig, data: Data) -> Doubles:
-    counts_K = np.minimum(data.class_counts(config.classes), config.max_examples)
-    return np.where(counts_K >= least_class_count(data), counts_K, 0).astype(np.float64)
-
-
 def _totals(config: MomentsConfig, tensors: Mapping[str, PublicArray], data: Data) -> Doubles:
     """Return the announced totals of the classes that this device sums; 0 for the others."""
     totals_K, holders_K = (told(tensors, name, (config.classes,)) for name in ("totals", "holders"))
-    own_K = _own(config, data)
+    own_K = guarded_counts(data, config.classes, config.max_examples)
     wanted_K = synthesis.wanted(config, totals_K, holders_K)
     return np.where(wanted_K & (own_K > 0) & (own_K <= totals_K + ROUNDING), totals_K, 0.0)
 
