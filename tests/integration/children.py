@@ -65,3 +65,17 @@ async def child(
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def processes_of(folder: Path) -> dict[int, str]:
+    """Return pid and command line of every process whose command line names this folder."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if str(folder) in command:
+                found[int(entry.name)] = command
+    return found

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.packages import ROOT
+from tests.integration.children import processes_of
 from tests.services import tethered
 
 pytestmark = pytest.mark.integration
@@ -60,27 +61,65 @@ def test_the_smoke_recipe_runs_every_algorithm_and_is_written_up(tmp_path: Path)
     assert {each.get("state") for each in objects(again.stdout)} == {"found", None}
 
 
-def test_a_stopped_run_leaves_no_process_and_keeps_what_is_finished(tmp_path: Path) -> None:
-    endless = tmp_path / "endless.toml"
-    endless.write_text(
-        SMOKE.read_text()
-        .replace('name = "smoke"', 'name = "endless"')
-        .replace("rounds = 2\n", "rounds = 5000\n")
+def started(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a run with two processes for its cells."""
+    command = [sys.executable, "-m", "dreamshare_cli", "bench", str(recipe), "--json"]
+    command += ["--out", str(out), "--workers", "2", *options]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(tethered(command), stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A recipe of one cell that learns and learns, and of one that ends at once."""
+    settings = SMOKE.read_text().partition("[[baseline]]")[0]
+    recipe = tmp_path / "endless.toml"
+    recipe.write_text(
+        settings.replace("rounds = 2\n", "rounds = 5000\n")
+        + '[[baseline]]\nkind = "independent"\n'
+        + '[[algorithm]]\nname = "evaluate/1"\nlabel = "Evaluation"\n'
     )
-    command = [sys.executable, "-m", "dreamshare_cli", "bench", str(endless), "--json"]
-    command += ["--only", "independent", "--out", str(tmp_path), "--workers", "1"]
-    with subprocess.Popen(tethered(command), stdout=subprocess.PIPE, text=True) as running:
+    return recipe
+
+
+@pytest.mark.timeout(300)  # three processes load torch beside each other
+def test_a_stopped_run_leaves_no_process_and_keeps_what_is_finished(
+    endless: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with started(endless, out) as running:
         assert running.stdout is not None
-        while json.loads(running.stdout.readline())["state"] != "round":
-            pass
-        children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-        assert len(children) == 1
+        waited = {("evaluation", "done"), ("independent", "round")}
+        while waited:
+            news = json.loads(running.stdout.readline())
+            waited = {(w, state) for w, state in waited if w not in news["cell"]
+                      or state != news["state"]}  # fmt: skip
+        assert len(processes_of(out)) == 2  # the run, and the cell that does not end
         running.send_signal(signal.SIGTERM)
-        *_, last = running.stdout.read().splitlines()
-        assert running.wait(60) == 130
-    assert json.loads(last)["cells"] == 0
-    assert not Path(f"/proc/{children[0]}").exists()
-    assert len(list((tmp_path / "cells").iterdir())) == 1
+        stdout, stderr = running.communicate()
+    assert running.returncode == 130
+    assert json.loads(stdout.splitlines()[-1])["cells"] == 1
+    (line,) = stderr.splitlines()
+    again = f"dreamshare bench {endless} --out {out} --workers 2 --json"
+    assert line.endswith(f"1 of 2 cells, which are kept; go on with: {again}")
+    assert processes_of(out) == {}
+    listed = objects(bench(endless, "--list", "--json", "--out", out).stdout)
+    assert [each["finished"] for each in listed] == [False, True]
+
+
+@pytest.mark.timeout(300)
+def test_a_run_is_stopped_while_its_processes_start(endless: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with started(endless, out) as running:
+        assert running.stdout is not None
+        assert json.loads(running.stdout.readline())["state"] == "started"
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGINT)  # an impatient person
+        _, stderr = running.communicate()
+    assert running.returncode == 130
+    (line,) = stderr.splitlines()
+    assert "stopped; " in line
+    assert processes_of(out) == {}
 
 
 def test_cells_are_listed_and_mistakes_named_on_one_line(tmp_path: Path) -> None:

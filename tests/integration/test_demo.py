@@ -15,6 +15,7 @@ import pytest
 
 from dreamshare_aggregator.capture import read_capture
 from dreamshare_cli.demo.setting import codream_config
+from tests.integration.children import processes_of
 from tests.services import tethered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -48,20 +49,6 @@ def read_until(demo: subprocess.Popen[str], words: str) -> None:
         if words in line:
             return
     raise AssertionError(f"the demo never said {words!r}, but:\n{seen}")
-
-
-def processes(out: Path) -> dict[int, str]:
-    """Return pid and command line of every process that was started for this folder."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            if str(out) in command:
-                found[int(entry.name)] = command
-    return found
 
 
 Dropped = tuple[Path, subprocess.CompletedProcess[str]]
@@ -143,7 +130,7 @@ def test_no_accuracy_is_in_what_the_aggregator_stored(dropped: Dropped) -> None:
 
 
 def test_nothing_is_left_running(dropped: Dropped) -> None:
-    assert processes(dropped[0]) == {}
+    assert processes_of(dropped[0]) == {}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -153,7 +140,7 @@ def test_a_signal_stops_everything_and_tells_how_far_it_came(
     out = tmp_path / "out"
     with started(out, "--devices", "3") as demo:
         read_until(demo, "waiting for the devices")
-        assert len(processes(out)) == 1 + 1 + 3  # the demo, the aggregator, the agents
+        assert len(processes_of(out)) == 1 + 1 + 3  # the demo, the aggregator, the agents
         demo.send_signal(number)
         demo.send_signal(number)  # an impatient person
         stdout, stderr = demo.communicate()
@@ -162,14 +149,14 @@ def test_a_signal_stops_everything_and_tells_how_far_it_came(
     assert "stopped" in stderr
     assert str(out) in stderr
     assert "Traceback" not in stderr
-    assert processes(out) == {}
+    assert processes_of(out) == {}
 
 
 def test_a_process_that_dies_is_told_with_its_log(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with started(out, "--devices", "3") as demo:
         read_until(demo, "waiting for the devices")
-        (victim,) = [pid for pid, line in processes(out).items() if "device-2/" in line]
+        (victim,) = [pid for pid, line in processes_of(out).items() if "device-2/" in line]
         os.kill(victim, signal.SIGKILL)
         stdout, stderr = demo.communicate()
     assert demo.returncode == 1
@@ -177,4 +164,4 @@ def test_a_process_that_dies_is_told_with_its_log(tmp_path: Path) -> None:
     assert "device-2 was ended by SIGKILL in mid-run" in stderr
     assert str(out / "logs" / "device-2.log") in stderr
     assert "Traceback" not in stderr
-    assert processes(out) == {}
+    assert processes_of(out) == {}

@@ -1,6 +1,7 @@
 """`dreamshare bench RECIPE` runs an experiment; `dreamshare bench report FILES` writes it up.
 
-Exit codes: 0 done, 1 a cell failed, 2 the recipe, an option or a file is wrong, 130 interrupted.
+Exit codes: 0 done, 1 a cell failed, 2 the recipe, an option or a file is wrong, 130 stopped by
+Ctrl-C or SIGTERM, which loses nothing that is finished.
 """
 
 from __future__ import annotations

@@ -4,14 +4,16 @@ Rules:
 - a finished cell is not run again; one that was killed is begun anew, and said so: a half-trained
   federation is spread over keys, optimisers and generators, and starting over is exact;
 - a cell that fails does not stop the others;
-- whatever happens, no process outlives `run_cells`.
+- whatever happens, no process outlives `run_cells`, nor does a pipe to one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -77,15 +79,23 @@ class Engine(Protocol):
 
 
 class Inline:
-    """Computes in this process; for tests and debuggers."""
+    """Computes in this process, for tests and debuggers; cancelled, it ends at its next line."""
 
     async def compute(self, cell: Cell, path: Path, tell: Callable[[Round], None]) -> None:
+        stopped = threading.Event()
+
         def rounds(line: Line) -> None:
+            if stopped.is_set():
+                raise CellFailed("stopped")
             if isinstance(line, Round):
                 tell(line)
 
-        # a simulation has an event loop of its own, which cannot run inside this one
-        await asyncio.to_thread(write_cell, cell, path, rounds)
+        try:
+            # a simulation has an event loop of its own, which cannot run inside this one
+            await asyncio.to_thread(write_cell, cell, path, rounds)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
 
 
 class Processes:
@@ -126,9 +136,9 @@ class Processes:
             said = await words
         finally:
             if process.returncode is None:
-                process.kill()
-                await process.wait()
-            words.cancel()
+                _kill(process)
+                # to their ends: a pipe that is open when the loop closes complains then
+                await asyncio.gather(_read(process.stdout), words, process.wait())
         if code:
             raise CellFailed(said.strip()[-LAST_WORDS:] or f"its process ended with status {code}")
 
@@ -176,7 +186,8 @@ async def run_cells(
         return sum(not well for well in await asyncio.gather(*running))
     finally:
         for task in running:
-            task.cancel()
+            if not task.cancelling():  # a second time would cut short how it ends its process
+                task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
 
@@ -198,6 +209,14 @@ async def _run(cell: Cell, path: Path, engine: Engine, tell: Tell) -> bool:
         return False
     tell(News(cell, State.DONE))
     return True
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """End a process and whatever it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 async def _give(stream: asyncio.StreamWriter | None, text: str) -> None:

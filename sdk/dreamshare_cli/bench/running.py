@@ -4,6 +4,7 @@ Objects with `--json`, one a line:
     --list    {"cell": "alpha-0.5--codream--seed-0", "finished": false}
     a run     {"cell": "...", "state": "round", "round": 1, "devices": [...], ...}   as `progress`
     its end   {"results": "bench/smoke/smoke.json", "cells": 6, "missing": 0, "seconds": 12.3}
+              where it was stopped, too; how to go on is a line on standard error
     report    {"page": "results.md", "pictures": 4}
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,8 +22,8 @@ from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell, cells_of, chosen
 from dreamshare_cli.bench.recipe import Recipe, read_recipe
 from dreamshare_cli.exits import Exit
-from dreamshare_cli.loops import until_stopped
-from dreamshare_cli.output import Output
+from dreamshare_cli.loops import stoppable, until_stopped
+from dreamshare_cli.output import Output, complain
 
 _EXTRA = "pip install 'dreamshare[bench]'"
 
@@ -48,6 +50,15 @@ class BenchRequest:
         """Return where a run's files go."""
         return self.out or Path("bench") / recipe.name
 
+    def command(self) -> str:
+        """Return what is typed for the same again."""
+        words = ["dreamshare", "bench", str(self.recipe)]
+        words += [] if self.out is None else ["--out", str(self.out)]
+        words += [] if self.workers is None else ["--workers", str(self.workers)]
+        for word in self.only:
+            words += ["--only", word]
+        return shlex.join([*words, "--json"] if self.as_json else words)
+
 
 def list_cells(request: BenchRequest) -> Exit:
     """Print the cells of a recipe."""
@@ -65,36 +76,8 @@ def list_cells(request: BenchRequest) -> Exit:
 
 def run_bench(request: BenchRequest) -> Exit:
     """Run what is not finished, and write the results of everything that is."""
-    recipe, cells = _read(request)
-    _need(recipe)
-    from dreamshare_cli.bench.checking import check_cells
-    from dreamshare_cli.bench.progress import BarShow, JsonShow
-    from dreamshare_cli.bench.results import collect, write_results
-    from dreamshare_cli.bench.runner import load_records, run_cells
-
-    check_cells(cells)
-    folder = request.folder(recipe)
-    workers = _cores() if request.workers is None else request.workers
-    with JsonShow() if request.as_json else BarShow(len(cells)) as show:
-        failed = asyncio.run(until_stopped(run_cells(cells, folder, workers, show.tell)))
-    every = cells_of(recipe)
-    results = collect(recipe, every, tuple(load_records(folder, every)))
-    path = folder / f"{recipe.name}.json"
-    write_results(results, path)
-    missing = len(results.missing)
-    Output(request.as_json).show(
-        {
-            "results": str(path),
-            "cells": len(results.cells),
-            "missing": missing,
-            "seconds": results.seconds,
-        },
-        f"{path}: {len(results.cells)} of {len(every)} cells; "
-        f"write it up with: dreamshare bench report {path}",
-    )
-    if failed is None:
-        return Exit.INTERRUPTED
-    return Exit.FAILED if failed else Exit.OK
+    with stoppable():
+        return _run(request)
 
 
 def run_report(files: Sequence[Path], out: Path, as_json: bool) -> Exit:
@@ -111,6 +94,50 @@ def run_report(files: Sequence[Path], out: Path, as_json: bool) -> Exit:
         f"{written.page} and {len(written.pictures)} pictures beside it",
     )
     return Exit.OK
+
+
+def _run(request: BenchRequest) -> Exit:
+    recipe, cells = _read(request)
+    _need(recipe)
+    from dreamshare_cli.bench.results import collect, write_results
+    from dreamshare_cli.bench.runner import load_records
+
+    folder = request.folder(recipe)
+    failed = _compute(request, cells, folder)
+    every = cells_of(recipe)
+    results = collect(recipe, every, tuple(load_records(folder, every)))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{recipe.name}.json"
+    write_results(results, path)
+    told = f"{path}: {len(results.cells)} of {len(every)} cells"
+    Output(request.as_json).show(
+        {
+            "results": str(path),
+            "cells": len(results.cells),
+            "missing": len(results.missing),
+            "seconds": results.seconds,
+        },
+        "" if failed is None else f"{told}; write it up with: dreamshare bench report {path}",
+    )
+    if failed is None:
+        complain(f"stopped; {told}, which are kept; go on with: {request.command()}")
+        return Exit.INTERRUPTED
+    return Exit.FAILED if failed else Exit.OK
+
+
+def _compute(request: BenchRequest, cells: Sequence[Cell], folder: Path) -> int | None:
+    """Return how many cells failed, or None where a signal stopped the run."""
+    try:
+        from dreamshare_cli.bench.checking import check_cells
+        from dreamshare_cli.bench.progress import BarShow, JsonShow
+        from dreamshare_cli.bench.runner import run_cells
+
+        check_cells(cells)
+        workers = _cores() if request.workers is None else request.workers
+        with JsonShow() if request.as_json else BarShow(len(cells)) as show:
+            return asyncio.run(until_stopped(run_cells(cells, folder, workers, show.tell)))
+    except KeyboardInterrupt:
+        return None
 
 
 def _read(request: BenchRequest) -> tuple[Recipe, tuple[Cell, ...]]:

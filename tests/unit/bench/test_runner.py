@@ -107,6 +107,23 @@ async def test_a_run_that_is_stopped_stops_its_engine(tmp_path: Path) -> None:
     assert engine.stopped
 
 
+async def test_a_run_in_this_process_ends_at_its_next_line(tmp_path: Path) -> None:
+    endless = cells_of(tiny(("rounds = 2", "rounds = 5000")))[0]
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def tell(news: News) -> None:
+        if news.state is State.ROUND:
+            loop.call_soon_threadsafe(begun.set)
+
+    running = asyncio.ensure_future(run_cells([endless], tmp_path, 0, tell))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await loop.shutdown_default_executor()  # as `asyncio.run` does: waits for the cell's thread
+
+
 async def test_less_than_no_workers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="-1 workers"):
         await run_cells(CELLS, tmp_path, -1, lambda _: None)
