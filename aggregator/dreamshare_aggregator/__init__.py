@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dreamshare.results import Result, TaskEnded
     from dreamshare_aggregator.board import AggregatorStopped
     from dreamshare_aggregator.capture import Captured, read_capture
     from dreamshare_aggregator.config import AggregatorConfig, load_config
-    from dreamshare_aggregator.handle import Result, Task, TaskEnded
+    from dreamshare_aggregator.handle import Task
     from dreamshare_aggregator.service import Aggregator
     from dreamshare_aggregator.store import Store, open_store
     from dreamshare_aggregator.surroundings import Surroundings

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from dreamshare.algorithms.checkpoint import decode_arrays
-from dreamshare.errors import DreamshareError
 from dreamshare.ids import TaskId, short
 from dreamshare.protocol.messages import TaskPhase, TaskReport, TaskStatus
-from dreamshare.updates import PublicArray
+from dreamshare.results import Result, TaskEnded
+from dreamshare.showing import html_of
 from dreamshare_aggregator.board import Board
 from dreamshare_aggregator.schedule import Schedule
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The public result of a finished task.
-
-    Attributes:
-        status: how it ended.
-        arrays: what the algorithm gives out, by name.
-        metrics: named scalars.
-    """
-
-    status: TaskStatus
-    arrays: Mapping[str, PublicArray]
-    metrics: Mapping[str, float]
-
-
-class TaskEnded(DreamshareError):
-    """A task ended without a result; the text says why and what to change."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Task:
-    """A task of an embedded aggregator."""
+    """A task of an embedded aggregator; a notebook shows its status."""
 
     id: TaskId
     _board: Board
     _schedule: Schedule
+
+    def __repr__(self) -> str:
+        return f"Task({self.status})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self.status)
 
     @property
     def status(self) -> TaskStatus:
@@ -64,8 +50,7 @@ class Task:
         status = await self._board.until_ended(self.id)
         if status.phase is not TaskPhase.DONE:
             raise TaskEnded(f"task {short(self.id)} {status.phase.value}: {status.detail}")
-        found = await self._board.result(self.id)
-        return Result(status, decode_arrays(found.archive), found.metrics)
+        return Result.of(await self._board.result(self.id))
 
     def cancel(self) -> None:
         """End it; an open round is given up."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dreamshare.algorithms.fedavg import FedAvgConfig
     from dreamshare.algorithms.fedh2l import FedH2LConfig
     from dreamshare.algorithms.fediod.config import FedIODConfig
-    from dreamshare.client import Client, Result
+    from dreamshare.client import Client
     from dreamshare.clock import Clock, ManualClock, SystemClock
     from dreamshare.errors import (
         BudgetExhausted,
@@ -43,7 +43,15 @@ if TYPE_CHECKING:
     from dreamshare.learning.public import PublicSet, SharingData, load_public
     from dreamshare.learning.torch.learner import TorchLearner
     from dreamshare.privacy import Privacy
-    from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport, TaskStatus
+    from dreamshare.protocol.history import RoundEntry
+    from dreamshare.protocol.messages import (
+        Cohort,
+        Deadlines,
+        DeviceStatus,
+        TaskPhase,
+        TaskReport,
+        TaskStatus,
+    )
     from dreamshare.protocol.outcomes import (
         EpochJoined,
         RoundAborted,
@@ -52,6 +60,7 @@ if TYPE_CHECKING:
         TaskOver,
         TellLearnt,
     )
+    from dreamshare.results import Artifact, Result, TaskEnded
     from dreamshare.transport.grpc import GrpcLink, GrpcListener
     from dreamshare.transport.memory import MemoryNetwork
     from dreamshare.transport.mqtt.link import MqttLink
@@ -103,10 +112,14 @@ __all__ = (
     "TlsFiles",
     # tasks, and an operator's way to them
     "Client",
+    "Artifact",
     "Result",
     "Identity",
     "Cohort",
     "Deadlines",
+    "DeviceStatus",
+    "RoundEntry",
+    "TaskEnded",
     "TaskPhase",
     "TaskReport",
     "TaskStatus",
@@ -167,7 +180,11 @@ _HOMES = MappingProxyType(
         "MemoryNetwork": "dreamshare.transport.memory",
         "TlsFiles": "dreamshare.transport.tls",
         "Client": "dreamshare.client",
-        "Result": "dreamshare.client",
+        "Artifact": "dreamshare.results",
+        "Result": "dreamshare.results",
+        "TaskEnded": "dreamshare.results",
+        "DeviceStatus": "dreamshare.protocol.messages",
+        "RoundEntry": "dreamshare.protocol.history",
         "Identity": "dreamshare_crypto.identity",
         "Cohort": "dreamshare.protocol.messages",
         "Deadlines": "dreamshare.protocol.messages",

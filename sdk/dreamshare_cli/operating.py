@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dreamshare.algorithms.checkpoint import encode_arrays
 from dreamshare.client import Client
 from dreamshare.errors import ConfigError
-from dreamshare.ids import TaskId, parse_id
+from dreamshare.ids import TaskId
 from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskReport, TaskStatus
+from dreamshare.results import Artifact
 from dreamshare.transport.ways import link_to
-from dreamshare.updates import PublicArray
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.federation import FederationFolder
 from dreamshare_cli.output import Output
@@ -63,17 +62,6 @@ def with_client(where: Where, work: Callable[[Client], Awaitable[T]]) -> T:
     return asyncio.run(connected())
 
 
-async def find_task(client: Client, text: str) -> TaskId:
-    """Return the task whose id begins with `text`; raises ConfigError where that is not one."""
-    if len(text) == 32:
-        return TaskId(parse_id(text))
-    found = [status.task for status in await client.list() if status.task.hex().startswith(text)]
-    if len(found) != 1:
-        how_many = "no task begins" if not found else f"{len(found)} tasks begin"
-        raise ConfigError(f"{how_many} with {text!r}; see `dreamshare run list`")
-    return found[0]
-
-
 def change_task(
     where: Where,
     task: str,
@@ -83,7 +71,7 @@ def change_task(
     """Change the task whose id begins with `task`, and show its status then."""
 
     async def work(client: Client) -> TaskStatus:
-        return await change(client, await find_task(client, task))
+        return await change(client, await client.find(task))
 
     status = with_client(where, work)
     Output(as_json).show(status_fields(status), status_line(status))
@@ -133,14 +121,6 @@ def report_line(report: TaskReport) -> str:
     return f"{report.number:>5}  {report.event:<11}  {report.status.detail}{metrics}"
 
 
-def write_npz(path: Path, arrays: Mapping[str, PublicArray]) -> None:
-    """Write arrays to a .npz file without pickles; raises ConfigError where it cannot."""
-    try:
-        path.write_bytes(encode_arrays(arrays))
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from None
-
-
 def device_fields(device: DeviceStatus) -> Fields:
     """Return a device as JSON fields."""
     return {
@@ -156,4 +136,13 @@ def device_line(device: DeviceStatus) -> str:
     return (
         f"{device.device.hex()}  {here}  up {device.bytes_up:>11,} B  "
         f"down {device.bytes_down:>11,} B  {device.label}"
+    )
+
+
+def artifact_line(artifact: Artifact) -> str:
+    """Return an array of a result as one line."""
+    shape = " x ".join(map(str, artifact.shape)) or "scalar"
+    return (
+        f"{artifact.sha256[:8]}  {artifact.size:>11,} B  {artifact.dtype:<7}  {shape:<16}  "
+        f"{artifact.name}"
     )

@@ -15,7 +15,7 @@ from dreamshare.client import Client
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.history import PAGE, RoundEntry, RoundOutcome
-from dreamshare_cli.operating import Where, find_task, with_client
+from dreamshare_cli.operating import Where, with_client
 from dreamshare_cli.output import Output
 
 
@@ -24,7 +24,7 @@ def ask_history(where: Where, task: str, after: int, as_json: bool) -> None:
     output = Output(as_json)
 
     async def work(client: Client) -> None:
-        async for entry in client.history(await find_task(client, task), after):
+        async for entry in client.history(await client.find(task), after):
             output.show(_fields(entry), _line(entry))
 
     with_client(where, work)

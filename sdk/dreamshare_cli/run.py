@@ -1,5 +1,5 @@
 """`dreamshare run`: what an operator does: submit, watch, list, pause, resume, cancel, result,
-devices.
+artifacts, devices. Each verb is one call of `dreamshare.client.Client`.
 
 Exit codes: 0 done, 1 the task failed or was cancelled, 2 an option or file is wrong, 3 nobody
 answers, 4 refused, 130 interrupted.
@@ -169,10 +169,10 @@ def watch(
     from dreamshare.client import Client
     from dreamshare_cli.exits import Exit
     from dreamshare_cli.following import follow
-    from dreamshare_cli.operating import Where, find_task, with_client
+    from dreamshare_cli.operating import Where, with_client
 
     async def work(client: Client) -> Exit:
-        return await follow(client.watch(await find_task(client, task), after), as_json)
+        return await follow(client.watch(await client.find(task), after), as_json)
 
     raise typer.Exit(with_client(Where(federation, link, identity, patience), work))
 
@@ -259,16 +259,16 @@ def result(
 ) -> None:
     """Show the public result of a task that is done."""
     from dreamshare.client import Client, Result
-    from dreamshare_cli.operating import Where, find_task, status_fields, with_client, write_npz
+    from dreamshare_cli.operating import Where, status_fields, with_client
     from dreamshare_cli.output import Output
 
     async def work(client: Client) -> Result:
-        return await client.result(await find_task(client, task))
+        return await client.result(await client.find(task))
 
     found = with_client(Where(federation, link, identity, patience), work)
     shapes = {name: list(array.shape) for name, array in found.arrays.items()}
     if out is not None:
-        write_npz(out, found.arrays)
+        found.save(out)
     lines = [f"{name} = {value:.6g}" for name, value in found.metrics.items()]
     lines += [f"{name}: array of shape {tuple(shape)}" for name, shape in shapes.items()]
     lines += [f"arrays are in {out}"] if out is not None else []
@@ -281,6 +281,39 @@ def result(
         },
         "\n".join(lines),
     )
+
+
+@app.command()
+def artifacts(
+    task: Task,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the arrays to this .npz file (no pickles).")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="With --out: an array that is wanted; may be given several times."),
+    ] = None,
+    federation: Federation = FOLDER,
+    link: Link = None,
+    identity: Who = None,
+    patience: Patience = PATIENCE,
+    as_json: AsJson = False,
+) -> None:
+    """Show the arrays of a task that is done: hash, bytes, dtype, shape, name; or download them."""
+    from dataclasses import asdict
+
+    from dreamshare.client import Artifact, Client
+    from dreamshare_cli.operating import Where, artifact_line, with_client
+    from dreamshare_cli.output import Output
+
+    async def work(client: Client) -> tuple[Artifact, ...]:
+        found = await client.find(task)
+        if out is None:
+            return await client.artifacts(found)
+        return await client.download(found, out, only or ())
+
+    for artifact in with_client(Where(federation, link, identity, patience), work):
+        Output(as_json).show(asdict(artifact), artifact_line(artifact))
 
 
 @app.command()

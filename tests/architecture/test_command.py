@@ -44,6 +44,7 @@ VERBS = {
     "policy key",
     "policy show",
     "policy sign",
+    "run artifacts",
     "run cancel",
     "run devices",
     "run list",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dreamshare.algorithms.evaluate import EvaluateConfig
@@ -54,6 +55,15 @@ async def test_submit_watch_and_result(stage: Stage) -> None:
     result = await client.result(task)
     assert sorted(array.shape for array in result.arrays.values()) == [(2, 3), (3,)]
     assert result.metrics["accuracy"] > 0.8  # three clouds far apart, seen by all together
+
+    assert (await client.finished(task)).metrics == result.metrics
+    assert await client.status(await client.find(task.hex()[:6])) == status
+    artifacts = await client.download(task, stage.path / "toy.npz")
+    assert artifacts == await client.artifacts(task) == result.artifacts
+    with np.load(stage.path / "toy.npz", allow_pickle=False) as archive:
+        assert {name: archive[name].shape for name in archive} == {
+            a.name: a.shape for a in artifacts
+        }
 
     devices = await client.devices()
     assert sorted(d.label for d in devices) == [f"toy {n}" for n in range(4)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dreamshare.ids import TaskId
+from dreamshare.showing import Shown
 
 PAGE = 500
 """Rounds of an answer, unless less are asked for."""
@@ -27,8 +28,8 @@ class RoundOutcome(Enum):
     """Devices were sent something to learn from; survivors are those that did."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRound:
+@dataclass(frozen=True, slots=True, repr=False)
+class EndedRound(Shown):
     """A round that has just ended.
 
     Attributes:
@@ -49,8 +50,8 @@ class EndedRound:
     sent: int
 
 
-@dataclass(frozen=True, slots=True)
-class RoundEntry:
+@dataclass(frozen=True, slots=True, repr=False)
+class RoundEntry(Shown):
     """A round in the history.
 
     Attributes:

@@ -17,6 +17,7 @@ from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.history import FetchHistory, TaskHistory
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.protocol.questions import AskTask, TaskAnswer
+from dreamshare.showing import Shown
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.suite import Suite
@@ -258,8 +259,8 @@ class ListDevices:
     """Ask who is connected."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskStatus:
+@dataclass(frozen=True, slots=True, repr=False)
+class TaskStatus(Shown):
     """One task as the operator sees it. Byte counts are application bytes, frames included."""
 
     task: TaskId
@@ -287,8 +288,8 @@ class TaskList:
     tasks: tuple[TaskStatus, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceStatus:
+@dataclass(frozen=True, slots=True, repr=False)
+class DeviceStatus(Shown):
     """One device as the aggregator sees it."""
 
     device: PartyId
@@ -307,8 +308,8 @@ class DeviceList:
     devices: tuple[DeviceStatus, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class TaskReport(Shown):
     """One event of a task, numbered from 1; `metrics` are public scalars made from sums."""
 
     number: int
