@@ -2,6 +2,7 @@
 
     VGG-like, ResNet-like, WideResNet-like, MobileNet-like   images; 11,000 to 73,000 parameters
     Temporal-like, Dilated-like                              series (C, 1, W)
+    Dense-like, Residual-like                                rows of a table (F, 1, 1)
     UNet-like, FCN-like, SegNet-like, DeepLab-like           scenes: pixels (`scene_nets`)
 
 Rules:
@@ -25,6 +26,7 @@ from dreamshare_cli.demo.first_weights import first_weights
 from dreamshare_cli.demo.setting import ARCHITECTURES as IMAGE_NETS
 
 SERIES_NETS = ("Temporal-like", "Dilated-like")
+TABLE_NETS = ("Dense-like", "Residual-like")
 STRIDED_FROM = 12
 """Pixels; smaller images keep their size in the first convolution."""
 
@@ -40,18 +42,21 @@ def build(architecture: str, shape: tuple[int, int, int], classes: int, seed: in
         if not isinstance(made, nn.Module):
             raise ConfigError(f"{architecture} returned a {type(made).__name__}, no torch module")
         return made
-    known = IMAGE_NETS + SERIES_NETS + SCENE_NETS
+    known = IMAGE_NETS + SERIES_NETS + TABLE_NETS + SCENE_NETS
     if architecture not in known:
         raise ConfigError(
             f"architecture {architecture!r}: one of {', '.join(known)}, "
             "module:function, or a bundle's path with runtime 'onnx'"
         )
     odd = architecture in SCENE_NETS and (shape[1] % 2 or shape[2] % 2)
-    if odd or (architecture in SERIES_NETS) != (shape[1] == 1):
+    kind = TABLE_NETS if shape[1:] == (1, 1) else SERIES_NETS if shape[1] == 1 else ()
+    if odd or (architecture in SERIES_NETS + TABLE_NETS) != (architecture in kind):
         raise ConfigError(f"{architecture} does not take inputs of shape {shape}")
     with torch.random.fork_rng(devices=[]):  # torch's constructors draw from the global generator
         if architecture in SERIES_NETS:
             net = _series(shape[0], classes, dilated=architecture == "Dilated-like")
+        elif architecture in TABLE_NETS:
+            net = _table(shape[0], classes, residual=architecture == "Residual-like")
         elif architecture in SCENE_NETS:
             net = scene_net(architecture, shape[0], classes)
         else:
@@ -126,6 +131,32 @@ def _series(channels: int, classes: int, *, dilated: bool) -> nn.Module:
             layers.append(nn.AvgPool2d((1, 2)))
     return nn.Sequential(
         *layers, nn.AdaptiveAvgPool2d((1, 4)), nn.Flatten(), nn.Linear(128, classes)
+    )
+
+
+class _Beside(nn.Module):
+    """Adds what a block makes of its input to it."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        added: torch.Tensor = x + self.block(x)
+        return added
+
+
+def _table(columns: int, classes: int, *, residual: bool) -> nn.Module:
+    """Two hidden layers behind a BatchNorm, which evens out how far columns spread."""
+    wide = 48 if residual else 64
+    inner: nn.Module = nn.Sequential(nn.Linear(wide, wide), nn.BatchNorm1d(wide), nn.ReLU())
+    return nn.Sequential(
+        nn.BatchNorm2d(columns),
+        nn.Flatten(),
+        nn.Linear(columns, wide),
+        nn.ReLU(),
+        _Beside(inner) if residual else inner,
+        nn.Linear(wide, classes),
     )
 
 

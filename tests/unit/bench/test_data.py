@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch
-from dreamshare_cli.bench.data import waves
+from dreamshare_cli.bench import nets
+from dreamshare_cli.bench.data import colours, tabular, waves
 from dreamshare_cli.bench.data.idx import PARTS, fetched, read_folder, read_idx
 from dreamshare_cli.bench.data.pool import Pool, divided, halved
 from dreamshare_cli.bench.data.sources import DEBIAN, load_pool
@@ -151,6 +153,74 @@ def test_waves_are_a_function_of_the_seed_and_have_every_class() -> None:
     assert np.bincount(y).tolist() == [10] * waves.CLASSES
     pool = load_pool(DataPlan(source="waves"))
     assert pool.classes == waves.CLASSES
+
+
+def grey(count: int) -> NDArray[np.float32]:
+    ramp = np.linspace(-1.0, 1.0, 28 * 28, dtype=np.float32).reshape(1, 1, 28, 28)
+    return np.repeat(ramp, count, axis=0)
+
+
+def test_colours_are_a_function_of_the_seed_and_leave_the_shape() -> None:
+    x = colours.coloured(grey(600), 5)
+    assert x.shape == (600, 3, 28, 28) and x.dtype == np.float32
+    assert np.abs(x).max() <= 1.0
+    assert (x == colours.coloured(grey(600), 5)).all()
+    assert (x != colours.coloured(grey(600), 6)).any()
+    spread = x.std(axis=0)
+    assert spread.min() > 0.2  # hue says nothing: every value goes everywhere
+    assert np.abs(x[:, :, 0, 0] - x[:, :, 27, 27]).mean() > 0.3  # fore- and background differ
+    bright = x[:, :, 20] - x[:, :, 27]  # the foreground is shaded by the grey
+    assert (bright <= 1e-6).all()
+
+
+def test_the_texture_is_smooth_and_of_its_size() -> None:
+    x = colours.coloured(np.full((400, 1, 28, 28), -1.0, np.float32), 1)
+    assert 0.1 < x.std(axis=(2, 3)).mean() < 0.4
+    assert np.abs(np.diff(x, axis=3)).mean() < 0.06
+
+
+def test_padding_is_background() -> None:
+    x = colours.padded(grey(2), 32)
+    assert x.shape == (2, 1, 32, 32)
+    assert (x[:, :, :2] == -1.0).all() and (x[:, :, :, -2:] == -1.0).all()
+    np.testing.assert_array_equal(x[:, :, 2:30, 2:30], grey(2))
+
+
+@pytest.mark.parametrize(("source", "side"), [("fashion-colours", 28), ("fashion-colours-32", 32)])
+def test_fashion_in_colours(source: str, side: int) -> None:
+    if not DEBIAN.is_dir():
+        need("Fashion-MNIST", "dataset-fashion-mnist")
+    pool = load_pool(DataPlan(source=source, validation=50, test=60))
+    assert pool.shape == (3, side, side)
+    assert [len(part.x_NCHW) for _, part in pool.parts()] == [12_000, 50, 60]
+    plain = load_pool(DataPlan(source="fashion-mnist", validation=50, test=60))
+    assert (pool.test.y_N == plain.test.y_N).all()
+
+
+def test_a_generated_table_is_a_function_of_the_seed_and_has_every_class() -> None:
+    x, y = tabular.make_table(600, 5)
+    again, _ = tabular.make_table(600, 5)
+    assert x.shape == (600, 20, 1, 1)
+    assert (x == again).all()
+    assert np.abs(x).max() <= 1.0
+    assert (np.abs(x[:, -tabular.FLAGS :]) == 1.0).all()
+    assert np.bincount(y).tolist() == [100] * tabular.CLASSES
+
+
+@pytest.mark.parametrize(
+    ("source", "columns", "classes"), [("table", 20, tabular.CLASSES), ("breast-cancer", 30, 2)]
+)
+def test_tables_are_pools_and_have_nets(source: str, columns: int, classes: int) -> None:
+    pool = load_pool(DataPlan(source=source, validation=50, test=60))
+    assert pool.shape == (columns, 1, 1)
+    assert pool.classes == classes
+    for name in nets.TABLE_NETS:
+        net = nets.build(name, pool.shape, classes, 3).eval()
+        assert net(torch.from_numpy(pool.test.x_NCHW)).shape == (60, classes)
+        with pytest.raises(ConfigError, match="does not take inputs"):
+            nets.build(name, (1, 1, 20), classes, 3)
+    with pytest.raises(ConfigError, match="does not take inputs"):
+        nets.build("Temporal-like", pool.shape, classes, 3)
 
 
 def own(validation: int, test: int) -> Pool:

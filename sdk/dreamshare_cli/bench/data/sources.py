@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch
+from dreamshare.learning.base import Batch, Floats, Ints
 from dreamshare.learning.scenes import Scenes
+from dreamshare_cli.bench.data.colours import coloured, padded
 from dreamshare_cli.bench.data.idx import PARTS, cache_folder, fetched, read_folder
 from dreamshare_cli.bench.data.pool import Pool, divided, halved, scaled
+from dreamshare_cli.bench.data.tabular import CLASSES as TABLE_CLASSES
+from dreamshare_cli.bench.data.tabular import make_table, tissue
 from dreamshare_cli.bench.data.waves import CLASSES, make_waves
 from dreamshare_cli.bench.naming import imported
 from dreamshare_cli.bench.recipe import DataPlan
@@ -34,6 +37,16 @@ SCENES = {"digit-scenes": "digits", "fashion-scenes": "fashion-mnist"}
 SCENE_ITEMS = 2
 WAVES = 20_000
 WAVES_SEED = 640
+ROWS = 20_000
+TABLE_SEED = 641
+
+COLOURS = {"fashion-colours": 28, "fashion-colours-32": 32}
+"""Sources in colours, and their pixels on a side."""
+
+MOST_COLOURED = 12_000
+"""Training pictures that are coloured: three channels of floats take room."""
+
+COLOURS_SEED = 642
 
 
 def load_pool(plan: DataPlan) -> Pool:
@@ -44,6 +57,8 @@ def load_pool(plan: DataPlan) -> Pool:
     """
     pool = _loaded(plan)
     pool = _halved(pool) if plan.halve else pool
+    if plan.source in COLOURS:
+        return _in_colours(pool, COLOURS[plan.source])
     return replace(pool, scenes=scenes_of(pool)) if plan.source in SCENES else pool
 
 
@@ -58,7 +73,8 @@ def scenes_of(pool: Pool) -> Scenes:
 
 
 def _loaded(plan: DataPlan) -> Pool:
-    match SCENES.get(plan.source, plan.source):
+    plain = "fashion-mnist" if plan.source in COLOURS else plan.source
+    match SCENES.get(plan.source, plain):
         case "digits":
             return _digits(plan)
         case "fashion-mnist":
@@ -73,9 +89,11 @@ def _loaded(plan: DataPlan) -> Pool:
         case "download":
             return _idx(plan, fetched(plan.files, cache_folder()))
         case "waves":
-            x_NCHW, y_N = make_waves(WAVES, WAVES_SEED)
-            parts = divided(x_NCHW, y_N, (plan.validation, plan.test))
-            return Pool(*parts, CLASSES, LOW, HIGH)
+            return _whole(plan, CLASSES, *make_waves(WAVES, WAVES_SEED))
+        case "breast-cancer":
+            return _whole(plan, 2, *tissue())
+        case "table":
+            return _whole(plan, TABLE_CLASSES, *make_table(ROWS, TABLE_SEED))
     made = imported(plan.source, "data.source")(plan.validation, plan.test)
     if not isinstance(made, Pool):
         raise ConfigError(f"data.source {plan.source} returned a {type(made).__name__}, no Pool")
@@ -103,6 +121,21 @@ def _idx(plan: DataPlan, folder: Path) -> Pool:
     train, validation, _ = divided(scaled(train_x), train_y.astype(np.int64), (plan.validation, 0))
     test = Batch(scaled(test_x[: plan.test]), test_y[: plan.test].astype(np.int64))
     return Pool(train, validation, test, max(2, int(train_y.max()) + 1), LOW, HIGH)
+
+
+def _whole(plan: DataPlan, classes: int, x_NCHW: Floats, y_N: Ints) -> Pool:
+    return Pool(*divided(x_NCHW, y_N, (plan.validation, plan.test)), classes, LOW, HIGH)
+
+
+def _in_colours(pool: Pool, side: int) -> Pool:
+    if pool.shape[1] > side:
+        raise ConfigError(f"pictures of {pool.shape[1]} pixels do not fit into {side}")
+    parts = [part.first(MOST_COLOURED) for _, part in pool.parts()]
+    train, validation, test = (
+        Batch(coloured(padded(part.x_NCHW, side), COLOURS_SEED + place), part.y_N)
+        for place, part in enumerate(parts)
+    )
+    return Pool(train, validation, test, pool.classes, LOW, HIGH)
 
 
 def _halved(pool: Pool) -> Pool:
