@@ -259,7 +259,8 @@ class LiveTask:
     async def _finish(self, done: Done) -> None:
         archive = await asyncio.to_thread(encode_arrays, done.result)
         metrics = {**done.metrics, **self._costs.summary()}
-        await self._board.end(self._entry, TaskPhase.DONE, "done", metrics, archive)
+        detail = done.advice or "done"
+        await self._board.end(self._entry, TaskPhase.DONE, detail, metrics, archive)
 
     async def _end(self, phase: TaskPhase, detail: str) -> None:
         await self._board.end(self._entry, phase, detail)

@@ -269,7 +269,8 @@ def result(
     shapes = {name: list(array.shape) for name, array in found.arrays.items()}
     if out is not None:
         found.save(out)
-    lines = [f"{name} = {value:.6g}" for name, value in found.metrics.items()]
+    lines = [found.status.detail]
+    lines += [f"{name} = {value:.6g}" for name, value in found.metrics.items()]
     lines += [f"{name}: array of shape {tuple(shape)}" for name, shape in shapes.items()]
     lines += [f"arrays are in {out}"] if out is not None else []
     Output(as_json).show(

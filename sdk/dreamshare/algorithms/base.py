@@ -89,10 +89,14 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The run is over. `result` is public; `metrics` are named scalars for people."""
+    """The run is over. `result` is public; `metrics` are named scalars for people.
+
+    `advice` is for them, too: what to do next, where the run found that out; "" for nothing.
+    """
 
     result: Mapping[str, PublicArray] = dataclass_field(default_factory=dict)
     metrics: Mapping[str, float] = dataclass_field(default_factory=dict)
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

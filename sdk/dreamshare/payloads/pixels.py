@@ -16,15 +16,17 @@ from dreamshare.payloads.dreams import Floats
 from dreamshare.updates import PublicArray
 
 LEVELS = 255
+End = float | NDArray[np.float64]
+"""An end of the range: of all values, or of each channel as (C, 1, 1)."""
 
 
-def packed(x_BCHW: Floats, low: float, high: float) -> NDArray[np.uint8]:
+def packed(x_BCHW: Floats, low: End, high: End) -> NDArray[np.uint8]:
     """Return dreams as bytes; values outside [low, high] become its ends."""
     share = (x_BCHW.astype(np.float64) - low) / (high - low)
     return np.rint(np.clip(share, 0.0, 1.0) * LEVELS).astype(np.uint8)
 
 
-def unpacked(array: PublicArray, low: float, high: float) -> Floats:
+def unpacked(array: PublicArray, low: End, high: End) -> Floats:
     """Return what `packed` made as float32; other dtypes are dreams already."""
     if array.dtype != np.uint8:
         return array.astype(np.float32, copy=False)

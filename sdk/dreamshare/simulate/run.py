@@ -149,6 +149,7 @@ class Run:
             aggregations=sum(isinstance(report, SumDone) for report in self._reports),
             simulated_s=self._clock.now() - self._started,
             compute_s=self._compute_s(),
+            advice=done.advice,
         )
 
     async def begin(self, coordinator: Coordinator) -> TaskRun:

@@ -111,7 +111,7 @@ class SimulationResult:
     """What came of a run.
 
     Attributes:
-        arrays, metrics: of the algorithm's Done.
+        arrays, metrics, advice: of the algorithm's Done.
         reports: the coordinator's, in order.
         outcomes: of each device, in order; those of a killed device end early.
         statuses: of each device, as the aggregator sees it, byte counts included.
@@ -128,3 +128,4 @@ class SimulationResult:
     aggregations: int
     simulated_s: float
     compute_s: tuple[float, ...]
+    advice: str = ""

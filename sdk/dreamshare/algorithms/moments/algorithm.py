@@ -1,6 +1,6 @@
 """The state machine of `moments/1`: sums of class-wise moments, a set drawn from them, training.
 
-    (warm_up ->) count -> (sketch ->) describe -> learn (-> evaluate) -> done
+    (warm_up ->) (alone ->) count -> (sketch ->) describe -> learn (-> evaluate) -> done
 
 Shape legend: M pictures, C channels, H height, W width, K classes, D values of an input.
 
@@ -24,10 +24,16 @@ from dreamshare.algorithms import students
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import CLIPPED
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
-from dreamshare.algorithms.moments import device, forms, synthesis
+from dreamshare.algorithms.moments import device, forms, synthesis, verdict
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import form_of
-from dreamshare.algorithms.moments.state import MomentsState, Stage, first_state, sums_left
+from dreamshare.algorithms.moments.state import (
+    MomentsState,
+    Stage,
+    after_warm_up,
+    first_state,
+    sums_left,
+)
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.moments import unpacked_basis
@@ -51,6 +57,8 @@ class MomentSharing:
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         c = self.config
         steps = {Stage.COUNT.value: forms.count_fields(c)}
+        if c.compare:
+            steps[Stage.ALONE.value] = evaluation_fields(c.max_examples)
         if self.form.columns:
             steps[Stage.SKETCH.value] = forms.sketch_fields(c, self.form)
         steps[Stage.DESCRIBE.value] = forms.describe_fields(c, self.form)
@@ -71,7 +79,7 @@ class MomentSharing:
                 return Tell(Stage.LEARN.value, self._told(state), sums)
             case Stage.DONE:
                 return self._done(state)
-            case Stage.COUNT | Stage.SKETCH | Stage.DESCRIBE | Stage.EVALUATE:
+            case Stage.ALONE | Stage.COUNT | Stage.SKETCH | Stage.DESCRIBE | Stage.EVALUATE:
                 fields = self.steps()[state.stage.value]
                 return Ask(state.stage.value, fields, self._asked(state), sums)
 
@@ -79,6 +87,8 @@ class MomentSharing:
         self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
     ) -> Update:
         match ask:
+            case Ask(step=Stage.ALONE):
+                return verdict.alone(self.config, learner, data, rng)
             case Ask(step=Stage.COUNT):
                 return device.count(self.config, data)
             case Ask(step=Stage.SKETCH):
@@ -97,7 +107,9 @@ class MomentSharing:
         total = {name: array * float(crowd.survivors) for name, array in mean.items()}
         match state.stage:
             case Stage.WARM_UP:
-                return replace(state, stage=Stage.COUNT)
+                return replace(state, stage=after_warm_up(self.config))
+            case Stage.ALONE:
+                return replace(state, stage=Stage.COUNT, alone=evaluated(mean)[0])
             case Stage.COUNT:
                 return self._counted(state, total)
             case Stage.SKETCH:
@@ -117,7 +129,7 @@ class MomentSharing:
         if not isinstance(state, MomentsState) or not len(state.labels_M):
             return None
         c = self.config
-        x_MCHW = unpacked(state.pictures_MCHW, c.low, c.high)
+        x_MCHW = unpacked(state.pictures_MCHW, *c.space.ends)
         targets_MK = np.eye(c.classes, dtype=np.float32)[state.labels_M]
         return Batch(x_MCHW, state.labels_M, targets_MK)
 
@@ -207,6 +219,8 @@ class MomentSharing:
         metrics = {"images": float(len(state.labels_M)), "clipped": state.clipped}
         if self.config.evaluate:
             metrics |= {"accuracy": state.accuracy, "loss": state.loss}
+        if self.config.compare:
+            metrics |= verdict.metrics(state)
         result: dict[str, PublicArray] = {
             "images": state.pictures_MCHW,
             "labels": state.labels_M,
@@ -214,10 +228,10 @@ class MomentSharing:
             **synthesis.told_sums(self.config, state),
             **students.result_of(state.student),
         }
-        return Done(result, metrics)
+        return Done(result, metrics, verdict.advice(self.config, state))
 
     def _shown(self, images: PublicArray, labels: PublicArray) -> Gallery | None:
-        if not len(labels):
+        if not len(labels) or self.config.ranges:  # a table is no picture
             return None
         first, labels_M = slice(0, SHOWN), labels.astype(np.int64)
         x_MCHW = unpacked(images[first], self.config.low, self.config.high)

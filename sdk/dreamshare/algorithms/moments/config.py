@@ -32,6 +32,8 @@ class MomentsConfig:
         classes: K, 2 to 10,000.
         seed: of everything that is public, >= 0.
         low, high: range of an input's values; what lies outside is clipped before it is summed.
+        ranges: (low, high) of each channel where they differ, as columns of a table and sensors of
+            a series do; empty: one range for all.
 
         form: where second moments are taken: "pixels" (of all values, up to 1,024 of them), "basis"
             (directions of most spread, from a sum of their own), "dct" (lowest frequencies), or
@@ -64,6 +66,11 @@ class MomentsConfig:
         student: "small": a classifier in numpy that sees the set alone; "none".
         student_width, student_steps, student_rate: of it.
         evaluate: masked accuracy and loss at the end.
+        compare: a masked accuracy of devices that train on their own examples alone, too, before
+            they learn from the set: each tries it and goes back to the weights that it had. Takes
+            `fit_steps` steps more, and `evaluate`.
+        least_gain: points of accuracy, 0 to 1, below which the run ends with the advice to use
+            another algorithm.
     """
 
     shape: tuple[int, int, int]
@@ -71,6 +78,7 @@ class MomentsConfig:
     seed: int = 0
     low: float = 0.0
     high: float = 1.0
+    ranges: tuple[tuple[float, float], ...] = ()
 
     form: FormName = "auto"
     components: int = 0
@@ -103,6 +111,8 @@ class MomentsConfig:
     student_steps: int = 200
     student_rate: float = 0.002
     evaluate: bool = False
+    compare: bool = False
+    least_gain: float = 0.01
 
     def __post_init__(self) -> None:
         inputs(self.shape, self.low, self.high)
@@ -112,6 +122,10 @@ class MomentsConfig:
         not_negative(self, "weight_decay", "shrinkage")
         for name, choices in _CHOICES:
             choice(self, name, choices)
+        if self.compare and not self.evaluate:
+            raise ConfigError("compare needs evaluate: there is nothing to compare with")
+        if not 0 <= self.least_gain < 1:
+            raise ConfigError(f"least_gain is {self.least_gain}; choose 0 up to 1")
         values = self.space.values
         if self.components > values:
             raise ConfigError(f"components is {self.components}; an input has {values} values")
@@ -129,7 +143,7 @@ class MomentsConfig:
     @property
     def space(self) -> Space:
         """Where inputs lie."""
-        return Space(self.shape, self.low, self.high)
+        return Space(self.shape, self.low, self.high, self.ranges)
 
 
 _WHOLE = (

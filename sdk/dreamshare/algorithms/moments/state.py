@@ -28,6 +28,7 @@ class Stage(StrEnum):
     """What is wanted next; the names of the steps that travel."""
 
     WARM_UP = "warm_up"
+    ALONE = "alone"
     COUNT = "count"
     SKETCH = "sketch"
     DESCRIBE = "describe"
@@ -56,6 +57,7 @@ class MomentsState:
         student: the aggregator's classifier; empty without one.
         clipped: share of the sums' coordinates that their bounds cut.
         accuracy, loss: of the evaluation.
+        alone: accuracy of devices that tried without the set.
     """
 
     stage: Stage
@@ -74,6 +76,12 @@ class MomentsState:
     clipped: float = 0.0
     accuracy: float = 0.0
     loss: float = 0.0
+    alone: float = 0.0
+
+
+def after_warm_up(config: MomentsConfig) -> Stage:
+    """Return what comes when devices have warmed up."""
+    return Stage.ALONE if config.compare else Stage.COUNT
 
 
 def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
@@ -81,7 +89,7 @@ def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
     classes, values = config.classes, config.space.values
     components = form_of(config).components
     return MomentsState(
-        stage=Stage.WARM_UP if config.warm_up_epochs else Stage.COUNT,
+        stage=Stage.WARM_UP if config.warm_up_epochs else after_warm_up(config),
         totals_K=np.zeros(classes),
         holders_K=np.zeros(classes),
         known_K=np.zeros(classes),
@@ -104,5 +112,7 @@ def sums_left(config: MomentsConfig, stage: Stage) -> int:
         return left
     if stage is Stage.DESCRIBE:
         return left + 1
-    sketches = int(form_of(config).columns > 0)
-    return left + 1 + sketches + int(stage is not Stage.SKETCH)
+    left += 1 + int(form_of(config).columns > 0)
+    if stage is Stage.SKETCH:
+        return left
+    return left + 1 + int(config.compare and stage is not Stage.COUNT)

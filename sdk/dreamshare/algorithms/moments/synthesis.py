@@ -30,6 +30,7 @@ from dreamshare.learning.moments import (
     Basis,
     Gaussians,
     Sketch,
+    Space,
     packed_basis,
     packed_size,
     sketched,
@@ -49,13 +50,12 @@ class Pictures:
     Attributes:
         bytes_MCHW: its inputs.
         labels_M: their classes.
-        low, high: what the smallest and the largest byte mean.
+        space: whose ranges say what the smallest and the largest byte mean.
     """
 
     bytes_MCHW: NDArray[np.uint8]
     labels_M: Ints
-    low: float
-    high: float
+    space: Space
 
     def __len__(self) -> int:
         return len(self.labels_M)
@@ -66,11 +66,11 @@ class Pictures:
 
     def input(self, place: int) -> Floats:
         """Return one input (C, H, W)."""
-        return unpacked(self.bytes_MCHW[place], self.low, self.high)
+        return unpacked(self.bytes_MCHW[place], *self.space.ends)
 
     def inputs(self) -> Floats:
         """Return all of them (M, C, H, W)."""
-        return unpacked(self.bytes_MCHW, self.low, self.high)
+        return unpacked(self.bytes_MCHW, *self.space.ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ def told_set(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> Pictu
     fits = images.dtype == np.uint8 and images.shape == (len(labels_M), *config.shape)
     if not fits or ((labels_M < 0) | (labels_M >= config.classes)).any():
         raise ConfigError("the synthetic set does not fit the task: other shapes, or classes")
-    return Pictures(images.astype(np.uint8), labels_M, config.low, config.high)
+    return Pictures(images.astype(np.uint8), labels_M, config.space)
 
 
 def drawn(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> Pictures:
@@ -224,8 +224,8 @@ def drawn(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> Pictures
     for place, label in enumerate(present):
         u_ND = gaussians.draw(label, config.images, config.seed)
         x_NCHW = config.space.inputs(u_ND)
-        images_MCHW[place :: len(present)] = packed(x_NCHW, config.low, config.high)
-    return Pictures(images_MCHW, labels_M, config.low, config.high)
+        images_MCHW[place :: len(present)] = packed(x_NCHW, *config.space.ends)
+    return Pictures(images_MCHW, labels_M, config.space)
 
 
 def gaussians_of(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> Gaussians:

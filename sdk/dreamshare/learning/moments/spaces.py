@@ -29,32 +29,46 @@ class Space:
     Attributes:
         shape: (C, H, W) of an example.
         low, high: range of its values, low < high.
+        ranges: of each channel, instead of these; empty: all have one.
     """
 
     shape: tuple[int, int, int]
     low: float
     high: float
+    ranges: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.low < self.high:
-            raise ConfigError(f"low {self.low} must lie below high {self.high}")
+        for low, high in ((self.low, self.high), *self.ranges):
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ConfigError(f"low {low} must lie below high {high}, both finite")
+        if self.ranges and len(self.ranges) != self.shape[0]:
+            raise ConfigError(f"{len(self.ranges)} ranges of {self.shape[0]} channels")
 
     @property
     def values(self) -> int:
         """D, the number of values of an example."""
         return math.prod(self.shape)
 
+    @property
+    def ends(self) -> tuple[Doubles, Doubles]:
+        """Lowest and highest value of each channel, (C, 1, 1)."""
+        ranges = self.ranges or ((self.low, self.high),) * self.shape[0]
+        low_C, high_C = np.array(ranges, np.float64).T
+        return low_C[:, None, None], high_C[:, None, None]
+
     def units(self, x_NCHW: Floats) -> Doubles:
         """Return examples as rows of the unit space, (N, D)."""
-        x_ND = np.clip(x_NCHW.reshape(len(x_NCHW), -1).astype(np.float64), self.low, self.high)
-        u_ND: Doubles = (x_ND - (self.low + self.high) / 2) * (2 / (self.high - self.low))
+        low, high = self.ends
+        u_NCHW = (x_NCHW.astype(np.float64) - (low + high) / 2) * (2 / (high - low))
+        u_ND: Doubles = np.clip(u_NCHW.reshape(len(x_NCHW), -1), -1.0, 1.0)
         return u_ND
 
     def inputs(self, u_ND: Doubles) -> Floats:
         """Inverse of `units`; what lies outside becomes the range's ends."""
-        share_ND = (np.clip(u_ND, -1.0, 1.0) + 1) / 2
-        x_ND = self.low + (self.high - self.low) * share_ND
-        return x_ND.reshape(-1, *self.shape).astype(np.float32)
+        low, high = self.ends
+        share_NCHW = (np.clip(u_ND, -1.0, 1.0).reshape(-1, *self.shape) + 1) / 2
+        x_NCHW: Floats = (low + (high - low) * share_NCHW).astype(np.float32)
+        return x_NCHW
 
 
 def packed_size(count: int) -> int:
