@@ -88,13 +88,23 @@ def test_standard_output_is_one_object_with_the_promised_figures(dropped: Droppe
     assert body["clients"][3]["sums"] < body["aggregations"]
 
 
+def test_moments_take_two_sums_on_the_same_devices_before_one_is_killed(dropped: Dropped) -> None:
+    body = json.loads(dropped[1].stdout)
+    moments = body["algorithms"]["moments"]
+    assert (moments["rounds"], moments["aggregations"], moments["dropped"]) == (1, 2, 0)
+    assert moments["secure_aggregation"] is True
+    assert [c["algorithms"]["moments"]["sums"] for c in body["clients"]] == [2, 2, 2, 2]
+    assert 0 < moments["bytes_up_per_client"] < body["algorithms"]["codream"]["bytes_up_per_client"]
+
+
 def test_the_means_are_over_the_survivors_and_sharing_helps(dropped: Dropped) -> None:
     body = json.loads(dropped[1].stdout)
-    for name in ("independent", "balanced", "codream"):
+    for name in ("independent", "balanced", "codream", "moments"):
         mean = sum(c[name] for c in body["clients"][:3]) / 3
         assert body[f"mean_{name}"] == pytest.approx(mean, abs=0.02)
     # Two cycles of five; the whole run gains more than ten points on this seed.
     assert body["mean_codream"] - body["mean_independent"] >= 3
+    assert body["mean_moments"] >= 90
 
 
 def test_people_are_told_from_the_start_to_the_end(dropped: Dropped) -> None:
@@ -103,7 +113,8 @@ def test_people_are_told_from_the_start_to_the_end(dropped: Dropped) -> None:
     assert "making keys" in lines[0]
     for words in (
         "each training on its own digits", "dreaming together", "device-4 is killed now",
-        "3/4 devices", "cycle 2/2", "The aggregator could see", "The aggregator could not see",
+        "summing means and covariances", "round 1/1", "3/4 devices", "cycle 2/2",
+        "The aggregator could see", "The aggregator could not see",
         "confirmed by both sides",
     ):  # fmt: skip
         assert words in err
@@ -111,7 +122,7 @@ def test_people_are_told_from_the_start_to_the_end(dropped: Dropped) -> None:
 
 def test_the_folder_holds_report_pictures_and_capture(dropped: Dropped) -> None:
     folder, _ = dropped
-    for name in ("accuracy.png", "dreams.png"):
+    for name in ("accuracy.png", "moments.png", "dreams.png"):
         assert (folder / "out" / name).read_bytes().startswith(b"\x89PNG")
     assert "killed" in (folder / "out" / "report.html").read_text()
     peers = {captured.peer.hex() for captured in read_capture(folder / "received")}

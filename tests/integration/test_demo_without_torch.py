@@ -65,6 +65,7 @@ def test_without_torch_the_devices_compute_with_onnxruntime(
     assert [c["runtime"] for c in body["clients"]] == ["onnx"] * 3
     # One cycle of five, three devices; the whole run gains some twenty points.
     assert body["mean_codream"] - body["mean_independent"] >= 2
+    assert body["mean_moments"] >= 85
     assert "onnxruntime, no PyTorch" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -80,11 +81,13 @@ def test_what_needs_torch_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_both_runtimes_dream_in_one_cohort(tmp_path: Path) -> None:
+def test_both_runtimes_learn_in_one_cohort(tmp_path: Path) -> None:
     done = demo(tmp_path / "out", "--runtime", "mixed")
     assert done.returncode == 0, done.stderr
     body = json.loads(done.stdout)
     assert (body["runtime"], body["secure_aggregation"]) == ("mixed", True)
     assert [c["runtime"] for c in body["clients"]] == ["torch", "onnx", "torch"]
-    assert all(c["sums"] == body["aggregations"] for c in body["clients"])
-    assert body["mean_codream"] - body["mean_independent"] >= 2
+    for name, run in body["algorithms"].items():
+        seen = [c["algorithms"][name]["sums"] for c in body["clients"]]
+        assert seen == [run["aggregations"]] * 3
+        assert run["mean"] - body["mean_independent"] >= 2

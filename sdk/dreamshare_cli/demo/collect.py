@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from dreamshare.algorithms.codream import Codream, CodreamConfig
+import numpy as np
+
+from dreamshare.algorithms.base import Draws
+from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.errors import ConfigError
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.protocol.messages import TaskStatus
 from dreamshare.updates import PublicArray
+from dreamshare_cli.demo.methods import Method
 from dreamshare_cli.demo.options import DemoOptions
 from dreamshare_cli.demo.reports import DeviceReport
-from dreamshare_cli.demo.result import ClientResult, DemoResult, confirm
+from dreamshare_cli.demo.result import ClientResult, DemoResult, RunResult, confirm
 
 
-def client_result(name: str, report: DeviceReport, *, alive: bool) -> ClientResult:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that is over.
+
+    Attributes:
+        method: that ran.
+        status: of its task, whose id names the devices' parts in it.
+        seconds: from submitting it to its result.
+    """
+
+    method: Method
+    status: TaskStatus
+    seconds: float
+
+
+def client_result(
+    name: str, report: DeviceReport, runs: Sequence[Ended], *, alive: bool
+) -> ClientResult:
     """Return one device's line; what it did not live to report is None."""
+    tasks = {run.method.name: run.status.task.hex() for run in runs}
     return ClientResult(
         id=report.id,
         name=name,
@@ -24,55 +47,72 @@ def client_result(name: str, report: DeviceReport, *, alive: bool) -> ClientResu
         examples=report.examples,
         tested=report.tested,
         parameters=report.parameters,
-        before=_at(report.curve, 0),
-        independent=_at(report.independent_curve, -1) if alive else None,
-        balanced=_at(report.balanced_curve, -1) if alive else None,
-        codream=_at(report.curve, -1),
-        curve=report.curve,
+        independent=_last(report.independent_curve) if alive else None,
+        balanced=_last(report.balanced_curve) if alive else None,
         independent_curve=report.independent_curve,
         balanced_curve=report.balanced_curve,
         alive=alive,
-        bytes_up=report.bytes_up,
-        bytes_down=report.bytes_down,
-        sums=report.sums,
+        parts={name: report.parts[task] for name, task in tasks.items() if task in report.parts},
     )
 
 
 def demo_result(
-    options: DemoOptions, status: TaskStatus, clients: Sequence[ClientResult], seconds: float
+    options: DemoOptions, runs: Sequence[Ended], clients: Sequence[ClientResult], seconds: float
 ) -> DemoResult:
-    """Return the result of a task that is done.
+    """Return the result of runs that are done.
 
     Raises:
-        ConfigError: a survivor has not reported every cycle.
+        ConfigError: a survivor has not reported every round.
     """
-    for client in clients:
-        if client.alive and len(client.curve) != options.cycles + 1:
-            raise ConfigError(
-                f"{client.name} reported {len(client.curve) - 1} of {options.cycles} cycles"
-            )
-    seen = [c.sums for c in clients if c.alive]
     return DemoResult(
         clients=tuple(clients),
-        rounds=options.cycles,
-        aggregations=status.aggregations,
-        abandoned=status.abandoned,
-        dropped=status.dropped,
+        runs=tuple(_run_result(run, clients) for run in runs),
         seconds=seconds,
-        secure_aggregation=confirm(status.secure_aggregation, status.aggregations, seen),
         runtime=options.runtime.value,
         seed=options.seed,
         out=str(options.out),
     )
 
 
-def gallery_of(config: CodreamConfig, arrays: Mapping[str, PublicArray]) -> Gallery:
-    """Return the dreams of a result with the digit and the cycle of each; ConfigError for none."""
-    gallery = Codream(config).gallery_of(arrays)
+def gallery_of(method: Method, arrays: Mapping[str, PublicArray]) -> Gallery:
+    """Return the pictures of a result with the digit and the row of each; ConfigError for none.
+
+    Rows are the cycles of an algorithm that makes pictures in several; where all are made at once,
+    the n-th picture of each digit is in row n.
+    """
+    algorithm = algorithm_of(method.config)
+    gallery = algorithm.gallery_of(arrays) if isinstance(algorithm, Draws) else None
     if gallery is None:
-        raise ConfigError("the result holds no dreams")
-    return gallery
+        raise ConfigError(f"the result of {method.name} holds no pictures")
+    if method.cyclic:
+        return gallery
+    rows_N = np.zeros(len(gallery), np.int64)
+    for label in np.unique(gallery.labels_N):
+        own = gallery.labels_N == label
+        rows_N[own] = 1 + np.arange(own.sum())
+    return Gallery(gallery.dreams_NCHW, gallery.labels_N, rows_N)
 
 
-def _at(curve: Sequence[float], place: int) -> float | None:
-    return curve[place] if curve else None
+def _run_result(run: Ended, clients: Sequence[ClientResult]) -> RunResult:
+    name, status = run.method.name, run.status
+    for client in clients:
+        learnt, all_of_them = len(client.part(name).curve), len(run.method.lessons)
+        if client.alive and learnt != all_of_them:
+            raise ConfigError(
+                f"{client.name} reported {max(0, learnt - 1)} of {all_of_them - 1} rounds of {name}"
+            )
+    seen = [c.part(name).sums for c in clients if c.alive]
+    return RunResult(
+        name=name,
+        lessons=run.method.lessons,
+        rounds=run.method.rounds,
+        aggregations=status.aggregations,
+        abandoned=status.abandoned,
+        dropped=status.dropped,
+        seconds=run.seconds,
+        secure_aggregation=confirm(status.secure_aggregation, status.aggregations, seen),
+    )
+
+
+def _last(curve: Sequence[float]) -> float | None:
+    return curve[-1] if curve else None

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.chosen import AlgorithmChoice
 from dreamshare_cli.demo.runtimes import RuntimeChoice, choose, importable
 
 NEEDED = ("sklearn", "matplotlib", "grpc", "sqlalchemy", "aiosqlite")
@@ -29,8 +30,14 @@ def demo(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object on standard output.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the split, the nets and the dreams.")] = 0,
-    cycles: Annotated[int, typer.Option(help="CoDream cycles: dream, label, learn; 1 to 50.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the split, the nets and what is drawn.")] = 0,
+    cycles: Annotated[
+        int,
+        typer.Option(help="CoDream cycles: dream, label, learn; 1 to 50. Elsewhere as many steps."),
+    ] = 5,
+    algorithm: Annotated[
+        AlgorithmChoice, typer.Option(help="What to run, one after another on the same devices.")
+    ] = AlgorithmChoice.ALL,
     out: Annotated[
         Path | None, typer.Option(help="New folder for everything; default ./demo-<time>.")
     ] = None,
@@ -46,7 +53,7 @@ def demo(
         typer.Option(help="For debugging: everything that the aggregator receives, as a new file."),
     ] = None,
 ) -> None:
-    """Watch devices get better by sharing dreams under secure aggregation.
+    """Watch devices get better by sharing moments, and dreams, under secure aggregation.
 
     Starts one aggregator and some agents as processes on this machine, each agent with an
     architecture and handwritten digits of its own, and writes a report at the end.
@@ -57,7 +64,7 @@ def demo(
 
     began = datetime.now().astimezone()
     folder = out or Path(began.strftime("demo-%Y%m%d-%H%M%S"))
-    options = DemoOptions(folder, devices, drop, seed, cycles, capture, choose(runtime))
+    options = DemoOptions(folder, devices, drop, seed, cycles, capture, choose(runtime), algorithm)
     missing = [name for name in NEEDED if not importable(name)]
     if missing:
         raise ConfigError(

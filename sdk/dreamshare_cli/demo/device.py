@@ -1,11 +1,13 @@
 """What an agent of the demo computes with, and what it would reach alone.
 
 The agent's settings name `dreamshare_cli.demo.device:make_equipment`. Beside the net that learns
-from shared dreams, two companions of the same architecture and the same first weights train on the
-device's own digits only: one plainly, one with balanced softmax. Whenever the net has taken its
-local steps, each companion takes as many.
+from what devices share, two companions of the same architecture and the same first weights train on
+the device's own digits only: one plainly, one with balanced softmax. They take as many steps as the
+net takes in one algorithm.
 
 Rules:
+- every algorithm finds the net with its first weights, so that none gains from another's lessons;
+- companions are trained once, beside the last algorithm, after each of its lessons;
 - companions' accuracies go to the notes file of the device and nowhere else: nothing here sends;
 - notes are JSON lines, flushed one by one, accuracies 0 to 1:
     {"event": "equipped", "architecture": "VGG-like", "runtime": "onnx", "parameters": 1,
@@ -15,6 +17,7 @@ Rules:
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +42,7 @@ from dreamshare_cli.demo.device_settings import DeviceSettings
 from dreamshare_cli.demo.digits import device_data
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
 from dreamshare_cli.demo.learners import make_learner
+from dreamshare_cli.demo.methods import methods
 from dreamshare_cli.demo.setting import architecture_of, codream_config, net_seed
 from dreamshare_edge.equipment import Equipment
 
@@ -73,7 +77,10 @@ def make_equipment(table: Mapping[str, Scalar]) -> Equipment:
             "tested": len(data.held_out().x_NCHW),
         }
     )
-    return Equipment(Accompanied(own, companions, data, notes), data, architecture)
+    lessons = [
+        each.lessons for each in methods(settings.algorithms, settings.seed, settings.cycles)
+    ]
+    return Equipment(Accompanied(own, companions, lessons, data, notes), data, architecture)
 
 
 class Notes:
@@ -90,7 +97,7 @@ class Notes:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """A net of the device that never learns from dreams.
+    """A net of the device that never learns from others.
 
     Attributes:
         kind: "independent" or "balanced".
@@ -103,39 +110,72 @@ class Companion:
     phases: Iterator[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What goes with one `fit`.
+
+    Attributes:
+        first: of its algorithm.
+        companions: how many phases of theirs follow.
+    """
+
+    first: bool = False
+    companions: int = 0
+
+
+def places(lessons: Sequence[Sequence[int]]) -> Iterator[Place]:
+    """Yield the place of each fit of a demo, from `Method.lessons` in the order of the runs."""
+    for number, lessons_of_run in enumerate(lessons, start=1):
+        reached = -1
+        for lesson in lessons_of_run:
+            yield Place(reached < 0, lesson - reached if number == len(lessons) else 0)
+            reached = lesson
+
+
 class Accompanied:
     """A learner whose companions take their steps when it has taken its own.
 
     Args:
-        learner: does everything that is asked.
-        companions: trained and measured on `data` after each `fit`.
+        learner: does everything that is asked; its weights are the first ones of every algorithm.
+        companions: trained and measured on `data` after each `fit` of the last algorithm.
+        lessons: `Method.lessons` of the algorithms, in order.
         notes: gets their accuracies.
     """
 
     def __init__(
-        self, learner: Learner, companions: Sequence[Companion], data: Data, notes: Notes
+        self,
+        learner: Learner,
+        companions: Sequence[Companion],
+        lessons: Sequence[Sequence[int]],
+        data: Data,
+        notes: Notes,
     ) -> None:
         self.classes = learner.classes
         self._learner = learner
+        self._first = learner.snapshot()
         self._companions = tuple(companions)
+        self._places = tuple(places(lessons))
+        self._fitted = 0
         self._data = data
         self._notes = notes
 
     def fit(self, steps: Iterable[tuple[Batch, ...]], objective: FitObjective) -> float:
+        place = self._places[self._fitted] if self._fitted < len(self._places) else Place()
+        if place.first:
+            self._learner.restore(self._first)
         loss = self._learner.fit(steps, objective)
+        self._fitted += 1
         for companion in self._companions:
-            cycle = next(companion.phases, None)
-            if cycle is None:
-                continue
-            measured = measure(companion.learner, self._data.held_out())
-            self._notes.write(
-                {
-                    "event": "alone",
-                    "kind": companion.kind,
-                    "cycle": cycle,
-                    "accuracy": measured.accuracy,
-                }
-            )
+            for cycle in itertools.islice(companion.phases, place.companions):
+                measured = measure(companion.learner, self._data.held_out())
+                self._notes.write(
+                    {
+                        "event": "alone",
+                        "kind": companion.kind,
+                        "cycle": cycle,
+                        "accuracy": measured.accuracy,
+                    }
+                )
         return loss
 
     def logits(self, x_NCHW: Floats) -> Floats:

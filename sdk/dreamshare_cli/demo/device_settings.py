@@ -5,12 +5,14 @@ Rules: nothing heavy is imported here, because the demo's own process computes n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
 from dreamshare.settings import Scalar
+from dreamshare_cli.demo.chosen import AlgorithmChoice
 from dreamshare_cli.demo.runtimes import DeviceRuntime
 
 
@@ -22,9 +24,10 @@ class DeviceSettings:
         device: 0-based number of the device.
         devices: how many there are.
         seed: of the split and the first weights.
-        cycles: CoDream cycles of the run, so that companions take as many steps.
+        cycles: CoDream cycles of the run, or as many steps, so that companions take as many.
         notes: file for the companions' figures.
         runtime: what it computes with.
+        algorithms: that the demo runs.
     """
 
     device: int
@@ -33,6 +36,7 @@ class DeviceSettings:
     cycles: int
     notes: Path
     runtime: DeviceRuntime
+    algorithms: AlgorithmChoice = AlgorithmChoice.ALL
 
     def as_table(self) -> Mapping[str, Scalar]:
         """Return the table; `read` is the inverse."""
@@ -43,6 +47,7 @@ class DeviceSettings:
             "cycles": self.cycles,
             "notes": str(self.notes),
             "runtime": self.runtime.value,
+            "algorithms": self.algorithms.value,
         }
 
     @classmethod
@@ -55,17 +60,24 @@ class DeviceSettings:
                 raise ConfigError(f"learner.settings.{name} is {value!r}; give a whole number")
             return value
 
+        def one_of(name: str, known: Iterable[StrEnum]) -> str:
+            value = table.get(name)
+            names = [each.value for each in known]
+            if not isinstance(value, str) or value not in names:
+                raise ConfigError(
+                    f"learner.settings.{name} is {value!r}; one of {', '.join(names)}"
+                )
+            return value
+
         notes = table.get("notes")
         if not isinstance(notes, str):
             raise ConfigError(f"learner.settings.notes is {notes!r}; name a file")
-        runtime = table.get("runtime")
-        if runtime not in (known := [each.value for each in DeviceRuntime]):
-            raise ConfigError(f"learner.settings.runtime is {runtime!r}; one of {', '.join(known)}")
         return cls(
             whole("device"),
             whole("devices"),
             whole("seed"),
             whole("cycles"),
             Path(notes),
-            DeviceRuntime(runtime),
+            DeviceRuntime(one_of("runtime", DeviceRuntime)),
+            AlgorithmChoice(one_of("algorithms", AlgorithmChoice)),
         )

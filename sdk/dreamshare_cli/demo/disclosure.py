@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dreamshare_cli.demo.result import DemoResult
+from dreamshare_cli.demo.wording import WORDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,15 @@ def disclose(result: DemoResult) -> Disclosure:
     return Disclosure(
         seen=(
             f"{who}.",
-            f"{result.aggregations} sums, each over {crowd}: gradients on the dreams, soft labels "
-            "of the dreams, how often each class occurs in all of them together.",
-            "The dreams themselves: it makes them from those sums and sends them to everybody.",
+            *(
+                f"{run.name}: {run.aggregations} sums, each over {crowd}: "
+                f"{WORDINGS[run.name].sums}."
+                for run in result.runs
+            ),
+            *(WORDINGS[run.name].made for run in result.runs),
         ),
         unseen=(
-            "Any image, or anything about one image.",
+            "Any single image.",
             "Any net: neither its weights nor their gradients left the device.",
             "The answer of one device. Each came under masks that cancel only in the sum: to the "
             "aggregator it is a string of random words.",
@@ -54,6 +58,7 @@ def disclose(result: DemoResult) -> Disclosure:
             "Any device's accuracy. The figures here were read from the devices' own files.",
         ),
         limits=(
+            *(WORDINGS[run.name].limit for run in result.runs),
             "Sums over few devices still tell something about the group, and a device that helps "
             "the aggregator takes its own part out of the sum. Real cohorts should be larger.",
             "Here everything runs on one machine under one account, so this shows the protocol, "

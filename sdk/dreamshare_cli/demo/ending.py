@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable, Sequence
 
 from dreamshare_cli.demo.disclosure import disclose
 from dreamshare_cli.demo.publish import Published
-from dreamshare_cli.demo.report import compared, gain_text, megabytes
-from dreamshare_cli.demo.result import ClientResult, DemoResult
+from dreamshare_cli.demo.report import compared, gain_text, megabytes, rounds_text
+from dreamshare_cli.demo.result import ClientResult, DemoResult, RunResult
+from dreamshare_cli.demo.wording import WORDINGS
 
 WIDTH = 78
 
 
 def ending(result: DemoResult, published: Published) -> str:
     """Return the closing text: figures, what the aggregator could see, where the files are."""
-    lines = [f"{'':<10} {'':<17}{'':<6}{'alone':>9} {'histogram':>10} {'dreams':>9} {'gain':>7}"]
-    lines += [_line(c) for c in result.clients]
-    gain = result.mean_codream - result.mean_independent
-    lines.append(
-        f"{'mean':<10} {'':<17}{'':<6}{result.mean_independent:>7.1f} % "
-        f"{result.mean_balanced:>8.1f} % {result.mean_codream:>7.1f} % {gain_text(gain):>7}"
-    )
+    names = [run.name for run in result.runs]
+    lines = [_row("", ["alone", "histogram", *(WORDINGS[name].column for name in names)])]
+    lines += [_line(client, names) for client in result.clients]
+    means = [result.mean_independent, result.mean_balanced, *map(result.mean, names)]
+    lines.append(_row("mean", [_percent(mean) for mean in means]))
+    for title, tell in _rows(result):
+        lines.append(_row(title, ["", "", *(tell(run) for run in result.runs)]))
     lines += ["", *_fill(compared(result)), "", *_fill(_summary(result))]
     told = disclose(result)
     for title, sentences in (
@@ -32,28 +34,46 @@ def ending(result: DemoResult, published: Published) -> str:
         for sentence in sentences:
             lines += _fill(sentence, "  - ", "    ")
     lines += ["", f"report    {published.report}", f"pictures  {published.accuracy}"]
-    lines += [f"          {published.dreams}", f"figures   {published.result}"]
+    lines += [f"          {path}" for path in published.galleries]
+    lines.append(f"figures   {published.result}")
     return "\n".join(lines)
 
 
-def _line(client: ClientResult) -> str:
-    head = f"{client.name:<10} {client.architecture:<17}{client.runtime:<6}"
-    if not client.alive or None in (client.independent, client.balanced, client.codream):
-        return head + "killed on the way"
-    alone, dreams = client.independent or 0.0, client.codream or 0.0
+def _rows(result: DemoResult) -> tuple[tuple[str, Callable[[RunResult], str]], ...]:
+    """Return what is said of each run below its mean."""
+    alone = result.mean_independent
     return (
-        f"{head}{alone:>7.1f} % {client.balanced or 0.0:>8.1f} % {dreams:>7.1f} % "
-        f"{gain_text(dreams - alone):>7}"
+        ("gain over alone", lambda run: gain_text(result.mean(run.name) - alone)),
+        ("rounds", rounds_text),
+        ("masked sums", lambda run: str(run.aggregations)),
+        ("up, each device", lambda run: megabytes(result.bytes_up(run.name))),
+        ("down, each device", lambda run: megabytes(result.bytes_down(run.name))),
+        ("time", lambda run: f"{run.seconds:.0f} s"),
     )
+
+
+def _line(client: ClientResult, names: Sequence[str]) -> str:
+    head = f"{client.name:<10} {client.architecture:<17}{client.runtime:<6}"
+    cells = [client.independent, client.balanced, *map(client.reached, names)]
+    if not client.alive:
+        return f"{head}killed on the way"
+    return _row(head, ["" if cell is None else _percent(cell) for cell in cells])
+
+
+def _row(head: str, cells: Sequence[str]) -> str:
+    return f"{head:<34}" + "".join(f"{cell:>11}" for cell in cells)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f} %"
 
 
 def _summary(result: DemoResult) -> str:
     kept = "confirmed by both sides" if result.secure_aggregation else "NOT CONFIRMED"
+    sums = sum(run.aggregations for run in result.runs)
     return (
-        f"{result.rounds} cycles, {result.aggregations} masked sums in {result.seconds:.0f} s; "
-        f"{megabytes(result.bytes_up_per_client)} up and "
-        f"{megabytes(result.bytes_down_per_client)} down for each device; "
-        f"{result.dropped} dropped; secure aggregation {kept}."
+        f"Secure aggregation {kept}: {sums} masked sums in {result.seconds:.0f} s, starting "
+        f"included; {result.dropped} dropped."
     )
 
 

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dreamshare.algorithms.catalog import config_json_of
+from dreamshare.algorithms.evaluate import Evaluate
 from dreamshare.clock import Clock
 from dreamshare.settings import settings_text
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_cli.demo.device_settings import DeviceSettings
+from dreamshare_cli.demo.methods import methods
 from dreamshare_cli.demo.options import DemoOptions
 from dreamshare_cli.demo.processes import Children
 from dreamshare_cli.demo.reports import ReportReader
@@ -129,20 +131,25 @@ def _settings(link: str, number: int, options: DemoOptions) -> str:
         options.cycles,
         place / notes,
         options.runtime.of(number),
+        options.algorithm,
     ).as_table()
-    return settings_text(_agent(link, options.seed, learner))
-
-
-def _agent(link: str, seed: int, learner: Mapping[str, str | int | float | bool]) -> AgentConfig:
-    return AgentConfig(
+    config = AgentConfig(
         link=link,
         identity=Path("device.key"),
         store=Path("state"),
         report=Path("report.jsonl"),
         threads=1,
-        seed=seed,
+        seed=options.seed,
+        algorithms=_algorithms(options),
         learner=LearnerConfig(FACTORY, learner),
     )
+    return settings_text(config)
+
+
+def _algorithms(options: DemoOptions) -> tuple[str, ...]:
+    """Return what the devices are willing to compute: what will be asked for, and to be tested."""
+    asked = methods(options.algorithm, options.seed, options.cycles)
+    return (*(config_json_of(method.config)[0] for method in asked), Evaluate.name)
 
 
 def _free_port() -> int:

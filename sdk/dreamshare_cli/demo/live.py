@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dreamshare_cli.demo.report import megabytes
+from dreamshare_cli.demo.wording import WORDINGS
 
 PLAIN_EVERY_S = 5.0
 """Without a terminal a line is written when something changed, or after this many seconds."""
@@ -60,17 +61,19 @@ class Snapshot:
 
     Attributes:
         elapsed: seconds since the command was typed.
+        algorithm: that runs.
         phase: what is going on, in a few words.
-        cycle, cycles: CoDream cycles that ended, and that were asked for.
-        sums: masked sums opened so far.
-        part: how much of the run is done, 0 to 1.
+        round, rounds: of this algorithm that ended, and that were asked for; CoDream's cycles.
+        sums: masked sums that it opened so far.
+        part: how much of the whole demo is done, 0 to 1.
         devices: in order.
     """
 
     elapsed: float
+    algorithm: str
     phase: str
-    cycle: int
-    cycles: int
+    round: int
+    rounds: int
     sums: int
     part: float
     devices: Sequence[DeviceView]
@@ -129,11 +132,11 @@ class LiveTable:
 
 
 class PlainLines:
-    """Writes a line when phase, cycle or the number of live devices changed, else now and then."""
+    """Writes a line when phase, round or the number of live devices changed, else now and then."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._last: tuple[str, int, int] | None = None
+        self._last: tuple[str, str, int, int] | None = None
         self._written = 0.0
 
     def __enter__(self) -> Self:
@@ -148,7 +151,7 @@ class PlainLines:
         self._stream.flush()
 
     def show(self, snapshot: Snapshot) -> None:
-        key = (snapshot.phase, snapshot.cycle, snapshot.alive)
+        key = (snapshot.algorithm, snapshot.phase, snapshot.round, snapshot.alive)
         if key == self._last and snapshot.elapsed - self._written < PLAIN_EVERY_S:
             return
         self._last, self._written = key, snapshot.elapsed
@@ -162,8 +165,8 @@ class PlainLines:
 def plain_line(snapshot: Snapshot) -> str:
     """Return the snapshot as one line of text."""
     parts = [
-        f"[{snapshot.elapsed:5.1f} s] {snapshot.phase}",
-        f"cycle {snapshot.cycle}/{snapshot.cycles}",
+        f"[{snapshot.elapsed:5.1f} s] {snapshot.algorithm}: {snapshot.phase}",
+        f"{_unit(snapshot)} {snapshot.round}/{snapshot.rounds}",
         f"{snapshot.sums} sums",
         f"{snapshot.alive}/{len(snapshot.devices)} devices",
     ]
@@ -179,7 +182,8 @@ def render(snapshot: Snapshot) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         Text("Dreamshare demo", style="bold magenta"),
-        Text(f"cycle {snapshot.cycle} of {snapshot.cycles}"),
+        Text(snapshot.algorithm, style="bold"),
+        Text(f"{_unit(snapshot)} {snapshot.round} of {snapshot.rounds}"),
         Text(f"{snapshot.sums} masked sums"),
         Text(f"{snapshot.alive} of {len(snapshot.devices)} alive"),
         Text(f"{snapshot.elapsed:.0f} s", style="dim"),
@@ -219,6 +223,10 @@ def _cells(device: DeviceView) -> tuple[Text, ...]:
         Text(_percent(device.now), style=tone or "bold"),
         Text(change, style=tone or ("green" if change.startswith("+") else "yellow")),
     )
+
+
+def _unit(snapshot: Snapshot) -> str:
+    return WORDINGS[snapshot.algorithm].rounds[1]
 
 
 def _percent(value: float | None) -> str:

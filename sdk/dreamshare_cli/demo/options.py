@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.chosen import AlgorithmChoice
 from dreamshare_cli.demo.runtimes import RuntimeChoice
 
 LEAST_DEVICES = 3
@@ -31,12 +32,13 @@ class DemoOptions:
 
     Attributes:
         devices: agents to start, 3 to 16; each is a process with a net and digits of its own.
-        drop: kill one agent with SIGKILL in mid-run; needs four devices.
-        seed: of the split, the nets and the dreams, 0 to 2^31 - 1.
-        cycles: CoDream cycles (dream, label, learn), 1 to 50.
+        drop: kill one agent with SIGKILL in the middle of the last algorithm; needs four devices.
+        seed: of the split, the nets and what is drawn, 0 to 2^31 - 1.
+        cycles: CoDream cycles (dream, label, learn), 1 to 50; elsewhere as many steps.
         out: folder for everything that the demo writes; new or empty.
         capture: file that gets every byte the aggregator receives, or None.
         runtime: what the devices compute with; `runtimes.choose` knows what can be had here.
+        algorithm: what is run, one after another.
     """
 
     out: Path
@@ -46,6 +48,7 @@ class DemoOptions:
     cycles: int = 5
     capture: Path | None = None
     runtime: RuntimeChoice = RuntimeChoice.TORCH
+    algorithm: AlgorithmChoice = AlgorithmChoice.ALL
 
     def __post_init__(self) -> None:
         if self.devices < LEAST_DEVICES:

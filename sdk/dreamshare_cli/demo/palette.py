@@ -1,13 +1,16 @@
 """Colours of the report and its pictures, for light and for dark screens.
 
 Rules:
-- one accent, for what was learnt by sharing; grey is for what a device reaches alone;
+- accents are for what was learnt by sharing, one for each algorithm (`wording`); grey is for what
+  a device reaches alone;
 - text on its paper keeps a contrast of at least 4.5 to 1 (a test computes it).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from dreamshare_cli.demo.wording import WORDINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Palette:
         ink: text.
         muted: second text, axes.
         line: hairlines, grids.
-        accent: what sharing brought.
+        accent, second: what sharing brought.
         alone: what a device reaches without others.
         middle: the label-histogram baseline.
         lost: a device that was killed.
@@ -32,9 +35,14 @@ class Palette:
     muted: str
     line: str
     accent: str
+    second: str
     alone: str
     middle: str
     lost: str
+
+    def of(self, algorithm: str) -> str:
+        """Return the colour that an algorithm is drawn in."""
+        return {"accent": self.accent, "second": self.second}[WORDINGS[algorithm].colour]
 
 
 LIGHT = Palette(
@@ -44,6 +52,7 @@ LIGHT = Palette(
     muted="#625e75",
     line="#e4e1ee",
     accent="#6a3df0",
+    second="#0c7381",
     alone="#8d899c",
     middle="#b98a2f",
     lost="#c2334d",
@@ -56,6 +65,7 @@ DARK = Palette(
     muted="#a6a1ba",
     line="#322e42",
     accent="#a68cff",
+    second="#4fc3d0",
     alone="#8f8aa3",
     middle="#d8ad55",
     lost="#ff7a90",

@@ -1,18 +1,19 @@
-"""The demo's two pictures as PNG bytes: accuracy curves and a gallery of dreams.
+"""The demo's pictures as PNG bytes: accuracy curves, and a gallery of what was made or drawn.
 
-Shape legend: N dreams, C channels, H height, W width.
+Shape legend: N pictures, C channels, H height, W width.
 
 Rules:
 - figures are made without pyplot, so nothing global is set and no window is looked for;
-- a curve shows test accuracy as the devices reported it; the gallery shows dreams as they were
-  sent to everybody, not chosen and not smoothed.
+- a curve shows test accuracy as the devices reported it, over local steps in cycles of CoDream,
+  which every algorithm and both baselines take equally many of;
+- a gallery shows what everybody got, not chosen and not smoothed.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,7 +27,8 @@ from numpy.typing import NDArray
 
 from dreamshare.payloads.gallery import COLOURS, Gallery
 from dreamshare_cli.demo.palette import Palette
-from dreamshare_cli.demo.result import ClientResult, DemoResult
+from dreamshare_cli.demo.result import ClientResult, DemoResult, RunResult
+from dreamshare_cli.demo.wording import WORDINGS
 
 DPI = 144
 CLASSES = 10
@@ -38,7 +40,7 @@ MEAN_GAP = 0.25
 
 
 def accuracy_png(result: DemoResult, palette: Palette, *, narrow: bool = False) -> bytes:
-    """Draw each device's accuracy over the cycles, beside what it reaches alone, and the mean.
+    """Draw each device's accuracy over its steps, beside what it reaches alone, and the mean.
 
     `narrow` stacks the panels for a phone.
     """
@@ -66,23 +68,26 @@ def accuracy_png(result: DemoResult, palette: Palette, *, narrow: bool = False) 
 
 def _draw_mean(axes: Axes, result: DemoResult, palette: Palette) -> None:
     survivors = result.survivors
-    together = _mean_curve([c.curve for c in survivors])
+    runs = {run: _mean_curve([c.part(run.name).curve for c in survivors]) for run in result.runs}
     balanced = _mean_curve([c.balanced_curve for c in survivors])
     alone = _mean_curve([c.independent_curve for c in survivors])
-    values = np.concatenate((together, balanced, alone))
+    values = np.concatenate((*runs.values(), balanced, alone))
     low, high = float(values.min()), float(values.max())
     room = max(2.0, high - low)
     # The lower right belongs to the legend: curves that rise leave it empty.
-    _dress(axes, palette, (low - 0.45 * room, high + 0.1 * room), len(together) - 1)
-    _shade(axes, together, alone, palette.accent)
-    axes.plot(
-        together,
-        color=palette.accent,
-        lw=3,
-        marker="o",
-        ms=5.5,
-        label=f"sharing dreams  {result.mean_codream:.1f} %",
-    )
+    space = 0.25 + 0.1 * len(runs)
+    _dress(axes, palette, (low - space * room, high + 0.1 * room), _cycles(result))
+    for run, curve in runs.items():
+        _shade(axes, run.lessons, curve, alone, palette.of(run.name))
+        axes.plot(
+            run.lessons,
+            curve,
+            color=palette.of(run.name),
+            lw=3,
+            marker="o",
+            ms=5.5,
+            label=f"{WORDINGS[run.name].sharing}  {result.mean(run.name):.1f} %",
+        )
     axes.plot(
         balanced,
         ":",
@@ -103,7 +108,7 @@ def _draw_mean(axes: Axes, result: DemoResult, palette: Palette) -> None:
     )
     axes.set_title("mean of the devices", loc="left", color=palette.ink, fontsize=11, weight="bold")
     axes.set_ylabel("test accuracy, %", color=palette.muted, fontsize=9)
-    axes.set_xlabel("cycle", color=palette.muted, fontsize=9)
+    axes.set_xlabel("local steps, in cycles", color=palette.muted, fontsize=9)
 
 
 def _draw_devices(
@@ -117,26 +122,30 @@ def _draw_devices(
     inner = GridSpecFromSubplotSpec(*shape, subplot_spec=where)
     for place, client in enumerate(result.clients):
         axes = figure.add_subplot(inner[place // shape[1], place % shape[1]])
-        _dress(axes, palette, limits, result.rounds)
+        _dress(axes, palette, limits, _cycles(result))
         axes.tick_params(
             labelleft=place % shape[1] == 0,
             labelbottom=place + shape[1] >= len(result.clients),
             labelsize=7,
         )
-        _draw_client(axes, client, palette)
+        _draw_client(axes, client, result.runs, palette)
 
 
-def _draw_client(axes: Axes, client: ClientResult, palette: Palette) -> None:
-    together = np.asarray(client.curve)
-    colour = palette.accent if client.alive else palette.lost
+def _draw_client(
+    axes: Axes, client: ClientResult, runs: Sequence[RunResult], palette: Palette
+) -> None:
     if client.alive:
-        _shade(axes, together, np.asarray(client.independent_curve), colour)
         axes.plot(client.balanced_curve, ":", color=palette.middle, lw=1.5)
         axes.plot(client.independent_curve, "--", color=palette.alone, lw=1.3)
-    axes.plot(together, color=colour, lw=2, marker="o", ms=3)
-    if len(together) and not client.alive:
-        last = len(together) - 1
-        axes.plot(last, together[last], marker="x", ms=9, mew=2.2, color=palette.lost)
+    for run in runs:
+        curve = np.asarray(client.part(run.name).curve)
+        places = run.lessons[: len(curve)]
+        colour = palette.of(run.name) if client.alive else palette.lost
+        if client.alive:
+            _shade(axes, places, curve, np.asarray(client.independent_curve), colour)
+        axes.plot(places, curve, color=colour, lw=2, marker="o", ms=3)
+        if len(curve) and not client.alive and len(curve) < len(run.lessons):
+            axes.plot(places[-1], curve[-1], marker="x", ms=9, mew=2.2, color=palette.lost)
     axes.set_title(client.name, loc="left", color=palette.ink, fontsize=8.5, weight="bold", pad=13)
     detail = client.architecture if client.alive else f"{client.architecture}, killed"
     axes.text(
@@ -151,12 +160,17 @@ def _draw_client(axes: Axes, client: ClientResult, palette: Palette) -> None:
 
 
 def _shade(
-    axes: Axes, together: NDArray[np.float64], alone: NDArray[np.float64], colour: str
+    axes: Axes,
+    places: Sequence[int],
+    together: NDArray[np.float64],
+    alone: NDArray[np.float64],
+    colour: str,
 ) -> None:
-    """Shade what sharing brought; nothing where the two curves differ in length."""
-    if len(alone) == len(together):
-        places = np.arange(len(together))
-        axes.fill_between(places, alone, together, color=colour, alpha=0.13, linewidth=0)
+    """Shade what sharing brought; nothing where the curve of the baseline ends before."""
+    if len(together) == len(places) and max(places, default=0) < len(alone):
+        at = np.arange(max(places, default=0) + 1)
+        reached = np.interp(at, places, together)
+        axes.fill_between(at, alone[: len(at)], reached, color=colour, alpha=0.1, linewidth=0)
 
 
 def _mean_curve(curves: list[tuple[float, ...]]) -> NDArray[np.float64]:
@@ -166,9 +180,14 @@ def _mean_curve(curves: list[tuple[float, ...]]) -> NDArray[np.float64]:
     return mean
 
 
+def _cycles(result: DemoResult) -> int:
+    return max(run.lessons[-1] for run in result.runs)
+
+
 def _range(result: DemoResult) -> tuple[float, float]:
-    curves = [(*c.curve, *c.independent_curve, *c.balanced_curve) for c in result.clients]
-    values = [v for curve in curves for v in curve]
+    parts = [part.curve for client in result.clients for part in client.parts.values()]
+    alone = [(*c.independent_curve, *c.balanced_curve) for c in result.clients]
+    values = [v for curve in (*parts, *alone) for v in curve]
     low, high = min(values), max(values)
     room = max(4.0, 0.12 * (high - low))
     return max(0.0, low - room), min(104.0, high + room)
@@ -186,17 +205,17 @@ def _dress(axes: Axes, palette: Palette, limits: tuple[float, float], cycles: in
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
-# ---- dreams --------------------------------------------------------------------------------------
+# ---- galleries -----------------------------------------------------------------------------------
 
 
-def dreams_png(
-    gallery: Gallery, palette: Palette, *, narrow: bool = False, most_rows: int = 6
+def gallery_png(
+    gallery: Gallery, palette: Palette, word: str, *, narrow: bool = False, most_rows: int = 6
 ) -> bytes:
-    """Draw one column per digit, one row per cycle with the first dream of each, and their mean.
+    """Draw one column per digit, one row per cycle with the first picture of each, and their mean.
 
     With more than `most_rows` cycles the rows are spread evenly, the last cycle included. The last
-    row is the mean of *all* dreams of each digit, with a contrast of its own. `narrow` writes
-    larger, for a phone.
+    row is the mean of *all* pictures of each digit, with a contrast of its own. `word` stands
+    before a row's number. `narrow` writes larger, for a phone.
     """
     cycles = np.unique(gallery.cycles_N)
     if len(cycles) > most_rows:
@@ -212,7 +231,7 @@ def dreams_png(
     )
     for place, cycle in enumerate(cycles):
         _row(axes, _firsts(gallery, cycle), place)
-        text = str(cycle) if narrow else f"cycle {cycle}"
+        text = str(cycle) if narrow else f"{word} {cycle}"
         _beside(axes, place, text, palette)
     _row(axes, _means(gallery), rows - 1)
     _beside(axes, rows - 1, "mean", palette)
@@ -249,7 +268,7 @@ def _beside(axes: Axes, top: float, text: str, palette: Palette) -> None:
 
 
 def _firsts(gallery: Gallery, cycle: int) -> dict[int, NDArray[np.float32]]:
-    """Return the first dream of each digit in this cycle."""
+    """Return the first picture of each digit in this cycle."""
     found = {}
     for digit in range(CLASSES):
         places = np.flatnonzero((gallery.cycles_N == cycle) & (gallery.labels_N == digit))
@@ -259,7 +278,7 @@ def _firsts(gallery: Gallery, cycle: int) -> dict[int, NDArray[np.float32]]:
 
 
 def _means(gallery: Gallery) -> dict[int, NDArray[np.float32]]:
-    """Return the mean of all dreams of each digit."""
+    """Return the mean of all pictures of each digit."""
     return {
         int(digit): gallery.dreams_NCHW[gallery.labels_N == digit, 0].mean(axis=0)
         for digit in np.unique(gallery.labels_N)

@@ -11,26 +11,32 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
 
 from dreamshare_cli.demo.disclosure import disclose
-from dreamshare_cli.demo.result import ClientResult, DemoResult
+from dreamshare_cli.demo.result import ClientResult, DemoResult, RunResult
+from dreamshare_cli.demo.wording import WORDINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """PNG bytes of one picture for light and dark screens, and for narrow ones."""
+
+    light: bytes
+    dark: bytes
+    light_narrow: bytes
+    dark_narrow: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """PNG bytes of every variant that the report embeds."""
+    """Everything that the report embeds; `galleries` by the algorithm's name."""
 
-    accuracy_light: bytes
-    accuracy_dark: bytes
-    accuracy_light_narrow: bytes
-    accuracy_dark_narrow: bytes
-    dreams_light: bytes
-    dreams_dark: bytes
-    dreams_light_narrow: bytes
-    dreams_dark_narrow: bytes
+    accuracy: Variants
+    galleries: Mapping[str, Variants]
 
 
 def report_html(result: DemoResult, pictures: Pictures, command: str) -> str:
@@ -51,9 +57,10 @@ def report_html(result: DemoResult, pictures: Pictures, command: str) -> str:
 <body>
 <main>
 {_head(result)}
-{_curves(pictures)}
+{_curves(pictures.accuracy)}
 {_devices(result)}
-{_dreams(result, pictures)}
+{_runs(result)}
+{_galleries(result, pictures)}
 {_sight(result)}
 {_facts(result, command)}
 <footer>Handwritten digits: Optical Recognition of Handwritten Digits, UCI, as carried by
@@ -77,35 +84,49 @@ def megabytes(count: int) -> str:
     return f"{count / 1e3:.0f} kB" if count >= 1000 else f"{count} B"
 
 
+def rounds_text(run: RunResult) -> str:
+    """Return how many rounds a run had, e.g. "5 cycles"."""
+    return f"{run.rounds} {WORDINGS[run.name].rounds[run.rounds == 1]}"
+
+
 def compared(result: DemoResult) -> str:
     """Say what remains of the gain beside nets that use their label histogram, in a sentence.
 
-    The nets that share dreams use theirs, so that this part of the gain is not the dreams'.
+    The nets that share use theirs, so that this part of the gain is not the sharing's.
     """
-    rest = gain_text(result.mean_codream - result.mean_balanced)
+    balanced = result.mean_balanced
+    rest = " and ".join(
+        f"{gain_text(result.mean(run.name) - balanced)} points {WORDINGS[run.name].sharing}"
+        for run in result.runs
+    )
     return (
         "Against nets that train alone but make the most of their own label histogram, as those "
-        f"that share dreams do, the difference is {rest} points."
+        f"that share do, the difference is {rest}."
     )
 
 
 def _headline(result: DemoResult) -> str:
-    gain = result.mean_codream - result.mean_independent
-    devices = f"{len(result.survivors)} devices"
+    best = result.best
+    gain = result.mean(best.name) - result.mean_independent
+    devices, sharing = f"{len(result.survivors)} devices", WORDINGS[best.name].sharing
     if gain > 0:
-        return f"{devices} are {gain:.1f} points better together than alone"
-    return f"Sharing dreams did not help these {devices}: {gain_text(gain)} points"
+        return f"{devices} are {gain:.1f} points better {sharing} than alone"
+    return f"{sharing.capitalize()} did not help these {devices}: {gain_text(gain)} points"
 
 
 def _head(result: DemoResult) -> str:
     kinds = len({c.architecture for c in result.clients})
+    figures = [
+        ("alone", result.mean_independent, ""),
+        ("alone, label histogram used", result.mean_balanced, ""),
+    ]
+    figures += [
+        (WORDINGS[run.name].sharing, result.mean(run.name), " best" * (run is result.best))
+        for run in result.runs
+    ]
     boxes = "".join(
         f'<div class="card{mark}"><dt>{label}</dt><dd>{value:.1f}<small> %</small></dd></div>'
-        for label, value, mark in (
-            ("alone", result.mean_independent, ""),
-            ("alone, label histogram used", result.mean_balanced, ""),
-            ("sharing dreams", result.mean_codream, " best"),
-        )
+        for label, value, mark in figures
     )
     lost = (
         "" if not result.dropped else f" {result.dropped} was killed on the way; the rest went on."
@@ -113,41 +134,41 @@ def _head(result: DemoResult) -> str:
     return f"""<p class="mark">Dreamshare</p>
 <h1>{escape(_headline(result))}.</h1>
 <p class="soft">{len(result.clients)} processes with {kinds} different architectures learnt to read
-digits. Each kept its images and its net to itself; what they shared were dreams, made from sums
-under masks.{lost} {compared(result)}</p>
+digits. Each kept its images and its net to itself; what they shared was made from sums under
+masks.{lost} {compared(result)}</p>
 <dl class="figures">{boxes}</dl>"""
 
 
-def _curves(pictures: Pictures) -> str:
+def _curves(pictures: Variants) -> str:
     image = _picture(
-        (
-            ("(max-width: 640px) and (prefers-color-scheme: dark)", pictures.accuracy_dark_narrow),
-            ("(max-width: 640px)", pictures.accuracy_light_narrow),
-            ("(prefers-color-scheme: dark)", pictures.accuracy_dark),
-        ),
-        pictures.accuracy_light,
-        "Test accuracy over the cycles: the mean of the devices and each device, sharing dreams "
-        "and alone",
+        pictures,
+        "Test accuracy over the local steps: the mean of the devices and each device, sharing and "
+        "alone",
     )
-    return f"""<h2>Accuracy, cycle by cycle</h2>
-<p class="soft">In each cycle the devices shape a batch of dreams together, label them together
-and learn from them. Dashed: the same net with as many steps on its own digits alone. Dotted: the
-same, when it makes the most of knowing how often each digit occurs in them.</p>
+    return f"""<h2>Accuracy, step by step</h2>
+<p class="soft">A dot is what a device reached after it had learnt from what all shared. Every
+algorithm began with the same weights and gave a device the same number of steps. Dashed: the same
+net with as many steps on its own digits alone. Dotted: the same, when it makes the most of knowing
+how often each digit occurs in them.</p>
 <figure class="card">{image}</figure>"""
 
 
 def _devices(result: DemoResult) -> str:
-    reached = [v for c in result.clients for v in (c.independent, c.balanced, c.codream)]
+    names = [run.name for run in result.runs]
+    reached = [
+        v for c in result.clients for v in (c.independent, c.balanced, *map(c.reached, names))
+    ]
     floor = 10 * (min((v for v in reached if v is not None), default=0.0) // 10)
-    rows = "".join(_device(c, min(floor, 90.0)) for c in result.clients)
+    rows = "".join(_device(c, min(floor, 90.0), names) for c in result.clients)
+    keys = [("alone", "alone"), ("middle", "alone, label histogram used")]
+    keys += [(WORDINGS[name].colour, WORDINGS[name].sharing) for name in names]
+    told = "".join(f'<span style="--dot:var(--{colour})">{text}</span>' for colour, text in keys)
     return f"""<h2>Each device</h2>
 <ul class="devices card">{rows}</ul>
-<p class="key"><span style="--dot:var(--alone)">alone</span><span
- style="--dot:var(--middle)">alone, label histogram used</span><span
- style="--dot:var(--accent)">sharing dreams</span>the lines go from {floor:.0f} to 100 %</p>"""
+<p class="key">{told}the lines go from {floor:.0f} to 100 %</p>"""
 
 
-def _device(client: ClientResult, floor: float) -> str:
+def _device(client: ClientResult, floor: float, names: Sequence[str]) -> str:
     def place(percent: float) -> float:
         return 100 * (percent - floor) / (100 - floor)
 
@@ -160,12 +181,12 @@ def _device(client: ClientResult, floor: float) -> str:
     for name, value in (
         ("alone", client.independent),
         ("middle", client.balanced),
-        ("codream", client.codream),
+        *((WORDINGS[name].colour, client.reached(name)) for name in names),
     ):
         if value is not None:
             dots += f'<u class="{name}" style="left:{place(value):.1f}%" title="{value:.1f} %"></u>'
-    if client.independent is not None and client.codream is not None:
-        left, right = sorted((place(client.independent), place(client.codream)))
+    if client.independent is not None and client.best is not None:
+        left, right = sorted((place(client.independent), place(client.best)))
         bar = f'<i style="left:{left:.1f}%;width:{right - left:.1f}%"></i>'
     return (
         f'<li class="{"" if client.alive else "lost"}">{who}<div class="track">{bar}{dots}</div>'
@@ -174,29 +195,52 @@ def _device(client: ClientResult, floor: float) -> str:
 
 
 def _move(client: ClientResult) -> str:
-    if not client.alive or client.codream is None or client.independent is None:
-        last = "" if client.codream is None else f"<span>last seen {client.codream:.1f} %</span>"
+    best = client.best
+    if not client.alive or best is None or client.independent is None:
+        last = "" if best is None else f"<span>last seen {best:.1f} %</span>"
         return f"<b>{'no result' if client.alive else 'killed'}</b>{last}"
-    gain = gain_text(client.codream - client.independent)
-    return f"<b>{gain}</b><span>{client.independent:.1f} \u2192 {client.codream:.1f} %</span>"
+    gain = gain_text(best - client.independent)
+    return f"<b>{gain}</b><span>{client.independent:.1f} \u2192 {best:.1f} %</span>"
 
 
-def _dreams(result: DemoResult, pictures: Pictures) -> str:
-    image = _picture(
-        (
-            ("(max-width: 640px) and (prefers-color-scheme: dark)", pictures.dreams_dark_narrow),
-            ("(max-width: 640px)", pictures.dreams_light_narrow),
-            ("(prefers-color-scheme: dark)", pictures.dreams_dark),
-        ),
-        pictures.dreams_light,
-        "Dreams: one column for each digit from 0 to 9, one row for each cycle, and their mean",
+def _runs(result: DemoResult) -> str:
+    """Return accuracy, rounds and bytes of each run, side by side."""
+    columns = [("alone", result.mean_independent), ("histogram", result.mean_balanced)]
+    columns += [(WORDINGS[run.name].column, result.mean(run.name)) for run in result.runs]
+    heads = "".join(f"<th>{name}</th>" for name, _ in columns)
+    rows = [("Test accuracy", [f"{mean:.1f} %" for _, mean in columns])]
+    for title, tell in (
+        ("Rounds", rounds_text),
+        ("Masked sums", lambda run: f"{run.aggregations} opened, {run.abandoned} given up"),
+        ("Up, each device", lambda run: megabytes(result.bytes_up(run.name))),
+        ("Down, each device", lambda run: megabytes(result.bytes_down(run.name))),
+        ("Time", lambda run: f"{run.seconds:.0f} s"),
+    ):
+        rows.append((title, ["", "", *map(tell, result.runs)]))
+    body = "".join(
+        f"<tr><th>{title}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+        for title, cells in rows
     )
-    return f"""<h2>What they dreamt</h2>
-<p class="soft">Noise, moved step by step until the nets together see a digit in it. This, with its
-labels, is all the knowledge that went from device to device: no image of anybody's data, and a net
-can learn from it even where a person sees little. The last row is the mean of all dreams of a
-digit: what they have in common.</p>
-<figure class="card">{image}</figure>"""
+    return f"""<h2>What it cost</h2>
+<table class="runs"><tr><th></th>{heads}</tr>{body}</table>"""
+
+
+def _galleries(result: DemoResult, pictures: Pictures) -> str:
+    return "\n".join(
+        f"""<h2>{WORDINGS[run.name].heading}</h2>
+<p class="soft">{
+            WORDINGS[run.name].story
+        } This, with its labels, is all the knowledge that went from
+device to device: no image of anybody's data.</p>
+<figure class="card">{
+            _picture(
+                pictures.galleries[run.name],
+                f"{WORDINGS[run.name].heading}: one column for each digit from 0 to 9, and their "
+                "mean",
+            )
+        }</figure>"""
+        for run in result.runs
+    )
 
 
 def _sight(result: DemoResult) -> str:
@@ -219,11 +263,7 @@ def _facts(result: DemoResult, command: str) -> str:
     rows = (
         ("Secure aggregation", secure),
         ("Devices compute with", _runtimes(result)),
-        ("CoDream cycles", str(result.rounds)),
-        ("Masked sums", f"{result.aggregations} opened, {result.abandoned} given up"),
         ("Devices", f"{len(result.clients)} started, {result.dropped} lost"),
-        ("Up, each device", megabytes(result.bytes_up_per_client)),
-        ("Down, each device", megabytes(result.bytes_down_per_client)),
         ("Time", f"{result.seconds:.0f} s, everything on one machine"),
         ("The same again", f"<code>{escape(command)}</code>"),
     )
@@ -244,11 +284,17 @@ def _list(sentences: tuple[str, ...]) -> str:
     return "<ul>" + "".join(f"<li>{escape(s)}</li>" for s in sentences) + "</ul>"
 
 
-def _picture(sources: tuple[tuple[str, bytes], ...], default: bytes, alt: str) -> str:
-    variants = "".join(
-        f'<source media="{media}" srcset="{_data_uri(png)}">' for media, png in sources
+def _picture(variants: Variants, alt: str) -> str:
+    sources = "".join(
+        f'<source media="{media}" srcset="{_data_uri(png)}">'
+        for media, png in (
+            ("(max-width: 640px) and (prefers-color-scheme: dark)", variants.dark_narrow),
+            ("(max-width: 640px)", variants.light_narrow),
+            ("(prefers-color-scheme: dark)", variants.dark),
+        )
     )
-    return f'<picture>{variants}<img alt="{escape(alt)}" src="{_data_uri(default)}"></picture>'
+    src = _data_uri(variants.light)
+    return f'<picture>{sources}<img alt="{escape(alt)}" src="{src}"></picture>'
 
 
 def _data_uri(png: bytes) -> str:

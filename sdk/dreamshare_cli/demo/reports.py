@@ -4,16 +4,20 @@ Rules:
 - this is the only way in which an accuracy reaches the demo's table and result: from files on the
   device's own disk, which the aggregator never sees;
 - files are read as they grow; a line that is not finished yet waits for the next reading;
-- accuracies become percent here.
+- accuracies become percent here;
+- bytes and sums of a task are what was counted since the task before it; the first one's bytes have
+  those of joining in them.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dreamshare.errors import ConfigError
+from dreamshare_cli.demo.result import Part
 
 Line = dict[str, str | int | float | bool | None]
 
@@ -28,11 +32,9 @@ class DeviceReport:
         runtime: what it computes with, empty before its net was built.
         examples, tested: its training digits, and those that accuracy is measured on.
         parameters: of its net.
-        curve: accuracy in percent: after the warm-up, then after each cycle.
-        independent_curve, balanced_curve: of its companions, the same places.
-        sums: closed masked sums that it took part in.
+        independent_curve, balanced_curve: of its companions: after the warm-up, then each cycle.
         bytes_up, bytes_down: application bytes to and from the aggregator.
-        over: how its task ended, empty before.
+        parts: what it did in each task, by the task's id (32 hex digits), in order.
     """
 
     id: str = ""
@@ -41,13 +43,16 @@ class DeviceReport:
     examples: int = 0
     tested: int = 0
     parameters: int = 0
-    curve: tuple[float, ...] = ()
     independent_curve: tuple[float, ...] = ()
     balanced_curve: tuple[float, ...] = ()
-    sums: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
-    over: str = ""
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+    @property
+    def now(self) -> Part:
+        """Its part in the newest task."""
+        return next(reversed(self.parts.values()), Part())
 
 
 class ReportReader:
@@ -57,17 +62,16 @@ class ReportReader:
         self._report = _Growing(report)
         self._notes = _Growing(notes)
         self._id = ""
-        self._over = ""
         self._equipped: Line = {}
-        self._last: Line = {}
-        self._curve: list[float] = []
+        self._counts = Part()
+        self._before = Part()
+        self._parts: dict[str, Part] = {}
         self._alone: dict[str, list[float]] = {"independent": [], "balanced": []}
 
     def read(self) -> DeviceReport:
         """Return everything up to now; raises ConfigError where a file is not what it should be."""
         for line in self._report.lines():
             self._follow_report(line)
-            self._last = line
         for line in self._notes.lines():
             self._follow_notes(line)
         return DeviceReport(
@@ -77,23 +81,39 @@ class ReportReader:
             examples=_whole(self._equipped, "examples"),
             tested=_whole(self._equipped, "tested"),
             parameters=_whole(self._equipped, "parameters"),
-            curve=tuple(self._curve),
             independent_curve=tuple(self._alone["independent"]),
             balanced_curve=tuple(self._alone["balanced"]),
-            sums=_whole(self._last, "rounds"),
-            bytes_up=_whole(self._last, "bytes_up"),
-            bytes_down=_whole(self._last, "bytes_down"),
-            over=self._over,
+            bytes_up=self._counts.bytes_up,
+            bytes_down=self._counts.bytes_down,
+            parts=dict(self._parts),
         )
 
     def _follow_report(self, line: Line) -> None:
-        match line.get("event"):
-            case "started":
-                self._id = str(line.get("device", ""))
-            case "learnt":
-                self._curve.append(_percent(line, "after"))
-            case "task-over":
-                self._over = str(line.get("outcome", ""))
+        if line.get("event") == "started":
+            self._id = str(line.get("device", ""))
+        task = str(line.get("task", ""))
+        if task and task not in self._parts:
+            self._before = self._counts if self._parts else Part()
+            self._parts[task] = Part()
+        self._counts = Part(
+            bytes_up=_whole(line, "bytes_up"),
+            bytes_down=_whole(line, "bytes_down"),
+            sums=_whole(line, "rounds"),
+        )
+        if task:
+            self._parts[task] = self._after(self._parts[task], line)
+
+    def _after(self, part: Part, line: Line) -> Part:
+        """Return a part after a line of its task; the lines' counts run on over all tasks."""
+        learnt = line.get("event") == "learnt"
+        over = line.get("event") == "task-over"
+        return Part(
+            curve=(*part.curve, _percent(line, "after")) if learnt else part.curve,
+            bytes_up=self._counts.bytes_up - self._before.bytes_up,
+            bytes_down=self._counts.bytes_down - self._before.bytes_down,
+            sums=self._counts.sums - self._before.sums,
+            over=str(line.get("outcome", "")) if over else part.over,
+        )
 
     def _follow_notes(self, line: Line) -> None:
         match line.get("event"):

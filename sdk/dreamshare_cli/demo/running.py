@@ -34,18 +34,20 @@ def run_demo(options: DemoOptions, *, as_json: bool, began: float) -> int:
         return Exit.INTERRUPTED
 
     from dreamshare_cli.demo.ending import ending
+    from dreamshare_cli.demo.figures import result_json
     from dreamshare_cli.demo.publish import publish
 
-    published = publish(options.out, finished.result, finished.gallery, _command(options))
+    published = publish(options.out, finished.result, finished.galleries, _command(options))
     print(ending(finished.result, published), file=sys.stderr if as_json else sys.stdout)
     if as_json:
-        print(finished.result.to_json(), flush=True)
+        print(result_json(finished.result), flush=True)
     return Exit.OK
 
 
 def _command(options: DemoOptions) -> str:
     parts = [f"dreamshare demo --devices {options.devices} --seed {options.seed}"]
     parts.append(f"--cycles {options.cycles} --runtime {options.runtime}")
+    parts.append(f"--algorithm {options.algorithm}")
     if options.drop:
         parts.append("--drop")
     return " ".join(parts)

@@ -22,6 +22,7 @@ from dreamshare_cli.command import execute
         (["--seed", "-5"], "--seed -5"),
         (["--nonsense"], "--nonsense"),
         (["--runtime", "tensorflow"], "--runtime"),
+        (["--algorithm", "fedavg"], "--algorithm"),
     ],
 )
 def test_a_bad_option_is_one_line_and_exit_code_2(

@@ -13,6 +13,7 @@ from dreamshare.algorithms.codream import CodreamConfig, acquiring
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Learner
 from dreamshare.learning.measures import measure
+from dreamshare_cli.demo.chosen import AlgorithmChoice
 from dreamshare_cli.demo.device import make_equipment
 from dreamshare_cli.demo.device_settings import DeviceSettings
 from dreamshare_cli.demo.runtimes import DeviceRuntime
@@ -24,14 +25,20 @@ from dreamshare_edge.equipment import Equipment, load_equipment
 def config(monkeypatch: pytest.MonkeyPatch) -> CodreamConfig:
     """A run of few steps, for companions and test alike."""
     short = replace(codream_config(0, 1), warm_up_epochs=1, fit_steps=2)
-    monkeypatch.setattr("dreamshare_cli.demo.device.codream_config", lambda seed, cycles: short)
+    monkeypatch.setattr(
+        "dreamshare_cli.demo.device.codream_config",
+        lambda seed, cycles: replace(short, cycles=cycles),
+    )
     return short
 
 
 def settings(
-    folder: Path, device: int = 3, runtime: DeviceRuntime = DeviceRuntime.TORCH
+    folder: Path,
+    device: int = 3,
+    runtime: DeviceRuntime = DeviceRuntime.TORCH,
+    algorithms: AlgorithmChoice = AlgorithmChoice.CODREAM,
 ) -> DeviceSettings:
-    return DeviceSettings(device, 4, 0, 1, folder / "notes.jsonl", runtime)
+    return DeviceSettings(device, 4, 0, 1, folder / "notes.jsonl", runtime, algorithms)
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -44,7 +51,14 @@ def test_the_table_is_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("device", "one"), ("seed", True), ("cycles", 1.5), ("notes", 3), ("runtime", "tensorflow")],
+    [
+        ("device", "one"),
+        ("seed", True),
+        ("cycles", 1.5),
+        ("notes", 3),
+        ("runtime", "tensorflow"),
+        ("algorithms", "fedavg"),
+    ],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, name: str, value: str | float) -> None:
     with pytest.raises(ConfigError, match=f"learner.settings.{name}"):
@@ -86,6 +100,43 @@ def test_companions_take_as_many_steps_and_the_net_none_of_theirs(
     alone = [(line["kind"], line["cycle"]) for line in lines(tmp_path)[1:]]
     assert alone == [("independent", 0), ("balanced", 0), ("independent", 1), ("balanced", 1)]
     assert lines(twin_folder)[1:] == []
+
+
+@pytest.mark.parametrize("runtime", DeviceRuntime)
+def test_every_algorithm_begins_with_the_first_weights(
+    tmp_path: Path, config: CodreamConfig, runtime: DeviceRuntime
+) -> None:
+    """Companions train beside the last one alone, and its net knows nothing of the others."""
+    reached = []
+    for algorithms in (AlgorithmChoice.CODREAM, AlgorithmChoice.ALL):
+        folder = tmp_path / algorithms
+        folder.mkdir()
+        equipment = make_equipment(settings(folder, 3, runtime, algorithms).as_table())
+        learner, data = equipment.learner, equipment.data
+        if algorithms is AlgorithmChoice.ALL:
+            for seed in (1, 2):  # what moments fit: a warm-up and a lesson
+                acquiring.acquire_alone(config, learner, data, np.random.default_rng(seed))
+            assert len(lines(folder)) == 1
+        acquiring.warm_up(config, learner, data, np.random.default_rng(5))
+        acquiring.acquire_alone(config, learner, data, np.random.default_rng(6))
+        reached.append((learner.logits(data.held_out().x_NCHW), lines(folder)[1:]))
+    assert np.array_equal(reached[0][0], reached[1][0])
+    assert reached[0][1] == reached[1][1]
+
+
+def test_companions_of_a_single_lesson_take_all_their_steps(
+    tmp_path: Path, config: CodreamConfig
+) -> None:
+    only = settings(tmp_path, algorithms=AlgorithmChoice.MOMENTS)
+    equipment = make_equipment(replace(only, cycles=2).as_table())
+    for seed in (1, 2):
+        acquiring.acquire_alone(
+            config, equipment.learner, equipment.data, np.random.default_rng(seed)
+        )
+    assert [(line["kind"], line["cycle"]) for line in lines(tmp_path)[1:]] == [
+        ("independent", 0), ("balanced", 0), ("independent", 1), ("independent", 2),
+        ("balanced", 1), ("balanced", 2),
+    ]  # fmt: skip
 
 
 def test_a_run_that_goes_on_needs_no_more_companions(tmp_path: Path, config: CodreamConfig) -> None:

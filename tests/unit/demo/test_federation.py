@@ -48,7 +48,9 @@ def test_every_device_has_keys_settings_and_files_of_its_own(tmp_path: Path) -> 
         assert config.threads == 1
         assert config.learner.settings["device"] == number
         assert config.learner.settings["cycles"] == 2
+        assert config.learner.settings["algorithms"] == "all"
         assert config.learner.settings["runtime"] == ("torch", "onnx", "torch")[number]
+        assert config.algorithms == ("moments/1", "codream/1", "evaluate/1")
         assert config.policy.least_cohort == 3
         assert config.report is not None
         notes = config.learner.settings["notes"]

@@ -13,9 +13,10 @@ from dreamshare_cli.demo.live import DeviceState, DeviceView, LiveTable, PlainLi
 def snapshot() -> Snapshot:
     return Snapshot(
         elapsed=12.3,
+        algorithm="codream",
         phase="dreaming together",
-        cycle=2,
-        cycles=5,
+        round=2,
+        rounds=5,
         sums=43,
         part=0.3,
         devices=(
@@ -48,7 +49,7 @@ def test_the_table_tells_what_was_asked_for_in_80_columns() -> None:
         table.show(snapshot())
     text = stream.getvalue()
     for piece in (
-        "cycle 2 of 5", "43 masked sums", "2 of 3 alive", "12 s", "dreaming together",
+        "codream", "cycle 2 of 5", "43 masked sums", "2 of 3 alive", "12 s", "dreaming together",
         "device-1", "VGG-like", "onnx", "torch", "1.2 MB", "2.3 MB", "60.0 %", "71.5 %",
         "+11.5", "-2.0", "killed",
     ):  # fmt: skip
@@ -69,11 +70,12 @@ def test_plain_lines_come_when_something_changed() -> None:
         first = snapshot()
         lines.show(first)
         lines.show(dataclasses.replace(first, elapsed=12.6))  # nothing new
-        lines.show(dataclasses.replace(first, elapsed=12.9, cycle=3))
-        lines.show(dataclasses.replace(first, elapsed=13.0, cycle=3))
-        lines.show(dataclasses.replace(first, elapsed=18.0, cycle=3))  # 5 s without a word
+        lines.show(dataclasses.replace(first, elapsed=12.9, round=3))
+        lines.show(dataclasses.replace(first, elapsed=13.0, round=3))
+        lines.show(dataclasses.replace(first, elapsed=18.0, round=3))  # 5 s without a word
     written = stream.getvalue().splitlines()
     assert [line[:9] for line in written] == ["[ 12.3 s]", "[ 12.9 s]", "[ 18.0 s]"]
     assert written[0] == (
-        "[ 12.3 s] dreaming together, cycle 2/5, 43 sums, 2/3 devices, mean accuracy 71.5 %"
+        "[ 12.3 s] codream: dreaming together, cycle 2/5, 43 sums, 2/3 devices, "
+        "mean accuracy 71.5 %"
     )

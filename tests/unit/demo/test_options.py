@@ -13,6 +13,7 @@ from dreamshare_cli.demo.options import DemoOptions
 def test_the_defaults_are_the_least_cohort_that_survives_a_dropout(tmp_path: Path) -> None:
     options = DemoOptions(out=tmp_path / "new")
     assert (options.devices, options.drop, options.seed) == (4, False, 0)
+    assert options.algorithm.names == ("moments", "codream")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from PIL import Image
 from dreamshare.errors import ConfigError
 from dreamshare.payloads.gallery import Gallery
 from dreamshare_cli.demo.palette import DARK, LIGHT, Palette
-from dreamshare_cli.demo.pictures import accuracy_png, dreams_png
+from dreamshare_cli.demo.pictures import accuracy_png, gallery_png
 from tests.unit.demo import made_up
 
 
@@ -30,6 +30,11 @@ def test_curves_are_wide_for_a_screen_and_tall_for_a_phone(
     assert screen.width > phone.width
 
 
+@pytest.mark.parametrize("names", [("moments",), ("codream",)])
+def test_a_single_algorithm_is_drawn_as_well(names: tuple[str, ...]) -> None:
+    assert picture(accuracy_png(made_up.result(4, lost=1, names=names), LIGHT)).width > 0
+
+
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_the_card_is_the_background(palette: Palette) -> None:
     image = picture(accuracy_png(made_up.result(), palette))
@@ -37,14 +42,16 @@ def test_the_card_is_the_background(palette: Palette) -> None:
 
 
 def test_a_gallery_has_a_row_for_each_cycle() -> None:
-    heights = [picture(dreams_png(made_up.gallery(cycles=n), LIGHT)).height for n in (1, 2, 3)]
+    heights = [
+        picture(gallery_png(made_up.gallery(cycles=n), LIGHT, "cycle")).height for n in (1, 2, 3)
+    ]
     assert heights[2] - heights[1] == pytest.approx(heights[1] - heights[0], abs=2)
     assert heights[1] > heights[0]
 
 
 def test_a_long_run_is_thinned_to_six_rows() -> None:
-    long = picture(dreams_png(made_up.gallery(cycles=40, per_class=1), LIGHT))
-    six = picture(dreams_png(made_up.gallery(cycles=6, per_class=1), LIGHT))
+    long = picture(gallery_png(made_up.gallery(cycles=40, per_class=1), LIGHT, "cycle"))
+    six = picture(gallery_png(made_up.gallery(cycles=6, per_class=1), LIGHT, "cycle"))
     assert long.height == six.height
 
 
@@ -52,12 +59,15 @@ def test_a_gallery_where_a_digit_is_missing_is_drawn() -> None:
     whole = made_up.gallery(cycles=2)
     keep = whole.labels_N != 7
     part = Gallery(whole.dreams_NCHW[keep], whole.labels_N[keep], whole.cycles_N[keep])
-    assert picture(dreams_png(part, LIGHT)).size == picture(dreams_png(whole, LIGHT)).size
+    assert (
+        picture(gallery_png(part, LIGHT, "cycle")).size
+        == picture(gallery_png(whole, LIGHT, "cycle")).size
+    )
 
 
 def test_flat_dreams_are_drawn() -> None:
     flat = Gallery(np.zeros((1, 1, 8, 8), np.float32), np.array([3]), np.array([1]))
-    assert picture(dreams_png(flat, DARK)).width > 0
+    assert picture(gallery_png(flat, DARK, "cycle")).width > 0
 
 
 def test_a_gallery_of_another_shape_is_refused() -> None:
@@ -78,7 +88,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
-@pytest.mark.parametrize("text", ["ink", "muted", "accent", "lost"])
+@pytest.mark.parametrize("text", ["ink", "muted", "accent", "second", "lost"])
 def test_text_has_the_contrast_that_tired_eyes_need(palette: Palette, text: str) -> None:
     for ground in (palette.paper, palette.card):
         pair = sorted((luminance(getattr(palette, text)), luminance(ground)))

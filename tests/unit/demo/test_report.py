@@ -11,11 +11,18 @@ import pytest
 
 from dreamshare_cli.demo.disclosure import disclose
 from dreamshare_cli.demo.palette import DARK, LIGHT
-from dreamshare_cli.demo.report import Pictures, gain_text, megabytes, report_html
+from dreamshare_cli.demo.report import Pictures, Variants, gain_text, megabytes, report_html
 from dreamshare_cli.demo.result import DemoResult
 from tests.unit.demo import made_up
 
-PICTURES = Pictures(*(f"picture {n}".encode() for n in range(8)))
+
+def variants(name: str) -> Variants:
+    return Variants(*(f"{name} {n}".encode() for n in range(4)))
+
+
+PICTURES = Pictures(
+    variants("accuracy"), {"moments": variants("moments"), "codream": variants("dreams")}
+)
 VOID = {"meta", "img", "source", "br"}
 
 
@@ -57,16 +64,24 @@ def test_nothing_is_fetched_from_anywhere() -> None:
     html, reader = read(made_up.result())
     assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link", html)
     sources = [v for _, name, v in reader.attributes if name in ("src", "srcset", "href")]
-    assert len(sources) == 8
+    assert len(sources) == 12
     assert all(v.startswith("data:image/png;base64,") for v in sources)
     assert "default-src 'none'" in html
 
 
-def test_every_variant_of_both_pictures_is_embedded() -> None:
+def test_every_variant_of_every_picture_is_embedded() -> None:
     html, _ = read(made_up.result())
-    for field in dataclasses.fields(PICTURES):
-        png: bytes = getattr(PICTURES, field.name)
-        assert base64.b64encode(png).decode() in html
+    for each in (PICTURES.accuracy, *PICTURES.galleries.values()):
+        for png in dataclasses.astuple(each):
+            assert base64.b64encode(png).decode() in html
+
+
+def test_an_algorithm_that_was_not_run_is_not_shown() -> None:
+    html, reader = read(made_up.result(names=("moments",)))
+    assert reader.open == []
+    assert "sharing dreams" not in reader.text
+    assert "What they dreamt" not in reader.text
+    assert base64.b64encode(PICTURES.galleries["codream"].light).decode() not in html
 
 
 def test_the_first_matching_source_wins_so_the_narrow_dark_one_comes_first() -> None:
@@ -79,13 +94,17 @@ def test_the_first_matching_source_wins_so_the_narrow_dark_one_comes_first() -> 
 def test_figures_and_disclosure_are_told() -> None:
     result = made_up.result(4, lost=1)
     text = " ".join(read(result)[1].text.split())
-    for figure in ("69.0 %", "71.0 %", "79.0 %", "60 opened, 1 given up", "4 started, 1 lost"):
+    for figure in (
+        "69.0 %", "71.0 %", "79.0 %", "84.0 %", "60 opened, 1 given up", "2 opened, 0 given up",
+        "4 started, 1 lost", "1 round", "5 cycles", "43 kB", "2.0 MB",
+    ):  # fmt: skip
         assert figure in text
     told = disclose(result)
     for sentence in (*told.seen, *told.unseen, *told.limits):
         assert sentence in text
-    assert "3 devices are 10.0 points better together than alone" in text
-    assert "the difference is +8.0 points" in text
+    assert "3 devices are 15.0 points better sharing moments than alone" in text
+    told = "the difference is +13.0 points sharing moments and +8.0 points sharing dreams"
+    assert told in text
     assert "1 was killed on the way" in text
 
 
@@ -99,17 +118,18 @@ def test_what_devices_computed_with_is_told() -> None:
 
 def test_a_loss_is_not_told_as_a_gain() -> None:
     worse = tuple(
-        dataclasses.replace(c, codream=(c.independent or 0) - 2) for c in made_up.result().clients
+        made_up.reaching(c, codream=(c.independent or 0) - 2, moments=(c.independent or 0) - 3)
+        for c in made_up.result().clients
     )
     text = read(dataclasses.replace(made_up.result(), clients=worse))[1].text
-    assert "did not help these 4 devices: \N{MINUS SIGN}2.0 points" in text
+    assert "Sharing dreams did not help these 4 devices: \N{MINUS SIGN}2.0 points" in text
     assert "better" not in text
     # 2 below alone, and the histogram alone brings 2 more.
-    assert "the difference is \N{MINUS SIGN}4.0 points" in " ".join(text.split())
+    assert "\N{MINUS SIGN}4.0 points sharing dreams" in " ".join(text.split())
 
 
 def test_an_unconfirmed_session_is_not_told_as_secure() -> None:
-    html, _ = read(dataclasses.replace(made_up.result(), secure_aggregation=False))
+    html, _ = read(made_up.unconfirmed(made_up.result()))
     assert "not confirmed" in html
     assert 'class="yes"' not in html
 
@@ -123,7 +143,8 @@ def test_what_came_from_the_run_is_escaped() -> None:
 
 
 def test_dots_stay_on_their_line() -> None:
-    extreme = dataclasses.replace(made_up.result().clients[0], independent=0.0, codream=100.0)
+    alone = dataclasses.replace(made_up.result().clients[0], independent=0.0)
+    extreme = made_up.reaching(alone, codream=100.0)
     result = dataclasses.replace(made_up.result(), clients=(extreme, *made_up.result().clients[1:]))
     html, _ = read(result)
     places = [float(x) for x in re.findall(r"left:([-\d.]+)%", html)]
@@ -150,5 +171,6 @@ def test_points_carry_their_sign() -> None:
 
 
 def test_the_least_crowd_is_what_the_survivors_were() -> None:
-    assert "each over 3 devices or more:" in disclose(made_up.result(4, lost=1)).seen[1]
-    assert "each over 4 devices:" in disclose(made_up.result(4)).seen[1]
+    for place in (1, 2):
+        assert "each over 3 devices or more:" in disclose(made_up.result(4, lost=1)).seen[place]
+        assert "each over 4 devices:" in disclose(made_up.result(4)).seen[place]

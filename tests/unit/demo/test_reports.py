@@ -9,6 +9,7 @@ import pytest
 
 from dreamshare.errors import ConfigError
 from dreamshare_cli.demo.reports import DeviceReport, ReportReader
+from dreamshare_cli.demo.result import Part
 
 
 def write(path: Path, *lines: dict[str, object]) -> None:
@@ -37,19 +38,32 @@ def test_curves_grow_as_the_files_grow(files: tuple[Path, Path]) -> None:
     )  # fmt: skip
     seen = reader.read()
     assert (seen.id, seen.architecture, seen.examples, seen.tested) == ("ab" * 16, "VGG-like", 3, 4)
-    assert (seen.runtime, seen.curve) == ("onnx", ())
+    assert (seen.runtime, seen.parts) == ("onnx", {})
 
-    write(report, {"event": "round", "rounds": 1, "bytes_up": 50, "bytes_down": 70})
+    task = {"task": "3c" * 16}
+    write(report, {"event": "round", "rounds": 1, "bytes_up": 50, "bytes_down": 70, **task})
     write(report, {"event": "learnt", "step": "warm_up", "before": 0.1, "after": 0.5,
-                   "rounds": 1, "bytes_up": 60, "bytes_down": 80})  # fmt: skip
+                   "rounds": 1, "bytes_up": 60, "bytes_down": 80, **task})  # fmt: skip
     write(notes, {"event": "alone", "kind": "independent", "cycle": 0, "accuracy": 0.25})
     write(notes, {"event": "alone", "kind": "balanced", "cycle": 0, "accuracy": 0.375})
     seen = reader.read()
-    assert (seen.curve, seen.independent_curve, seen.balanced_curve) == ((50.0,), (25.0,), (37.5,))
-    assert (seen.sums, seen.bytes_up, seen.bytes_down, seen.over) == (1, 60, 80, "")
+    assert (seen.independent_curve, seen.balanced_curve) == ((25.0,), (37.5,))
+    assert seen.now == Part((50.0,), 60, 80, 1)
 
-    write(report, {"event": "task-over", "outcome": "done", **counts})
-    assert reader.read().over == "done"
+    counts = {"rounds": 1, "bytes_up": 65, "bytes_down": 85}
+    write(report, {"event": "task-over", "outcome": "done", **counts, **task})
+    assert reader.read().now == Part((50.0,), 65, 85, 1, "done")
+
+
+def test_each_task_has_what_was_counted_since_the_one_before(files: tuple[Path, Path]) -> None:
+    report, _ = files
+    counted = [("a", 0, 10), ("a", 2, 100), ("", 2, 105), ("b", 2, 110), ("b", 5, 400)]
+    for task, rounds, up in counted:
+        line = {"event": "round", "rounds": rounds, "bytes_up": up, "bytes_down": 2 * up}
+        write(report, {**line, "task": task} if task else line)
+    seen = ReportReader(*files).read()
+    assert seen.parts == {"a": Part((), 100, 200, 2), "b": Part((), 295, 590, 3)}
+    assert (seen.bytes_up, seen.bytes_down) == (400, 800)
 
 
 def test_an_unfinished_line_waits(files: tuple[Path, Path]) -> None:
@@ -63,7 +77,8 @@ def test_an_unfinished_line_waits(files: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["not json\n", '{"event": "learnt", "after": null}\n', '{"rounds": "many"}\n']
+    "line",
+    ["not json\n", '{"event": "learnt", "task": "3c", "after": null}\n', '{"rounds": "many"}\n'],
 )
 def test_a_file_that_is_no_report_is_refused(files: tuple[Path, Path], line: str) -> None:
     files[0].write_text(line)
