@@ -113,7 +113,7 @@ def test_people_are_told_from_the_start_to_the_end(dropped: Dropped) -> None:
     assert "making keys" in lines[0]
     for words in (
         "each training on its own digits", "dreaming together", "device-4 is killed now",
-        "summing means and covariances", "round 1/1", "3/4 devices", "cycle 2/2",
+        "moments: learning from what was drawn", "3/4 devices", "cycle 2/2",
         "The aggregator could see", "The aggregator could not see",
         "confirmed by both sides",
     ):  # fmt: skip

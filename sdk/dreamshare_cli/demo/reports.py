@@ -52,7 +52,7 @@ class DeviceReport:
     @property
     def now(self) -> Part:
         """Its part in the newest task."""
-        return next(reversed(self.parts.values()), Part())
+        return next(reversed(tuple(self.parts.values())), Part())
 
 
 class ReportReader:
