@@ -22,6 +22,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.objectives import FitObjective, Projection
 from dreamshare.learning.projection import factors
 from dreamshare.learning.torch.features import batch_norms
+from dreamshare.learning.torch.optimizers import Kind, Optimizer
 from dreamshare.learning.torch.pixels import rows
 
 TorchBatch = tuple[Tensor, Tensor | None, Tensor | None]
@@ -33,11 +34,11 @@ class Fitter:
 
     def __init__(self, net: nn.Module) -> None:
         self._net = net
-        self._optimizer: torch.optim.Adam | torch.optim.SGD | None = None
+        self._optimizer: Optimizer | None = None
 
     def fit(self, steps: Iterable[tuple[TorchBatch, ...]], objective: FitObjective) -> float:
         """Take one optimiser step per item; return the mean loss, 0.0 without steps."""
-        optimizer = self._tuned(objective)
+        optimizer = self._chosen(objective.optimizer)
         log_prior = None
         if objective.class_prior is not None:
             device = next(self._net.parameters()).device
@@ -46,14 +47,12 @@ class Fitter:
         losses = []
         self._net.train()
         for number, step in enumerate(steps):
-            for group in optimizer.param_groups:
-                group["lr"] = objective.rate_at(number)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.clear()
             parts = self._losses(step, objective, log_prior)
             if anchor:
                 parts[0] = parts[0] + objective.proximal / 2 * self._distance(anchor)
             self._backward(parts, objective.projection)
-            optimizer.step()
+            optimizer.step(objective.rate_at(number), objective.weight_decay)
             losses.append(torch.stack(parts).detach().sum())
         self._net.eval()
         return float(torch.stack(losses).mean()) if losses else 0.0
@@ -64,31 +63,34 @@ class Fitter:
             return "", {}
         states = self._optimizer.state
         tensors = {
-            f"{name}/{key}": torch.as_tensor(value)
+            f"{name}/{key}": value
             for name, parameter in self._net.named_parameters()
             for key, value in states.get(parameter, {}).items()
-            if value is not None
         }
-        return _kind(self._optimizer), tensors
+        return self._optimizer.kind, tensors
 
     def load(self, state: tuple[str, dict[str, Tensor]]) -> None:
         """Inverse of `state`.
 
         Raises:
-            ConfigError: state of a parameter that the net does not have.
+            ConfigError: state of an unknown optimiser, or of a parameter that the net has not.
         """
         kind, tensors = state
         self._optimizer = None
-        if not kind:
-            return
-        optimizer = self._made(kind)
+        match kind:
+            case "":
+                return
+            case "adam" | "sgd":
+                optimizer = self._made(kind)
+            case _:
+                raise ConfigError(f"snapshot holds the state of an unknown optimiser {kind!r}")
         parameters = dict(self._net.named_parameters())
         for path, tensor in tensors.items():
             name, _, key = path.rpartition("/")
             if name not in parameters:
                 raise ConfigError(f"snapshot holds optimiser state of an unknown {name!r}")
             on = tensor if key == "step" else tensor.to(parameters[name].device)
-            optimizer.state[parameters[name]][key] = on.clone()
+            optimizer.state.setdefault(parameters[name], {})[key] = on.clone()
         self._optimizer = optimizer
 
     def _losses(
@@ -163,18 +165,13 @@ class Fitter:
                 if counting and layer.num_batches_tracked is not None:
                     layer.num_batches_tracked.sub_(1)
 
-    def _tuned(self, objective: FitObjective) -> torch.optim.Adam | torch.optim.SGD:
-        if self._optimizer is None or _kind(self._optimizer) != objective.optimizer:
-            self._optimizer = self._made(objective.optimizer)
-        for group in self._optimizer.param_groups:
-            group["weight_decay"] = objective.weight_decay
+    def _chosen(self, kind: Kind) -> Optimizer:
+        if self._optimizer is None or self._optimizer.kind != kind:
+            self._optimizer = self._made(kind)
         return self._optimizer
 
-    def _made(self, kind: str) -> torch.optim.Adam | torch.optim.SGD:
-        parameters = self._trained()
-        if kind == "adam":
-            return torch.optim.Adam(parameters, betas=(0.9, 0.999), foreach=True)
-        return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, foreach=True)
+    def _made(self, kind: Kind) -> Optimizer:
+        return Optimizer(kind, self._trained(), together=True)
 
 
 def distillation(student: Tensor, targets: Tensor, temperature: float) -> Tensor:
@@ -188,7 +185,3 @@ def _inner(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
     """Return the inner product of two gradients, summed in float64."""
     products = [(a * b).sum(dtype=torch.float64) for a, b in zip(one, other, strict=True)]
     return float(torch.stack(products).sum())
-
-
-def _kind(optimizer: torch.optim.Optimizer) -> str:
-    return "adam" if isinstance(optimizer, torch.optim.Adam) else "sgd"

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from dreamshare.errors import ConfigError
 from dreamshare.learning.generators.flow import WAVES, FlowSettings, FlowWeights, waves
 from dreamshare.learning.public import PublicSet
+from dreamshare.learning.torch.optimizers import Optimizer
 from dreamshare.updates import PublicArray
 
 
@@ -91,7 +92,7 @@ def _trained(
     """Return the net after training: mean squared error of the velocity from noise to data."""
     rng = np.random.default_rng(s.seed)
     net = _net(s, torch.Generator().manual_seed(s.seed))
-    optimizer = torch.optim.Adam(net.parameters(), lr=s.learning_rate)
+    optimizer = Optimizer("adam", net.parameters())
     for step in range(s.training_steps):
         drawn = rng.integers(0, len(latent_NL), s.batch)
         noise_BL = rng.standard_normal((s.batch, s.latent), np.float32)
@@ -100,11 +101,9 @@ def _trained(
         at_BL = (1 - time_B[:, None]) * noise_BL + time_B[:, None] * data_BL
         seen = _tensor(np.concatenate([at_BL, told_NQ[drawn], waves(time_B)], axis=1))
         loss = torch.mean((net(seen) - _tensor(data_BL - noise_BL)) ** 2)
-        for group in optimizer.param_groups:
-            group["lr"] = s.learning_rate * 0.5 * (1 + math.cos(math.pi * step / s.training_steps))
-        optimizer.zero_grad()
+        optimizer.clear()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        optimizer.step(s.learning_rate * 0.5 * (1 + math.cos(math.pi * step / s.training_steps)))
     return net
 
 
