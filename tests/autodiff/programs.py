@@ -70,7 +70,7 @@ def data_of(device: int, count: int = 6) -> ArrayData:
 def learner_of(kind: str) -> Learner:
     """Return a learner of a kind, "torch" or "onnx", that has the programs."""
     if kind == "onnx":
-        return OnnxLearner(_bundle())
+        return OnnxLearner(bundle_of())
     return TorchLearner(_net(), classes=2, programs=SOURCES)
 
 
@@ -81,5 +81,6 @@ def _net() -> nn.Module:
 
 
 @cache
-def _bundle() -> Bundle:
+def bundle_of() -> Bundle:
+    """Return a bundle that has the programs."""
     return compile(_net(), (1, 2, 2), classes=2, settings=ExportSettings(1, programs=SOURCES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dreamshare.client import Client
 from dreamshare.clock import SystemClock
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.tap import Tap, TappedListener
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
@@ -36,19 +37,24 @@ TIMES = Deadlines(60, 60, 60)
 
 
 @asynccontextmanager
-async def stage(path: Path, allowed: tuple[str, ...] = ALLOWED) -> AsyncIterator[Client]:
+async def stage(
+    path: Path,
+    allowed: tuple[str, ...] = ALLOWED,
+    *taps: Tap,
+    kinds: Sequence[str] = ("torch", "onnx"),
+) -> AsyncIterator[Client]:
     """An aggregator and its agents on loopback; yields an operator's client, not opened yet."""
     toy = Loopback.create(path)
     async with AsyncExitStack() as stack:
         listener = toy.listener()
         store = open_store(f"sqlite:///{path}/rounds.db")
-        aggregator = Aggregator([listener], store, toy.aggregator)
+        aggregator = Aggregator([TappedListener(listener, *taps)], store, toy.aggregator)
         await stack.enter_async_context(aggregator)
         for i in range(DEVICES):
             device = toy.enrol(Role.DEVICE, f"device-{i}")
             agent = EdgeAgent(
                 link=GrpcLink(f"grpcs://127.0.0.1:{listener.port}", TlsFiles.of(device)),
-                learner=learner_of("onnx" if i % 2 else "torch"),
+                learner=learner_of(kinds[i % len(kinds)]),
                 data=data_of(i),
                 algorithms=("autodiff/1",),
                 store=FileStore(path / f"home-{i}"),

@@ -23,15 +23,14 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from dreamshare.algorithms.autodiff.config import AutodiffConfig, Program
-from dreamshare.algorithms.base import Question
 from dreamshare.autodiff import dropouts as policies
-from dreamshare.autodiff.costs import Explanation, RoundCost, Tracing, cost_of
+from dreamshare.autodiff.costs import Explanation, Ledger, RoundCost, Tracing
 from dreamshare.autodiff.nodes import value
-from dreamshare.autodiff.rounds import Answer, Rounds
+from dreamshare.autodiff.rounds import Rounds
 from dreamshare.autodiff.site import Site
 from dreamshare.autodiff.sums import Sums
+from dreamshare.autodiff.traffic import Scales
 from dreamshare.errors import ConfigError
-from dreamshare.learning.programs import Wanted
 from dreamshare.protocol.messages import Cohort
 
 Found = Tensor | tuple[Tensor, ...]
@@ -66,6 +65,7 @@ class Federation:
         clipped: "refuse", or "take" sums that devices had to clip to their bounds.
         eager: ask for the gradient of a single loss together with its value.
         seed: of the examples that devices draw, >= 0.
+        scales: weigh the session's messages; by default, those of a task with default deadlines.
 
     Raises:
         ConfigError: an unknown policy; a program that is not among the terms.
@@ -81,6 +81,7 @@ class Federation:
         clipped: str = "refuse",
         eager: bool = True,
         seed: int = 0,
+        scales: Scales | None = None,
     ) -> None:
         policies.check_policy(dropouts)
         if seed < 0:
@@ -91,13 +92,13 @@ class Federation:
         self._clipped = clipped
         self._eager = eager
         self._seed = seed
-        self._ledger: list[RoundCost] = []
-        self._sums = Sums(rounds, clipped, self._note)
+        self._ledger = Ledger(scales or Scales(config, cohort), cohort)
+        self._sums = Sums(rounds, clipped, self._ledger.note)
 
     @property
     def ledger(self) -> tuple[RoundCost, ...]:
         """Every round so far, in order."""
-        return tuple(self._ledger)
+        return self._ledger.rounds
 
     # ---- the primitives --------------------------------------------------------------------------
 
@@ -217,20 +218,27 @@ class Federation:
 
         return run
 
-    def explain(self, function: Callable[..., object], *given: Tensor) -> Explanation:
+    def explain(
+        self, function: Callable[..., object], *given: Tensor, devices: int = 0
+    ) -> Explanation:
         """Return what `function(*given)` will ask for, without asking: it runs on made-up sums.
 
         Sums that were asked for already cost nothing. The function runs as it will run later, so
         pass `fed.grad(f)` to see what the gradient of f costs.
+
+        Args:
+            devices: that frames are counted for; 0: those of the epoch, or before there is one as
+                many as the cohort may have.
         """
-        kept, ledger = self._sums, self._ledger
-        self._ledger = []
-        self._sums = kept.imagined(Tracing(self._config))
+        sums, ledger = self._sums, self._ledger
+        self._ledger = imagined = ledger.copy(devices)
+        self._sums = sums.imagined(Tracing(self._config), imagined.note)
         try:
             function(*(each.detach().clone() for each in given))
-            return Explanation(tuple(self._ledger), self._cohort)
+            rounds = imagined.rounds[len(ledger.rounds) :]
+            return Explanation(rounds, self._cohort, imagined.roster)
         finally:
-            self._sums, self._ledger = kept, ledger
+            self._sums, self._ledger = sums, ledger
 
     # ---- how it gets there -----------------------------------------------------------------------
 
@@ -290,10 +298,6 @@ class Federation:
             return "reverse"
         costs = {name: self.explain(way, *given) for name, way in ways.items()}
         return min(costs, key=lambda n: (len(costs[n].rounds), costs[n].up + costs[n].down))
-
-    def _note(self, program: Program, wanted: Wanted, question: Question, answer: Answer) -> None:
-        count = len(answer.survivors)
-        self._ledger.append(cost_of(program, wanted, question, self._cohort, count))
 
 
 MOST_ENTRIES = 16

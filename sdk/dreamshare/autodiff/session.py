@@ -29,6 +29,7 @@ from dreamshare.algorithms.base import Question
 from dreamshare.algorithms.checkpoint import decode_arrays
 from dreamshare.autodiff.federation import Federation
 from dreamshare.autodiff.rounds import Answer
+from dreamshare.autodiff.traffic import Scales
 from dreamshare.client import Client
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.ids import TaskId
@@ -96,6 +97,7 @@ def federation(
                     clipped=clipped,
                     eager=eager,
                     seed=seed,
+                    scales=Scales(config, cohort, deadlines, client.revocations),
                 )
                 ended = not sums.failure
             finally:

@@ -82,9 +82,9 @@ class Sums:
         self._told = told
         self._kept: dict[bytes, Summed] = {}
 
-    def imagined(self, rounds: Rounds) -> Sums:
+    def imagined(self, rounds: Rounds, told: Spread) -> Sums:
         """Return a copy that goes on with other rounds; nothing of it comes back."""
-        copy = Sums(rounds, self._clipped, self._told)
+        copy = Sums(rounds, self._clipped, told)
         copy._kept = dict(self._kept)
         return copy
 

@@ -79,6 +79,9 @@ class Client:
         clock: times waits.
         patience_s: seconds until a first connection is given up, > 0.
 
+    Attributes:
+        revocations: the federation's list, as the identity has it; an epoch's offer carries it.
+
     Raises:
         ConfigError: the identity is a device's or an aggregator's, or the patience is not > 0.
     """
@@ -101,6 +104,7 @@ class Client:
         self._patience_s = patience_s
         self._link = link
         self._role = role
+        self.revocations = identity.revocations
         self._requests = Requests(link, identity, clock or SystemClock())
 
     def __repr__(self) -> str:
