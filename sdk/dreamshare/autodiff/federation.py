@@ -166,15 +166,16 @@ class Federation:
 
         Args:
             function: of tensors, one number.
-            mode: "reverse": a round for each sum, backwards; "forward": a round for each entry of
-                the arguments, from the devices that gave the value; "auto": whichever takes fewer
-                rounds, then fewer bytes.
+            mode: "reverse": a round for each sum, backwards; "forward", or "mixed": a round for
+                each entry of the arguments, from the devices that gave the value, and of a loss one
+                number of each device, which contracts its gradient itself, backwards; "auto":
+                whichever takes fewer rounds, then fewer bytes.
 
         Raises:
             ConfigError: another mode.
         """
-        if mode not in ("reverse", "forward", "auto"):
-            raise ConfigError(f"mode is {mode!r}; choose reverse, forward or auto")
+        if mode not in MODES:
+            raise ConfigError(f"mode is {mode!r}; choose one of {', '.join(MODES)}")
 
         def run(*given: Tensor) -> tuple[Tensor, Found]:
             chosen = self._cheaper(function, given) if mode == "auto" else mode
@@ -299,6 +300,8 @@ class Federation:
         costs = {name: self.explain(way, *given) for name, way in ways.items()}
         return min(costs, key=lambda n: (len(costs[n].rounds), costs[n].up + costs[n].down))
 
+
+MODES = ("reverse", "forward", "mixed", "auto")
 
 MOST_ENTRIES = 16
 """Entries of the arguments up to which `auto` looks at forward mode."""

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from dreamshare.algorithms.autodiff import Autodiff, AutodiffConfig
+from dreamshare.algorithms.autodiff.config import AutodiffConfig
 from dreamshare.algorithms.base import Ask, Question
-from dreamshare.algorithms.catalog import config_json_of
+from dreamshare.algorithms.catalog import algorithm_from, config_json_of
 from dreamshare.binding import plan_of, terms_of
 from dreamshare.learning.programs import Wanted
 from dreamshare.protocol.messages import Cohort, Deadlines, Message, RoundOpening, Sa2
@@ -90,7 +90,8 @@ class Scales:
     ) -> None:
         self._config = config
         self._name, self._json = config_json_of(config)
-        self._terms: TaskTerms = terms_of(Autodiff(config), cohort, deadlines or Deadlines())
+        algorithm = algorithm_from(self._name, self._json)
+        self._terms: TaskTerms = terms_of(algorithm, cohort, deadlines or Deadlines())
         self._revocations = revocations or RevocationList(_ID, 0, 0, 0)
         self._known: dict[tuple[object, ...], Traffic] = {}
 

@@ -4,7 +4,8 @@ Rules:
 - a device evaluates the sources that its application registered, with the transforms that they
   name, and nothing else;
 - derivatives come from `torch.autograd.grad`; the push-forward is the pull-back of the pull-back,
-  so that a device may live in the process of a client that differentiates forwards;
+  of one number the product with its gradient, so that a device may live in the process of a client
+  that differentiates forwards;
 - parameters and buffers are the same before and after; what a derivative does not reach is 0.
 """
 
@@ -68,8 +69,7 @@ class TorchPrograms:
             if "gradient" in call.groups:
                 found |= _as("gradient", _pull(results, by, cotangents))
             if "pushed" in call.groups:
-                free = {n: torch.zeros_like(t, requires_grad=True) for n, t in results.items()}
-                found |= _as("pushed", _pull(_pull(results, along, free), free, tangents))
+                found |= _as("pushed", _push(results, along, tangents))
             if "product" in call.groups:
                 found |= _as("product", _pull(_pull(results, along, cotangents), by, tangents))
         return {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
@@ -131,6 +131,17 @@ def _pull(found: Named, leaves: Named, cotangents: Named) -> Named:
         materialize_grads=True,
     )
     return dict(zip(leaves, gradients, strict=True))
+
+
+def _push(found: Named, leaves: Named, tangents: Named) -> Named:
+    """Return J tangents: of one number its gradient's product with them, a single way back."""
+    if len(found) == 1 and all(value.numel() == 1 for value in found.values()):
+        ((name, value),) = found.items()
+        slopes = _pull(found, leaves, {name: torch.ones_like(value)})
+        change = sum((slopes[n] * tangents[n]).sum() for n in leaves)
+        return {name: torch.as_tensor(change, dtype=value.dtype).reshape(value.shape)}
+    free = {name: torch.zeros_like(value, requires_grad=True) for name, value in found.items()}
+    return _pull(_pull(found, leaves, free), free, tangents)
 
 
 def _as(group: str, values: Named) -> Named:
