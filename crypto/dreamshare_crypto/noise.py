@@ -58,6 +58,11 @@ def device_variance(params: Params, derived: Derived) -> float:
     return params.noise_variance / (derived.crowd - derived.a)
 
 
+def noise_in_bounds(params: Params) -> float:
+    """Return the standard deviation of a round's noise over its fields' bounds; 0 without noise."""
+    return math.sqrt(params.noise_variance) / params.noise_scale if params.noise_variance else 0.0
+
+
 def noise_fault(params: Params, derived: Derived) -> str:
     """Return why a round's noise cannot be made, or is cut too early, for this crowd; "" if not."""
     if not params.noise_variance:

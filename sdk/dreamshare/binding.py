@@ -25,6 +25,7 @@ from dreamshare.algorithms.base import (
     Disclosure,
     Done,
     Draws,
+    HidesExamples,
     Question,
     RefusesNoise,
     TakesQuestions,
@@ -36,6 +37,7 @@ from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.errors import ConfigError, LocalProtocolError
 from dreamshare.learning.base import Data, Learner
 from dreamshare.payloads.gallery import Gallery
+from dreamshare.privacy.examples import example_fault, settle_examples
 from dreamshare.privacy.planning import settle
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.crowds import least_honest
@@ -112,13 +114,21 @@ def terms_of(
     first = algorithm.plan(algorithm.init(np.random.default_rng(0)))
     cap = first.weight_cap if isinstance(first, Ask) else 1.0
     steps = algorithm.steps()
+    sums = 1 if isinstance(first, Done) else max(1, first.sums)
+    dims = [sum(f.size for f in fields) for fields in steps.values()]
+    hidden = algorithm.example_noise() if isinstance(algorithm, HidesExamples) else None
+    if hidden is not None:
+        if privacy is not None:
+            raise ConfigError(
+                f"{algorithm.name}: this config brings noise of its own; ask for no other"
+            )
+        noise = settle_examples(hidden, dims, sums, least_honest(cohort))
+        return TaskTerms(algorithm.name, steps, cohort, deadlines, cap, noise=noise)
     if privacy is None:
         return TaskTerms(algorithm.name, steps, cohort, deadlines, cap)
     fault = algorithm.noise_fault() if isinstance(algorithm, RefusesNoise) else ""
     if fault:
         raise ConfigError(f"{algorithm.name} with noise: {fault}")
-    sums = 1 if isinstance(first, Done) else max(1, first.sums)
-    dims = [sum(f.size for f in fields) for fields in steps.values()]
     noise = settle(privacy, dims, sums, least_honest(cohort))
     return TaskTerms(algorithm.name, steps, cohort, deadlines, cap, noise=noise)
 
@@ -261,10 +271,18 @@ class CatalogWork:
         """Return the answer to a round.
 
         Raises:
-            ConfigError: algorithm, config or step are not known here.
+            ConfigError: algorithm, config or step are not known here; or the config promises noise
+                that the signed parameters do not have.
         """
         ask = ask_of(order.plan, order.fields, order.weight_cap)
-        return self._algorithm(order.plan).local(ask, learner, data, rng)
+        algorithm = self._algorithm(order.plan)
+        hidden = algorithm.example_noise() if isinstance(algorithm, HidesExamples) else None
+        if hidden is not None:
+            dims = sum(field.size for field in order.fields)
+            sums = len(algorithm.steps())  # each is asked for once
+            if fault := example_fault(hidden, dims, sums, order.noise):
+                raise ConfigError(f"{algorithm.name}: {fault}")
+        return algorithm.local(ask, learner, data, rng)
 
     def disclosure(self, plan: RoundPlan) -> Disclosure | None:
         """Return what a plan's step shows of single examples; ConfigError as above.

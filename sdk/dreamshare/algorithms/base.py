@@ -53,6 +53,7 @@ import numpy as np
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.public import PublicSet
 from dreamshare.payloads.gallery import Gallery
+from dreamshare.privacy.wanted import ExampleNoise
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 
@@ -214,6 +215,15 @@ class RefusesNoise(Protocol):
 
     def noise_fault(self) -> str:
         """Return why this config cannot have noise, and what to change; "" where it can."""
+        ...
+
+
+@runtime_checkable
+class HidesExamples(Protocol):
+    """An algorithm some of whose configs bring noise that hides one example (docs/privacy.md)."""
+
+    def example_noise(self) -> ExampleNoise | None:
+        """Return what every step of this config needs; None for a config without noise."""
         ...
 
 

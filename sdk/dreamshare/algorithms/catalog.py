@@ -128,7 +128,7 @@ ENTRIES = (
         algorithm="MomentSharing",
         config="MomentsConfig",
         state="MomentsState",
-        asks=("count", "sketch", "describe", "evaluate"),
+        asks=("alone", "release", "count", "sketch", "describe", "evaluate"),
         tells=("warm_up", "learn"),
     ),
 )

@@ -8,6 +8,14 @@ What is protected, against whom and at which sizes: docs/privacy.md.
 """
 
 from dreamshare.privacy.planning import Crowd, NoisePlan, least_multiplier, plan_noise
-from dreamshare.privacy.wanted import Noise, Privacy
+from dreamshare.privacy.wanted import ExampleNoise, Noise, Privacy
 
-__all__ = ["Crowd", "Noise", "NoisePlan", "Privacy", "least_multiplier", "plan_noise"]
+__all__ = [
+    "Crowd",
+    "ExampleNoise",
+    "Noise",
+    "NoisePlan",
+    "Privacy",
+    "least_multiplier",
+    "plan_noise",
+]

@@ -46,6 +46,37 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleNoise:
+    """Noise of a task that hides one example of a device, not all of them (docs/privacy.md).
+
+    An algorithm declares it: only what computes an answer knows how far one example moves it.
+
+    Attributes:
+        reach: most that one example moves an answer of any step by, its l2 norm, every coordinate
+            divided by its field's bound, > 0 and at most 1.
+        epsilon: what the whole task may cost one example at `delta`, > 0.
+        delta: above 0 and below 1; well below one over the number of examples.
+        bits: of every field of every step, 8 to 20; a level is much less than `reach`.
+    """
+
+    reach: float
+    epsilon: float
+    delta: float
+    bits: int = 20
+
+    def __post_init__(self) -> None:
+        checks = (
+            (0 < self.reach <= 1, f"reach {self.reach} must be above 0 and at most 1"),
+            (0 < self.epsilon < math.inf, f"epsilon {self.epsilon} must be above 0 and finite"),
+            (0 < self.delta < 1, f"delta {self.delta} must lie between 0 and 1"),
+            (8 <= self.bits <= 20, f"bits {self.bits} must be 8 to 20"),
+        )
+        for holds, text in checks:
+            if not holds:
+                raise ConfigError(f"privacy of examples: {text}")
+
+
+@dataclass(frozen=True, slots=True)
 class Noise:
     """Noise that is settled: `Privacy` with its multiplier found.
 

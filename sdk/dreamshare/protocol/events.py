@@ -106,12 +106,15 @@ class Compute:
         payload_hash: Hb of the plan; the same plan has the same answer.
         fields: what is answered; bounds and bits are those of the signed parameters.
         weight_cap: W, the largest weight.
+        noise: standard deviation of the noise under the sum over its least honest crowd, in bounds
+            of the fields, as signed; 0 without noise.
     """
 
     payload_hash: bytes
     plan: RoundPlan
     fields: tuple[Field, ...]
     weight_cap: float
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

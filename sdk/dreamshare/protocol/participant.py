@@ -45,6 +45,7 @@ from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.keys import Secret
+from dreamshare_crypto.noise import noise_in_bounds
 from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.client import SecaggClient
 from dreamshare_crypto.secagg.memory import Memory
@@ -215,7 +216,8 @@ class Participant:
             case Pending(payload_hash) if payload_hash == order.payload_hash:
                 return
             case _:
-                yield events.Compute(order.payload_hash, plan, fields, order.params.weight_cap)
+                cap, noise = order.params.weight_cap, noise_in_bounds(order.params)
+                yield events.Compute(order.payload_hash, plan, fields, cap, noise)
 
     def _computed(self, done: events.Computed, now: float) -> Effects:
         match self.phase:

@@ -1,6 +1,7 @@
 """The state machine of `moments/1`: sums of class-wise moments, a set drawn from them, training.
 
     (warm_up ->) (alone ->) count -> (sketch ->) describe -> learn (-> evaluate) -> done
+    (warm_up ->) release -> learn -> done                                   form "clipped"
 
 Shape legend: M pictures, C channels, H height, W width, K classes, D values of an input.
 
@@ -24,13 +25,14 @@ from dreamshare.algorithms import students
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import CLIPPED
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
-from dreamshare.algorithms.moments import device, forms, synthesis, verdict
+from dreamshare.algorithms.moments import device, forms, released, synthesis, verdict
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import form_of
 from dreamshare.algorithms.moments.state import (
     MomentsState,
     Stage,
     after_warm_up,
+    asked_with,
     first_state,
     sums_left,
 )
@@ -39,6 +41,7 @@ from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.moments import unpacked_basis
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.payloads.pixels import packed_labels, unpacked
+from dreamshare.privacy.wanted import ExampleNoise
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 SHOWN = 100
@@ -56,6 +59,8 @@ class MomentSharing:
 
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         c = self.config
+        if self.form.kind == "clipped":
+            return {Stage.RELEASE.value: released.fields(c)}
         steps = {Stage.COUNT.value: forms.count_fields(c)}
         if c.compare:
             steps[Stage.ALONE.value] = evaluation_fields(c.max_examples)
@@ -65,6 +70,9 @@ class MomentSharing:
         if c.evaluate:
             steps[Stage.EVALUATE.value] = evaluation_fields(c.max_examples)
         return steps
+
+    def example_noise(self) -> ExampleNoise | None:
+        return released.noise_of(self.config) if self.form.kind == "clipped" else None
 
     def init(self, rng: np.random.Generator) -> MomentsState:
         """Return the first state; its randomness is the config's public seed alone."""
@@ -79,9 +87,9 @@ class MomentSharing:
                 return Tell(Stage.LEARN.value, self._told(state), sums)
             case Stage.DONE:
                 return self._done(state)
-            case Stage.ALONE | Stage.COUNT | Stage.SKETCH | Stage.DESCRIBE | Stage.EVALUATE:
+            case _:
                 fields = self.steps()[state.stage.value]
-                return Ask(state.stage.value, fields, self._asked(state), sums)
+                return Ask(state.stage.value, fields, asked_with(state), sums)
 
     def local(
         self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
@@ -89,6 +97,8 @@ class MomentSharing:
         match ask:
             case Ask(step=Stage.ALONE):
                 return verdict.alone(self.config, learner, data, rng)
+            case Ask(step=Stage.RELEASE):
+                return released.answer(self.config, data)
             case Ask(step=Stage.COUNT):
                 return device.count(self.config, data)
             case Ask(step=Stage.SKETCH):
@@ -110,6 +120,8 @@ class MomentSharing:
                 return replace(state, stage=after_warm_up(self.config))
             case Stage.ALONE:
                 return replace(state, stage=Stage.COUNT, alone=evaluated(mean)[0])
+            case Stage.RELEASE:
+                return self._drawn(released.described(self.config, state, total))
             case Stage.COUNT:
                 return self._counted(state, total)
             case Stage.SKETCH:
@@ -189,8 +201,13 @@ class MomentSharing:
             residual_D=residual_D,
             clipped=max(state.clipped, self._clipped(Stage.DESCRIBE, total)),
         )
+        return self._drawn(described)
+
+    def _drawn(self, described: MomentsState) -> MomentsState:
+        """Return the state with the set that its sums make, and the student that saw it."""
+        c = self.config
         made = synthesis.drawn(c, synthesis.told_sums(c, described))
-        student = students.taught(c, state.student, made.inputs(), made.labels_M)
+        student = students.taught(c, described.student, made.inputs(), made.labels_M)
         return replace(
             described, pictures_MCHW=made.bytes_MCHW, labels_M=made.labels_M, student=student
         )
@@ -201,14 +218,6 @@ class MomentSharing:
         size = sum(field.size for field in fields if field.name != CLIPPED)
         return max(0.0, float(total[CLIPPED])) / size
 
-    def _asked(self, state: MomentsState) -> dict[str, PublicArray]:
-        if state.stage not in (Stage.SKETCH, Stage.DESCRIBE):
-            return {}
-        tensors: dict[str, PublicArray] = {"totals": state.totals_K, "holders": state.holders_K}
-        if state.stage is Stage.DESCRIBE and self.form.columns:
-            tensors |= {"mean": state.mean_KD, "basis": state.basis_DB, "scale": state.scale_B}
-        return tensors
-
     def _told(self, state: MomentsState) -> dict[str, PublicArray]:
         if self.config.told == "sums":
             return synthesis.told_sums(self.config, state)
@@ -217,6 +226,8 @@ class MomentSharing:
 
     def _done(self, state: MomentsState) -> Done:
         metrics = {"images": float(len(state.labels_M)), "clipped": state.clipped}
+        if self.form.kind == "clipped":
+            metrics |= released.metrics(self.config, state)
         if self.config.evaluate:
             metrics |= {"accuracy": state.accuracy, "loss": state.loss}
         if self.config.compare:

@@ -11,7 +11,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.moments import Space
 from dreamshare.learning.objectives import Optimizer
 
-FormName = Literal["auto", "pixels", "basis", "dct"]
+FormName = Literal["auto", "pixels", "basis", "dct", "clipped"]
 Told = Literal["sums", "set"]
 Mix = Literal["fill", "beside", "synthetic"]
 Schedule = Literal["cosine", "constant"]
@@ -36,8 +36,9 @@ class MomentsConfig:
             a series do; empty: one range for all.
 
         form: where second moments are taken: "pixels" (of all values, up to 1,024 of them), "basis"
-            (directions of most spread, from a sum of their own), "dct" (lowest frequencies), or
-            "auto": by the rule of `forms`.
+            (directions of most spread, from a sum of their own), "dct" (lowest frequencies),
+            "clipped" (lowest frequencies, one sum with noise that hides every example: `released`),
+            or "auto": by the rule of `forms`.
         components: of the basis or the lowest frequencies, 1 to the number of values; 0: by rule.
         bits: of a moment in the sums, 8 to 20; 12 to 16 are sensible.
         least_examples: classes with fewer in the whole cohort are left out, >= 1.
@@ -45,6 +46,11 @@ class MomentsConfig:
         max_examples: most examples of a device that are summed, 1 to 2^24.
         shrinkage: examples that the pooled covariance counts as beside a class's own, >= 0.
         rectify: draw the normals behind clamped values.
+        epsilon, delta: of form "clipped": what the release may cost any one example, > 0, and
+            between 0 and 1.
+        centre: of form "clipped": public guess of a value's mean, as a share of the range, 0 to 1.
+        radius: of form "clipped": distance from it to which examples are shortened, over the root
+            of the number of values times half the range, > 0.
 
         told: devices get the "sums" and draw the set themselves, or the "set".
         images: of the set, for each class, 1 to 100,000; all their values at most 2^28.
@@ -88,6 +94,10 @@ class MomentsConfig:
     max_examples: int = 16_384
     shrinkage: float = 5.0
     rectify: bool = True
+    epsilon: float = 8.0
+    delta: float = 1e-5
+    centre: float = 0.3
+    radius: float = 0.5
 
     told: Told = "sums"
     images: int = 1000
@@ -119,6 +129,7 @@ class MomentsConfig:
         for name, least, most in _WHOLE:
             whole(self, name, least, most)
         positive(self, "warm_up_rate", "learning_rate", "student_rate", "fill_power")
+        positive(self, "epsilon", "delta", "radius")
         not_negative(self, "weight_decay", "shrinkage")
         for name, choices in _CHOICES:
             choice(self, name, choices)
@@ -134,7 +145,15 @@ class MomentsConfig:
                 f"form 'pixels' with {values} values; above {LARGEST_PIXELS} use 'basis' or 'dct'"
             )
         if self.form in ("auto", "pixels") and self.components:
-            raise ConfigError("components go with form 'basis' or 'dct'")
+            raise ConfigError("components go with form 'basis', 'dct' or 'clipped'")
+        if not (self.delta < 1 and 0 <= self.centre <= 1):
+            raise ConfigError(
+                f"delta {self.delta} must be below 1, centre {self.centre} lie in 0 to 1"
+            )
+        if self.form == "clipped" and (self.evaluate or self.least_holders > 1):
+            raise ConfigError(
+                "form 'clipped' is one sum that hides every example: no evaluate, least_holders 1"
+            )
         if self.classes * self.images * values > MOST_VALUES:
             raise ConfigError(
                 f"{self.images} images of {self.classes} classes are over {MOST_VALUES} values"

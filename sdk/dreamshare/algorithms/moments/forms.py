@@ -21,6 +21,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from dreamshare.algorithms.bounds import clipped_field
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.learning.moments import Basis, cosines, packed_size, pixels
@@ -35,6 +37,9 @@ MOST_NUMBERS = 150_000
 
 SIZES = (128, 96, 64, 48, 32, 24, 16, 12, 8, 4, 2, 1)
 DCT_COMPONENTS = 64
+
+CLIPPED_COMPONENTS = 196
+"""Frequencies of a release with noise: more cost no example more, and 14x14 values have no more."""
 
 SPREAD = 8.0
 """Bound of a class's variance along a component, over the pooled one."""
@@ -51,12 +56,12 @@ class Form:
     """What is asked for.
 
     Attributes:
-        kind: "pixels", "basis" or "dct".
+        kind: "pixels", "basis", "dct" or "clipped".
         components: B.
         columns: T; 0 without a sketch.
     """
 
-    kind: Literal["pixels", "basis", "dct"]
+    kind: Literal["pixels", "basis", "dct", "clipped"]
     components: int
     columns: int = 0
 
@@ -69,6 +74,8 @@ def form_of(config: MomentsConfig) -> Form:
             return Form("pixels", values)
         case "dct":
             return Form("dct", config.components or min(values, DCT_COMPONENTS))
+        case "clipped":
+            return Form("clipped", config.components or min(values, CLIPPED_COMPONENTS))
         case "basis":
             return _basis(config.components or _affordable(values, config.classes), values)
     whole = config.classes * (packed_size(values) + values)
@@ -87,7 +94,10 @@ def public_basis(config: MomentsConfig, form: Form) -> Basis:
     """Return the basis of a form that needs no sum for it."""
     if form.kind == "pixels":
         return pixels(config.space.values)
-    return cosines(config.shape, form.components)
+    found = cosines(config.shape, form.components)
+    if form.kind == "clipped":  # what one example adds is bounded as a whole: nothing is scaled
+        return Basis(found.vectors_DB, np.ones(form.components))
+    return found
 
 
 def count_fields(config: MomentsConfig) -> tuple[Field, ...]:

@@ -20,6 +20,7 @@ from dreamshare.algorithms.moments.forms import form_of
 from dreamshare.learning.base import Floats, Ints
 from dreamshare.learning.moments import packed_size
 from dreamshare.learning.plain import Trained
+from dreamshare.updates import PublicArray
 
 Doubles = NDArray[np.float64]
 
@@ -29,6 +30,7 @@ class Stage(StrEnum):
 
     WARM_UP = "warm_up"
     ALONE = "alone"
+    RELEASE = "release"
     COUNT = "count"
     SKETCH = "sketch"
     DESCRIBE = "describe"
@@ -50,11 +52,13 @@ class MomentsState:
         variance_D: of each value within classes.
         basis_DB: bytes of a basis that was found (`learning.moments.bases`).
         scale_B: its scales.
-        covariance_KP: of the components over their scales, as devices are told.
+        covariance_KP: of the components over their scales, as devices are told; one for all classes
+            in a release.
         residual_D: variance outside the basis, as devices are told.
         pictures_MCHW: the set, a byte a value.
         labels_M: its classes.
         student: the aggregator's classifier; empty without one.
+        noise: of a release: its standard deviation over what one example moves at most.
         clipped: share of the sums' coordinates that their bounds cut.
         accuracy, loss: of the evaluation.
         alone: accuracy of devices that tried without the set.
@@ -73,6 +77,7 @@ class MomentsState:
     pictures_MCHW: NDArray[np.uint8]
     labels_M: Ints
     student: Trained
+    noise: float = 0.0
     clipped: float = 0.0
     accuracy: float = 0.0
     loss: float = 0.0
@@ -81,13 +86,16 @@ class MomentsState:
 
 def after_warm_up(config: MomentsConfig) -> Stage:
     """Return what comes when devices have warmed up."""
+    if form_of(config).kind == "clipped":
+        return Stage.RELEASE
     return Stage.ALONE if config.compare else Stage.COUNT
 
 
 def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
     """Return the state before anything was asked."""
     classes, values = config.classes, config.space.values
-    components = form_of(config).components
+    form = form_of(config)
+    matrices = 1 if form.kind == "clipped" else classes
     return MomentsState(
         stage=Stage.WARM_UP if config.warm_up_epochs else after_warm_up(config),
         totals_K=np.zeros(classes),
@@ -97,7 +105,7 @@ def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
         variance_D=np.zeros(values),
         basis_DB=np.zeros((0, 0), np.uint8),
         scale_B=np.zeros(0, np.float32),
-        covariance_KP=np.zeros((classes, packed_size(components)), np.float32),
+        covariance_KP=np.zeros((matrices, packed_size(form.components)), np.float32),
         residual_D=np.zeros(values, np.float32),
         pictures_MCHW=np.zeros((0, *config.shape), np.uint8),
         labels_M=np.zeros(0, np.int64),
@@ -110,9 +118,21 @@ def sums_left(config: MomentsConfig, stage: Stage) -> int:
     left = int(config.evaluate)
     if stage in (Stage.LEARN, Stage.EVALUATE, Stage.DONE):
         return left
+    if form_of(config).kind == "clipped":
+        return left + 1
     if stage is Stage.DESCRIBE:
         return left + 1
     left += 1 + int(form_of(config).columns > 0)
     if stage is Stage.SKETCH:
         return left
     return left + 1 + int(config.compare and stage is not Stage.COUNT)
+
+
+def asked_with(state: MomentsState) -> dict[str, PublicArray]:
+    """Return what is public and goes with what is asked now."""
+    if state.stage not in (Stage.SKETCH, Stage.DESCRIBE):
+        return {}
+    tensors: dict[str, PublicArray] = {"totals": state.totals_K, "holders": state.holders_K}
+    if state.stage is Stage.DESCRIBE and state.basis_DB.size:
+        tensors |= {"mean": state.mean_KD, "basis": state.basis_DB, "scale": state.scale_B}
+    return tensors

@@ -237,7 +237,9 @@ def gaussians_of(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> G
     if form.kind != "pixels":
         residual_D = told(tensors, "residual", (values,))
     mean_KD = told(tensors, "mean", (c.classes, values))
-    covariance_KP = told(tensors, "covariance", (c.classes, packed_size(form.components)))
+    matrices = 1 if form.kind == "clipped" else c.classes
+    covariance_KP = told(tensors, "covariance", (matrices, packed_size(form.components)))
+    covariance_KP = np.broadcast_to(covariance_KP, (c.classes, covariance_KP.shape[1]))
     scales_BB = np.outer(basis.scale_B, basis.scale_B)
     covariance_KBB = symmetric(covariance_KP, form.components) * scales_BB
     return Gaussians(mean_KD, covariance_KBB, residual_D, basis, c.rectify)

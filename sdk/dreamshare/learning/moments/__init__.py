@@ -13,16 +13,24 @@ Rules:
 from __future__ import annotations
 
 from dreamshare.learning.moments.bases import Basis, cosines, packed_basis, pixels, unpacked_basis
+from dreamshare.learning.moments.filtering import Noisy, filtered
 from dreamshare.learning.moments.gaussians import Gaussians
+from dreamshare.learning.moments.releasing import Release, Sums, deviations, over_weights
 from dreamshare.learning.moments.sketching import Sketch, sketched, test_matrix
 from dreamshare.learning.moments.spaces import Space, packed_size, symmetric, upper
 
 __all__ = (
     "Basis",
     "Gaussians",
+    "Noisy",
+    "Release",
     "Sketch",
     "Space",
+    "Sums",
     "cosines",
+    "deviations",
+    "filtered",
+    "over_weights",
     "packed_basis",
     "packed_size",
     "pixels",
