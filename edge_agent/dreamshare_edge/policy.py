@@ -147,7 +147,8 @@ class Policy:
     least_class_count: int = setting(
         "Fewest examples of a class that this device lets into a sum of moments by class "
         "(moments/1, generative/1), 1 or more; of a class with fewer it answers zeros, whatever "
-        "minimum the aggregator announces.",
+        "minimum the aggregator announces. A sum with noise for each example needs none and has "
+        "none.",
         default=LEAST_CLASS_COUNT,
     )
     tasks_at_once: int = setting(

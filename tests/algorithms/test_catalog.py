@@ -152,13 +152,16 @@ def test_registered_steps_are_what_a_run_plans():
     for algorithm in (
         Consensus(consensus(evaluate="end")),
         FedH2L(fedh2l(evaluate="end")),
-        MomentSharing(moments(form="basis", components=2, evaluate=True)),
     ):
         planned = set(run(algorithm, crew(ToyLearner)).steps)
         assert set(catalog.entry_of(algorithm.name).steps) == planned
     planned = set(run(Generative(generative(evaluate=True)), crew(ToyLearner)).steps)
     planned |= set(Generative(generative(**TEXT)).steps())
     assert set(catalog.entry_of("generative/1").steps) == planned
+    compared = moments(form="basis", components=2, evaluate=True, compare=True)
+    planned = set(run(MomentSharing(compared), crew(ToyLearner)).steps)
+    planned |= set(MomentSharing(moments(form="clipped")).steps())
+    assert set(catalog.entry_of("moments/1").steps) == planned
     planned = set(run(FedIOD(fediod(evaluate="end")), iod_crew()).steps)
     assert set(catalog.entry_of("fediod/1").steps) == planned
 
