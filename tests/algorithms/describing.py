@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from dreamshare.algorithms.generative import GenerativeConfig
-from dreamshare.learning.base import Batch, Learner
+from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.captioned import CaptionedData
 from dreamshare.learning.data import ArrayData
 from dreamshare.learning.generators import FlowSettings, Moments, Provenance, Request, digest_of
 from dreamshare.learning.torch.flows import train_flow
 from dreamshare.payloads.slots import Caption
 from dreamshare_crypto.entropy import SeededEntropy
+from dreamshare_edge.policy import Policy
 from tests.algorithms.oracle import Device
 from tests.algorithms.sharing import COUNTS, seeds
 from tests.algorithms.toy import SHAPE, toy_data
@@ -48,6 +49,12 @@ class Painter:
 
     def info(self) -> Provenance:
         return Provenance("toy")
+
+
+def let(data: Data) -> np.ndarray:
+    """Return how many examples of each class an owner's default policy lets into sums."""
+    counts_K = data.class_counts(3)
+    return np.where(counts_K >= Policy().least_class_count, counts_K, 0)
 
 
 def captioned(device: Device, texts: Sequence[str], number: int = 0) -> Device:

@@ -21,7 +21,7 @@ from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Cohort
 from dreamshare.protocol.outcomes import RoundDeclined
 from dreamshare.simulate import Kill, SimulatedDevice, SimulationOptions, SimulationResult, simulate
-from tests.algorithms.describing import dealt, describers, flow_file, generative, moments_file
+from tests.algorithms.describing import dealt, describers, flow_file, generative, let, moments_file
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.sharing import seeds
 from tests.algorithms.toy import ToyLearner
@@ -122,7 +122,7 @@ def test_who_died_before_answering_is_in_no_sum() -> None:
     config = generative(warm_up_epochs=0, fit_steps=0)
     devices = describers(ToyLearner, 5)
     result = masked(config, devices, SimulationOptions(kills=(Kill(4, 0),)))
-    own = sum(each.data.class_counts(3) for each in devices[:4])
+    own = sum(let(each.data) for each in devices[:4])
     assert result.arrays["totals"].tolist() == own.tolist()
 
 
@@ -132,7 +132,7 @@ def test_a_device_with_an_unknown_class_takes_no_part() -> None:
     virtual = [SimulatedDevice(d.learner, d.data) for d in devices]
     config = generative(warm_up_epochs=0, fit_steps=0)
     result = simulate(config, virtual, cohort=Cohort(4, 5))
-    assert result.arrays["totals"].sum() == sum(len(each.data) for each in devices[:4])
+    assert result.arrays["totals"].sum() == sum(let(each.data).sum() for each in devices[:4])
     declined = next(each for each in result.outcomes[4] if isinstance(each, RoundDeclined))
     assert "a label is 3, but there are 3 classes" in declined.text
 

@@ -15,7 +15,16 @@ from dreamshare.protocol.messages import Cohort
 from dreamshare.protocol.outcomes import RoundDeclined
 from dreamshare.simulate import SimulatedDevice, SimulationResult, simulate
 from dreamshare_crypto.entropy import SeededEntropy
-from tests.algorithms.describing import HIGH, LOW, TEXT, Painter, captioned, describers, generative
+from tests.algorithms.describing import (
+    HIGH,
+    LOW,
+    TEXT,
+    Painter,
+    captioned,
+    describers,
+    generative,
+    let,
+)
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.toy import ToyLearner
 
@@ -61,7 +70,7 @@ def test_a_device_without_captions_declines_and_the_others_go_on(
     assert result.metrics["captions"] == 12
     declined = [each for each in result.outcomes[4] if isinstance(each, RoundDeclined)]
     assert any("this device has none" in each.text for each in declined)
-    assert result.arrays["totals"].sum() == sum(len(each.data) for each in devices)
+    assert result.arrays["totals"].sum() == sum(let(each.data).sum() for each in devices)
 
 
 @pytest.mark.filterwarnings("ignore")  # what libraries say while they load
