@@ -65,6 +65,23 @@ def test_the_moments_are_those_of_the_pooled_examples(form: str, spread: str) ->
     assert result.metrics["clipped"] == pytest.approx(0.0, abs=1e-4)
 
 
+def test_moments_of_colours_are_those_of_the_pooled_examples_within_each_plane() -> None:
+    config = moments(**QUIET, shape=(2, 2, 2), form="planes", components=6)
+    rng = np.random.default_rng(4)
+    x_NCHW = np.concatenate([POOL.x_NCHW, POOL.x_NCHW * rng.uniform(-1, 1, (240, 1, 1, 1))], axis=1)
+    x_NCHW = x_NCHW.astype(np.float32)
+    devices = owned(dealt(x_NCHW, POOL.y_N, SPREADS["at random"]))
+    found = told_gaussians(config, masked(config, devices).arrays)
+    wanted = pooled(config, x_NCHW, POOL.y_N, found.basis)
+    off = step(len(devices), config.bits)
+    np.testing.assert_allclose(found.mean_KD, wanted.mean_KD, atol=off, rtol=0)
+    within_BB = np.kron(np.eye(2), np.ones((3, 3)))
+    most = found.basis.scale_B.max() ** 2 * (3 * step(len(devices), config.bits, SPREAD) + off)
+    np.testing.assert_allclose(
+        found.covariance_KBB, wanted.covariance_KBB * within_BB, atol=most + 1e-6, rtol=0
+    )
+
+
 def test_the_basis_is_the_one_that_the_pooled_examples_have() -> None:
     """The sketch's error is that of its lanes; a subspace turns by it over the gap of spreads."""
     config = moments(bits=16, **QUIET, form="basis", components=1)
@@ -153,3 +170,10 @@ def test_noise_can_be_asked_for() -> None:
     quiet, noisy = (masked(moments(**QUIET), owners(), each) for each in (None, options))
     assert np.isfinite(noisy.arrays["mean"]).all()
     assert np.abs(noisy.arrays["mean"] - quiet.arrays["mean"]).max() > 1e-3
+
+
+def test_what_a_run_advises_is_in_its_outcome() -> None:
+    config = moments(warm_up_epochs=0, fit_steps=0, evaluate=True, compare=True)
+    result = masked(config, owners())
+    assert result.metrics["gain"] == pytest.approx(0.0, abs=1e-3)  # nobody trains here
+    assert "moments did not help" in result.advice

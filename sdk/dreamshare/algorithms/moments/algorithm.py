@@ -38,7 +38,6 @@ from dreamshare.algorithms.moments.state import (
 )
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
-from dreamshare.learning.moments import unpacked_basis
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.payloads.pixels import packed_labels, unpacked
 from dreamshare.privacy.wanted import ExampleNoise
@@ -187,7 +186,8 @@ class MomentSharing:
         c, sketched = self.config, self.form.columns > 0
         if sketched:
             found = synthesis.firsts_again(c, state, total)
-            basis = unpacked_basis(state.basis_DB, state.scale_B.astype(np.float64))
+            told: dict[str, PublicArray] = {"basis": state.basis_DB, "scale": state.scale_B}
+            basis = forms.told_basis(c, self.form, told)
         else:
             found = synthesis.firsts(c, state, total)
             basis = forms.public_basis(c, self.form)

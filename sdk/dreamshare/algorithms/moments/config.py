@@ -11,7 +11,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.learning.moments import Space
 from dreamshare.learning.objectives import Optimizer
 
-FormName = Literal["auto", "pixels", "basis", "dct", "clipped"]
+FormName = Literal["auto", "pixels", "basis", "planes", "dct", "clipped"]
 Told = Literal["sums", "set"]
 Mix = Literal["fill", "beside", "synthetic"]
 Schedule = Literal["cosine", "constant"]
@@ -36,10 +36,12 @@ class MomentsConfig:
             a series do; empty: one range for all.
 
         form: where second moments are taken: "pixels" (of all values, up to 1,024 of them), "basis"
-            (directions of most spread, from a sum of their own), "dct" (lowest frequencies),
-            "clipped" (lowest frequencies, one sum with noise that hides every example: `released`),
-            or "auto": by the rule of `forms`.
-        components: of the basis or the lowest frequencies, 1 to the number of values; 0: by rule.
+            (directions of most spread, from a sum of their own), "planes" (directions that
+            brightness and opponent colours share, each with components of its own), "dct" (lowest
+            frequencies), "clipped" (these, in one sum with noise that hides every example:
+            `released`), or "auto": by the rule of `forms`.
+        components: of the basis or the lowest frequencies, 1 to the number of values, a multiple of
+            the channels for "planes"; 0: by rule.
         bits: of a moment in the sums, 8 to 20; 12 to 16 are sensible.
         least_examples: classes with fewer in the whole cohort are left out, >= 1.
         least_holders: as are those that fewer devices have, >= 1.
@@ -145,7 +147,7 @@ class MomentsConfig:
                 f"form 'pixels' with {values} values; above {LARGEST_PIXELS} use 'basis' or 'dct'"
             )
         if self.form in ("auto", "pixels") and self.components:
-            raise ConfigError("components go with form 'basis', 'dct' or 'clipped'")
+            raise ConfigError("components go with form 'basis', 'planes', 'dct' or 'clipped'")
         if not (self.delta < 1 and 0 <= self.centre <= 1):
             raise ConfigError(
                 f"delta {self.delta} must be below 1, centre {self.centre} lie in 0 to 1"
@@ -154,6 +156,8 @@ class MomentsConfig:
             raise ConfigError(
                 "form 'clipped' is one sum that hides every example: no evaluate, least_holders 1"
             )
+        if self.form == "planes" and self.components % self.shape[0]:
+            raise ConfigError(f"components must be a multiple of the {self.shape[0]} channels")
         if self.classes * self.images * values > MOST_VALUES:
             raise ConfigError(
                 f"{self.images} images of {self.classes} classes are over {MOST_VALUES} values"

@@ -1,6 +1,6 @@
 """What a device computes for `moments/1`: counts, its part of the moments, lessons.
 
-Shape legend: N own examples, K classes, D values of an example, B components, P = B(B+1)/2,
+Shape legend: N own examples, K classes, D values of an example, B components, P second moments,
 T columns of the sketch.
 
 Rules:
@@ -26,7 +26,7 @@ from dreamshare.algorithms.moments.state import Doubles
 from dreamshare.algorithms.posteriors import local_steps, told
 from dreamshare.learning.base import Data, Ints, Learner
 from dreamshare.learning.guarding import guarded_counts
-from dreamshare.learning.moments import Basis, packed_size, test_matrix, unpacked_basis, upper
+from dreamshare.learning.moments import Basis, products, test_matrix
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.learning.passes import once
 from dreamshare.updates import PublicArray, Update
@@ -48,7 +48,8 @@ def count(config: MomentsConfig, data: Data) -> Update:
 def sketch(config: MomentsConfig, ask: Ask, data: Data) -> Update:
     """Return first moments by class, squares of values, and the sketch of the scatter."""
     form = form_of(config)
-    test_DT = test_matrix(config.seed, config.space.values, form.columns)
+    wide = config.space.values // form.planes
+    test_DT = test_matrix(config.seed, wide, form.columns)
     totals_K = _totals(config, ask.tensors, data)
     whole = max(1.0, float(told(ask.tensors, "totals", (config.classes,)).sum()))
     share_K, first_KD, squares_D = _nothing(config)
@@ -57,7 +58,10 @@ def sketch(config: MomentsConfig, ask: Ask, data: Data) -> Update:
         share_K[label] += len(u_ND) / totals_K[label]
         first_KD[label] += u_ND.sum(axis=0) / totals_K[label]
         squares_D += np.square(u_ND).sum(axis=0) / whole
-        sketch_DT += u_ND.T @ (u_ND @ test_DT) / whole
+        planes_ND = u_ND.reshape(
+            -1, wide
+        )  # of one example all channels, where they share the basis
+        sketch_DT += planes_ND.T @ (planes_ND @ test_DT) / (whole * form.planes)
     arrays = {"share": share_K, "first": first_KD, "squares": squares_D, "sketch": sketch_DT}
     return bounds.answer(arrays, forms.sketch_fields(config, form), 1.0, 1.0)
 
@@ -69,13 +73,13 @@ def describe(config: MomentsConfig, ask: Ask, data: Data) -> Update:
     whole = max(1.0, float(told(ask.tensors, "totals", (config.classes,)).sum()))
     basis, centre_KD = _basis_and_centre(config, form, ask)
     share_K, first_KD, squares_D = _nothing(config)
-    second_KP = np.zeros((config.classes, packed_size(form.components)))
+    second_KP = np.zeros((config.classes, form.seconds))
     for label, u_ND in _by_class(config, data, totals_K):
         parts_NB = basis.of(u_ND - centre_KD[label])
         share_K[label] += len(u_ND) / totals_K[label]
         first_KD[label] += u_ND.sum(axis=0) / totals_K[label]
         squares_D += np.square(u_ND).sum(axis=0) / whole
-        second_KP[label] += upper(parts_NB.T @ parts_NB) / totals_K[label]
+        second_KP[label] += products(parts_NB, form.planes) / totals_K[label]
     arrays = {"share": share_K, "first": first_KD, "squares": squares_D, "second": second_KP}
     fields = forms.describe_fields(config, form)
     asked = {field.name for field in fields}
@@ -137,7 +141,5 @@ def _basis_and_centre(config: MomentsConfig, form: Form, ask: Ask) -> tuple[Basi
     values = config.space.values
     if form.kind != "basis":
         return forms.public_basis(config, form), np.zeros((config.classes, values))
-    scale_B = told(ask.tensors, "scale", (form.components,))
-    vectors_DB = told(ask.tensors, "basis", (values, form.components))
     centre_KD = told(ask.tensors, "mean", (config.classes, values))
-    return unpacked_basis(vectors_DB, scale_B), centre_KD
+    return forms.told_basis(config, form, ask.tensors), centre_KD

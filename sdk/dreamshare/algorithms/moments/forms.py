@@ -4,7 +4,8 @@ Shape legend: D values of an input, B components, T columns of the sketch, K cla
 
 The rule for form "auto", a function of D and K alone, so that a task's sums are known before it
 starts: "pixels" where D is at most `MOST_PIXELS` and the message at most `MOST_WHOLE` numbers; else
-"basis" with the most components of `SIZES` whose two sums have at most `MOST_NUMBERS` together. How
+"planes" for pictures of 2 to `MOST_PLANES` channels, and "basis" for all others, with the most
+components (a channel) of `SIZES` whose two sums have at most `MOST_NUMBERS` together. How
 far a class's covariance can be trusted is a matter of its count, which is public later: see
 `MomentsConfig.shrinkage`.
 
@@ -18,6 +19,7 @@ Rules:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,8 +27,16 @@ import numpy as np
 
 from dreamshare.algorithms.bounds import clipped_field
 from dreamshare.algorithms.moments.config import MomentsConfig
-from dreamshare.learning.moments import Basis, cosines, packed_size, pixels
-from dreamshare.updates import Field
+from dreamshare.algorithms.posteriors import told
+from dreamshare.learning.moments import (
+    Basis,
+    cosines,
+    packed_size,
+    pixels,
+    repeated,
+    unpacked_basis,
+)
+from dreamshare.updates import Field, PublicArray
 
 MOST_PIXELS = 256
 MOST_WHOLE = 200_000
@@ -35,8 +45,10 @@ MOST_WHOLE = 200_000
 MOST_NUMBERS = 150_000
 """400 kB where three lanes share a word: 14 bits and up to 128 devices (docs/protocol.md 12.3)."""
 
-SIZES = (128, 96, 64, 48, 32, 24, 16, 12, 8, 4, 2, 1)
+SIZES = (128, 96, 64, 56, 48, 40, 32, 24, 16, 12, 8, 4, 2, 1)
 DCT_COMPONENTS = 64
+MOST_PLANES = 4
+"""Channels that are colours; those of more are taken for sensors, which go together."""
 
 CLIPPED_COMPONENTS = 196
 """Frequencies of a release with noise: more cost no example more, and 14x14 values have no more."""
@@ -59,11 +71,20 @@ class Form:
         kind: "pixels", "basis", "dct" or "clipped".
         components: B.
         columns: T; 0 without a sketch.
+        planes: mixtures of channels (brightness, opponent colours) that share the directions of a
+            basis, B / planes of them; second moments are within one. 1: directions are of all
+            values together.
     """
 
     kind: Literal["pixels", "basis", "dct", "clipped"]
     components: int
     columns: int = 0
+    planes: int = 1
+
+    @property
+    def seconds(self) -> int:
+        """P, the second moments of a class."""
+        return self.planes * packed_size(self.components // self.planes)
 
 
 def form_of(config: MomentsConfig) -> Form:
@@ -77,17 +98,34 @@ def form_of(config: MomentsConfig) -> Form:
         case "clipped":
             return Form("clipped", config.components or min(values, CLIPPED_COMPONENTS))
         case "basis":
-            return _basis(config.components or _affordable(values, config.classes), values)
+            return _found(config.components or _affordable(config, 1), values, 1)
+        case "planes":
+            planes = config.shape[0]
+            each = config.components // planes or _affordable(config, planes)
+            return _found(each, values, planes)
     whole = config.classes * (packed_size(values) + values)
     if values <= MOST_PIXELS and whole <= MOST_WHOLE:
         return Form("pixels", values)
-    return _basis(_affordable(values, config.classes), values)
+    channels, height, width = config.shape
+    planes = channels if channels <= MOST_PLANES and min(height, width) > 1 else 1
+    return _found(_affordable(config, planes), values, planes)
 
 
 def numbers_of(form: Form, values: int, classes: int) -> int:
     """Return how many numbers a device sends in the sums of moments."""
     first = classes * (values + 1) + (values if form.kind != "pixels" else 0)
-    return first + values * form.columns + classes * packed_size(form.components)
+    return first + values // form.planes * form.columns + classes * form.seconds
+
+
+def told_basis(config: MomentsConfig, form: Form, tensors: Mapping[str, PublicArray]) -> Basis:
+    """Return the basis that was found and told.
+
+    Raises:
+        ConfigError: it did not come, or is none.
+    """
+    each = form.components // form.planes
+    vectors_DB = told(tensors, "basis", (config.space.values // form.planes, each))
+    return repeated(unpacked_basis(vectors_DB, told(tensors, "scale", (each,))), form.planes)
 
 
 def public_basis(config: MomentsConfig, form: Form) -> Basis:
@@ -110,18 +148,18 @@ def count_fields(config: MomentsConfig) -> tuple[Field, ...]:
 
 def sketch_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     """Return the fields of `sketch`: first moments, squares, the sketch."""
-    values = config.space.values
-    reach = REACH * math.sqrt(values / form.columns)
+    wide = config.space.values // form.planes
+    reach = REACH * math.sqrt(wide / form.columns)
     fields = (
         *_first(config),
-        Field("sketch", (values, form.columns), bound=reach, bits=config.bits),
+        Field("sketch", (wide, form.columns), bound=reach, bits=config.bits),
     )
     return (*fields, clipped_field(fields))
 
 
 def describe_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     """Return the fields of `describe`: what is left of the moments."""
-    size = (config.classes, packed_size(form.components))
+    size = (config.classes, form.seconds)
     firsts = {"pixels": _first(config)[:2], "dct": _first(config), "basis": (_share(config),)}
     bound = {"pixels": 1.0, "dct": REACH, "basis": SPREAD}[form.kind]
     fields = (*firsts[form.kind], Field("second", size, bound=bound, bits=config.bits))
@@ -141,13 +179,16 @@ def _first(config: MomentsConfig) -> tuple[Field, ...]:
     )
 
 
-def _basis(components: int, values: int) -> Form:
+def _found(each: int, values: int, planes: int) -> Form:
     """Return a sketch of half as many columns again: more find the directions little better."""
-    return Form("basis", components, min(values, components + max(8, components // 2)))
+    columns = min(values // planes, each + max(8, each // 2))
+    return Form("basis", each * planes, columns, planes)
 
 
-def _affordable(values: int, classes: int) -> int:
+def _affordable(config: MomentsConfig, planes: int) -> int:
+    values, classes = config.space.values, config.classes
     for count in SIZES:
-        if count <= values and numbers_of(_basis(count, values), values, classes) <= MOST_NUMBERS:
+        form = _found(count, values, planes)
+        if count * planes <= values and numbers_of(form, values, classes) <= MOST_NUMBERS:
             return count
     return 1

@@ -1,7 +1,7 @@
 """Where a run of `moments/1` stands.
 
-Shape legend: K classes, D values of an input, B components, P = B(B+1)/2, M pictures, C channels,
-H height, W width.
+Shape legend: K classes, D values of an input, B components, P second moments, M pictures,
+C channels, H height, W width.
 
 Rules: a value, all of it public; a killed service resumes from its bytes.
 """
@@ -18,7 +18,6 @@ from dreamshare.algorithms.evaluate import EVALUATE
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import form_of
 from dreamshare.learning.base import Floats, Ints
-from dreamshare.learning.moments import packed_size
 from dreamshare.learning.plain import Trained
 from dreamshare.updates import PublicArray
 
@@ -105,7 +104,7 @@ def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
         variance_D=np.zeros(values),
         basis_DB=np.zeros((0, 0), np.uint8),
         scale_B=np.zeros(0, np.float32),
-        covariance_KP=np.zeros((matrices, packed_size(form.components)), np.float32),
+        covariance_KP=np.zeros((matrices, form.seconds), np.float32),
         residual_D=np.zeros(values, np.float32),
         pictures_MCHW=np.zeros((0, *config.shape), np.uint8),
         labels_M=np.zeros(0, np.int64),

@@ -1,7 +1,7 @@
 """The synthetic set of `moments/1`: from public sums to pictures, alike wherever it is drawn.
 
-Shape legend: K classes, D values of an input, B components, P = B(B+1)/2, T columns, M pictures,
-N pictures that are wanted, C channels, H height, W width.
+Shape legend: K classes, D values of an input, B components, P second moments, T columns,
+M pictures, N pictures that are wanted, C channels, H height, W width.
 
 Rules:
 - pure functions of config and public sums; the aggregator draws from the very numbers that devices
@@ -32,12 +32,10 @@ from dreamshare.learning.moments import (
     Sketch,
     Space,
     packed_basis,
-    packed_size,
+    products,
     sketched,
-    symmetric,
+    symmetric_blocks,
     test_matrix,
-    unpacked_basis,
-    upper,
 )
 from dreamshare.payloads.pixels import packed, unpacked
 from dreamshare.updates import Array, PublicArray
@@ -140,10 +138,12 @@ def found_basis(
 ) -> tuple[NDArray[np.uint8], Floats]:
     """Return the shared basis as it travels, and its scales."""
     form = form_of(config)
-    test_DT = test_matrix(config.seed, config.space.values, form.columns)
+    wide, planes = config.space.values // form.planes, form.planes
+    test_DT = test_matrix(config.seed, wide, form.columns)
     sketch_DT = np.asarray(total["sketch"], np.float64) / found.part
-    sketch = Sketch(found.weight_K, found.mean_KD, sketch_DT, test_DT)
-    vectors_DB, spread_B = sketched(sketch, form.components)
+    share_K, mean_KD = np.repeat(found.weight_K / planes, planes), found.mean_KD.reshape(-1, wide)
+    sketch = Sketch(share_K, mean_KD, sketch_DT, test_DT)
+    vectors_DB, spread_B = sketched(sketch, form.components // planes)
     return packed_basis(vectors_DB), spread_B.astype(np.float32)
 
 
@@ -154,7 +154,7 @@ def covariances(
 
     A class of few examples is drawn to the pooled covariance (`shrinkage`).
     """
-    count, known_K = basis.count, found.known_K
+    known_K, planes = found.known_K, form_of(config).planes
     square_KP = over_mass(
         np.asarray(total["second"], np.float64),
         np.asarray(total["share"], np.float64)[:, None],
@@ -162,7 +162,7 @@ def covariances(
     )
     if not centred:
         parts_KB = basis.of(found.mean_KD)
-        square_KP = square_KP - upper(parts_KB[:, :, None] * parts_KB[:, None, :])
+        square_KP = square_KP - np.stack([products(each, planes) for each in parts_KB[:, None]])
     square_KP = square_KP * (known_K > 0)[:, None]
     pooled_P = found.weight_K @ square_KP
     own_K1 = known_K[:, None]
@@ -173,7 +173,8 @@ def covariances(
     vectors_DB = basis.vectors_DB
     if vectors_DB is None:
         return covariance_KP, np.zeros(config.space.values, np.float32)
-    pooled_BB = symmetric(pooled_P, count) * np.outer(basis.scale_B, basis.scale_B)
+    scales_BB = np.outer(basis.scale_B, basis.scale_B)
+    pooled_BB = symmetric_blocks(pooled_P, basis.count, planes) * scales_BB
     inside_D = np.einsum("db,db->d", vectors_DB @ pooled_BB, vectors_DB)
     residual_D = np.maximum(found.variance_D - inside_D, 0.0).astype(np.float32)
     return covariance_KP, residual_D
@@ -232,20 +233,15 @@ def gaussians_of(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> G
     """Return the Gaussians of told sums; raises ConfigError as `drawn` does."""
     c, form = config, form_of(config)
     values = c.space.values
-    basis = forms.public_basis(c, form) if form.kind != "basis" else _told_basis(c, tensors)
+    found = form.kind == "basis"
+    basis = forms.told_basis(c, form, tensors) if found else forms.public_basis(c, form)
     residual_D = np.zeros(values)
     if form.kind != "pixels":
         residual_D = told(tensors, "residual", (values,))
     mean_KD = told(tensors, "mean", (c.classes, values))
     matrices = 1 if form.kind == "clipped" else c.classes
-    covariance_KP = told(tensors, "covariance", (matrices, packed_size(form.components)))
+    covariance_KP = told(tensors, "covariance", (matrices, form.seconds))
     covariance_KP = np.broadcast_to(covariance_KP, (c.classes, covariance_KP.shape[1]))
     scales_BB = np.outer(basis.scale_B, basis.scale_B)
-    covariance_KBB = symmetric(covariance_KP, form.components) * scales_BB
+    covariance_KBB = symmetric_blocks(covariance_KP, form.components, form.planes) * scales_BB
     return Gaussians(mean_KD, covariance_KBB, residual_D, basis, c.rectify)
-
-
-def _told_basis(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> Basis:
-    count = form_of(config).components
-    vectors_DB = told(tensors, "basis", (config.space.values, count))
-    return unpacked_basis(vectors_DB, told(tensors, "scale", (count,)))

@@ -12,12 +12,26 @@ Rules:
 
 from __future__ import annotations
 
-from dreamshare.learning.moments.bases import Basis, cosines, packed_basis, pixels, unpacked_basis
+from dreamshare.learning.moments.bases import (
+    Basis,
+    cosines,
+    packed_basis,
+    pixels,
+    repeated,
+    unpacked_basis,
+)
 from dreamshare.learning.moments.filtering import Noisy, filtered
 from dreamshare.learning.moments.gaussians import Gaussians
 from dreamshare.learning.moments.releasing import Release, Sums, deviations, over_weights
 from dreamshare.learning.moments.sketching import Sketch, sketched, test_matrix
-from dreamshare.learning.moments.spaces import Space, packed_size, symmetric, upper
+from dreamshare.learning.moments.spaces import (
+    Space,
+    packed_size,
+    products,
+    symmetric,
+    symmetric_blocks,
+    upper,
+)
 
 __all__ = (
     "Basis",
@@ -31,9 +45,12 @@ __all__ = (
     "deviations",
     "filtered",
     "over_weights",
+    "symmetric_blocks",
     "packed_basis",
     "packed_size",
     "pixels",
+    "products",
+    "repeated",
     "sketched",
     "symmetric",
     "test_matrix",

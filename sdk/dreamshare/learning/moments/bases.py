@@ -94,6 +94,22 @@ def cosines(shape: tuple[int, int, int], count: int) -> Basis:
     return Basis(vectors_DB, scale_B)
 
 
+def repeated(basis: Basis, planes: int) -> Basis:
+    """Return the basis with these directions in brightness, then in each opponent colour.
+
+    That is, in `planes` public orthonormal mixtures of as many channels (Helmert's): their mean,
+    and what each channel has over the mean of those before it. In pictures these hardly go
+    together, whatever their hue; red, green and blue do.
+    """
+    if planes == 1 or basis.vectors_DB is None:
+        return basis
+    mixtures = np.tril(np.ones((planes, planes)), -1) - np.diag(np.arange(planes))
+    mixtures[0] = 1.0
+    mixtures /= np.linalg.norm(mixtures, axis=1, keepdims=True)
+    vectors_DB = np.asarray(np.kron(mixtures.T, basis.vectors_DB), np.float64)
+    return Basis(vectors_DB, np.tile(basis.scale_B, planes))
+
+
 def packed_basis(vectors_DB: Doubles) -> NDArray[np.uint8]:
     """Return columns as bytes, each over its own largest entry."""
     top_B = np.maximum(np.abs(vectors_DB).max(axis=0), 1e-12)

@@ -5,7 +5,8 @@ Shape legend: N examples, C channels, H height, W width, D = C*H*W values of an 
 Rules:
 - an input is clipped to the declared range and mapped onto [-1, 1], so that a bound of 1 on means
   and on products of values follows from the range and clips nothing;
-- a symmetric matrix travels as its upper triangle, row by row.
+- a symmetric matrix travels as its upper triangle, row by row; one of several planes as that of
+  each of them, and what goes from one to another does not.
 """
 
 from __future__ import annotations
@@ -74,6 +75,24 @@ class Space:
 def packed_size(count: int) -> int:
     """Return how many numbers a symmetric matrix of `count` rows has."""
     return count * (count + 1) // 2
+
+
+def products(parts_NB: Doubles, planes: int) -> Doubles:
+    """Return the sums of products of components within each plane, triangle after triangle."""
+    parts_LNB = parts_NB.reshape(len(parts_NB), planes, -1).transpose(1, 0, 2)
+    found: Doubles = upper(parts_LNB.transpose(0, 2, 1) @ parts_LNB).ravel()
+    return found
+
+
+def symmetric_blocks(packed: Doubles, count: int, planes: int) -> Doubles:
+    """Inverse of `products`: (..., count, count), zeros between planes."""
+    each = count // planes
+    blocks = symmetric(packed.reshape(*packed.shape[:-1], planes, -1), each)
+    found: Doubles = np.zeros((*packed.shape[:-1], count, count))
+    for plane in range(planes):
+        here = slice(plane * each, (plane + 1) * each)
+        found[..., here, here] = blocks[..., plane, :, :]
+    return found
 
 
 def upper(matrix: Doubles) -> Doubles:

@@ -16,7 +16,10 @@ from dreamshare.learning.moments import (
     packed_basis,
     packed_size,
     pixels,
+    products,
+    repeated,
     symmetric,
+    symmetric_blocks,
     unpacked_basis,
     upper,
 )
@@ -89,3 +92,26 @@ def test_bases_that_are_none_are_refused() -> None:
     with pytest.raises(ConfigError, match="as many columns"):
         Basis(np.eye(3), np.ones(2))
     assert pixels(5).count == 5
+
+
+@given(planes=st.integers(1, 3), each=st.integers(1, 5), seed=st.integers(0, 9))
+def test_products_within_planes_are_the_blocks_of_all_products(planes, each, seed) -> None:
+    parts_NB = np.random.default_rng(seed).normal(size=(7, planes * each))
+    found = products(parts_NB, planes)
+    assert found.shape == (planes * packed_size(each),)
+    blocks_BB = np.kron(np.eye(planes), np.ones((each, each)))
+    wanted = parts_NB.T @ parts_NB * blocks_BB
+    np.testing.assert_allclose(symmetric_blocks(found, planes * each, planes), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3, 4])
+def test_a_basis_of_planes_is_orthonormal_and_begins_with_the_brightness(planes: int) -> None:
+    one = cosines((1, 4, 4), 5)
+    basis = repeated(one, planes)
+    assert one.vectors_DB is not None and basis.vectors_DB is not None
+    assert basis.vectors_DB.shape == (planes * 16, planes * 5)
+    np.testing.assert_allclose(
+        basis.vectors_DB.T @ basis.vectors_DB, np.eye(planes * 5), atol=1e-12
+    )
+    grey = np.tile(one.vectors_DB, (planes, 1)) / np.sqrt(planes)
+    np.testing.assert_allclose(basis.vectors_DB[:, :5], grey, atol=1e-12)
