@@ -29,8 +29,10 @@ from dreamshare.learning.base import (
     InputGradient,
     Ints,
     Learner,
+    ParameterGradient,
 )
 from dreamshare.learning.guarding import least_class_count
+from dreamshare.learning.measures import parameter_gradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.programs import EvaluatesPrograms, ProgramCall
 from dreamshare.updates import Array, PublicArray
@@ -131,6 +133,10 @@ class HaltingLearner:
         if isinstance(learner, GivesFeatureStatistics):
             return learner.feature_statistics(x_NCHW)
         return {}
+
+    def parameter_gradient(self, batch: Batch) -> ParameterGradient:
+        self._halt.check()
+        return parameter_gradient(self._learner, batch)
 
     def evaluate(self, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
         self._halt.check()

@@ -19,6 +19,7 @@ from dreamshare.algorithms.fedh2l import FedH2L
 from dreamshare.algorithms.fediod import FedIOD
 from dreamshare.algorithms.generative import Generative
 from dreamshare.algorithms.moments import MomentSharing
+from dreamshare.algorithms.selftuning import SelfTuning
 from dreamshare.errors import ConfigError
 from tests.algorithms.describing import TEXT, generative
 from tests.algorithms.iod import crew as iod_crew
@@ -28,6 +29,7 @@ from tests.algorithms.oracle import Device, run
 from tests.algorithms.sharing import consensus, crew, fedh2l
 from tests.algorithms.test_codream import CONFIG
 from tests.algorithms.test_fedavg import config_of
+from tests.algorithms.test_selftuning import config_of as selftuning
 from tests.algorithms.toy import ToyLearner, toy_data
 
 CONFIGS = (
@@ -39,6 +41,7 @@ CONFIGS = (
     fediod(divergence="code", evaluate="end"),
     generative(evaluate=True),
     moments(evaluate=True),
+    selftuning(),
 )
 
 
@@ -131,7 +134,7 @@ def test_unknown_names():
     with pytest.raises(
         ConfigError,
         match="codream/1, consensus/1, evaluate/1, fedavg/1, fedh2l/1, fediod/1, generative/1, "
-        "moments/1",
+        "moments/1, selftuning/1",
     ):
         catalog.entry_of("codream/2")
     with pytest.raises(ConfigError, match="no config of a registered"):
@@ -149,6 +152,7 @@ def test_registered_steps_are_what_a_run_plans():
     full = replace(CONFIG, evaluate="end", student="small", adversarial="jsd")
     assert set(catalog.entry_of("codream/1").steps) == _planned(Codream(full))
     assert set(catalog.entry_of("fedavg/1").steps) == _planned(FedAvg(config_of()))
+    assert set(catalog.entry_of("selftuning/1").steps) == _planned(SelfTuning(selftuning()))
     for algorithm in (
         Consensus(consensus(evaluate="end")),
         FedH2L(fedh2l(evaluate="end")),
@@ -166,7 +170,7 @@ def test_registered_steps_are_what_a_run_plans():
     assert set(catalog.entry_of("fediod/1").steps) == planned
 
 
-def _planned(algorithm: Codream | FedAvg) -> set[str]:
+def _planned(algorithm: Codream | FedAvg | SelfTuning) -> set[str]:
     crew = [Device(ToyLearner(5), toy_data(i), np.random.default_rng(i)) for i in range(3)]
     return set(run(algorithm, crew).steps)
 

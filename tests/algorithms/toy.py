@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Floats, InputGradient
+from dreamshare.learning.base import Batch, Floats, InputGradient, ParameterGradient
 from dreamshare.learning.data import ArrayData
 from dreamshare.learning.disagreement import disagreement
 from dreamshare.learning.measures import log_softmax, softmax
@@ -93,6 +93,15 @@ class ToyLearner:
             self.steps_taken += 1
             losses.append(loss)
         return float(np.mean(losses)) if losses else 0.0
+
+    def parameter_gradient(self, batch: Batch) -> ParameterGradient:
+        loss, residual_NK = self._cross_entropy(batch, np.eye(self.classes)[batch.y_N], 0.0)
+        scale = 1.0 / max(len(batch.x_NCHW), 1)
+        arrays = {
+            "weight": (scale * self._flat(batch.x_NCHW).T @ residual_NK).astype(np.float32),
+            "bias": (scale * residual_NK.sum(axis=0)).astype(np.float32),
+        }
+        return ParameterGradient(loss, arrays)
 
     def snapshot(self) -> bytes:
         arrays = {"weight": self.weight_DK, "bias": self.bias_K}

@@ -131,6 +131,15 @@ ENTRIES = (
         asks=("alone", "release", "count", "sketch", "describe", "evaluate"),
         tells=("warm_up", "learn"),
     ),
+    Entry(
+        name="selftuning/1",
+        module="dreamshare.algorithms.selftuning",
+        algorithm="SelfTuning",
+        config="SelfTuningConfig",
+        state="SelfTuningState",
+        asks=("start", "train", "evaluate"),
+        tells=("adopt",),
+    ),
 )
 
 

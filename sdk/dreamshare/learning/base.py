@@ -72,6 +72,19 @@ class InputGradient:
     student_cotangent_BK: Floats | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ParameterGradient:
+    """Mean cross-entropy of examples in evaluation mode, and its gradient.
+
+    Attributes:
+        loss: nats an example; 0 without examples.
+        arrays: d loss / d parameter, of every trainable one, by name.
+    """
+
+    loss: float
+    arrays: Mapping[str, Floats]
+
+
 class Data(Protocol):
     """A device's own examples. They never leave the device."""
 
@@ -109,6 +122,19 @@ class GivesInputGradients(Protocol):
 
     def input_gradient(self, x_NCHW: Floats, objective: DreamObjective) -> InputGradient:
         """Return d objective / d x in evaluation mode."""
+        ...
+
+
+@runtime_checkable
+class GivesParameterGradients(Protocol):
+    """Can differentiate its loss with respect to its parameters, without a step."""
+
+    def parameter_gradient(self, batch: Batch) -> ParameterGradient:
+        """Return loss and gradient on labelled examples, in evaluation mode.
+
+        Raises:
+            ConfigError: the batch has no y_N, or does not fit the net.
+        """
         ...
 
 

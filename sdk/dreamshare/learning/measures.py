@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Floats, GivesPosteriors, Ints
+from dreamshare.learning.base import (
+    Batch,
+    Floats,
+    GivesParameterGradients,
+    GivesPosteriors,
+    Ints,
+    ParameterGradient,
+)
 
 Counts = Ints | NDArray[np.float32] | NDArray[np.float64]
 LEAST_UNION = 0.5
@@ -78,6 +85,20 @@ def overlap(learner: GivesPosteriors, batch: Batch) -> Overlap:
         for labels in (y_N[found_N == y_N], found_N, y_N)
     )
     return Overlap(hits_K, found_K, there_K)
+
+
+def parameter_gradient(learner: object, batch: Batch) -> ParameterGradient:
+    """Return loss and gradient of a learner that can give them.
+
+    Raises:
+        ConfigError: it cannot, or the batch does not fit.
+    """
+    if not isinstance(learner, GivesParameterGradients):
+        raise ConfigError(
+            "this device's learner gives no gradient by its parameters; selftuning/1 needs a "
+            "learner with `parameter_gradient` (fedavg/1 does not)"
+        )
+    return learner.parameter_gradient(batch)
 
 
 def mean_iou(hits_K: Counts, found_K: Counts, there_K: Counts) -> float:

@@ -33,8 +33,9 @@ from dreamshare.learning.base import (
     GivesFeatureStatistics,
     InputGradient,
     Learner,
+    ParameterGradient,
 )
-from dreamshare.learning.measures import measure
+from dreamshare.learning.measures import measure, parameter_gradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.settings import Scalar
 from dreamshare.updates import PublicArray
@@ -189,6 +190,9 @@ class Accompanied:
         if isinstance(learner, GivesFeatureStatistics):
             return learner.feature_statistics(x_NCHW)
         return {}
+
+    def parameter_gradient(self, batch: Batch) -> ParameterGradient:
+        return parameter_gradient(self._learner, batch)
 
     def snapshot(self) -> bytes:
         return self._learner.snapshot()

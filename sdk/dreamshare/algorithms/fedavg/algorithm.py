@@ -49,8 +49,8 @@ class FedAvg:
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         c = self.config
         steps = {
-            Stage.START.value: (*self._fields([c.start_bound] * len(c.shapes)), SHARE),
-            Stage.TRAIN.value: self._fields([c.delta_bound] * len(c.shapes)),
+            Stage.START.value: (*self.fields([c.start_bound] * len(c.shapes)), SHARE),
+            Stage.TRAIN.value: self.fields([c.delta_bound] * len(c.shapes)),
         }
         if c.evaluate:
             steps[Stage.EVALUATE.value] = evaluation_fields(c.max_examples)
@@ -76,12 +76,12 @@ class FedAvg:
     def plan(self, state: FedAvgState) -> Ask | Tell | Done:
         c = self.config
         left = c.rounds - state.round + int(c.evaluate)
-        model = self._model(state)
+        model = self.model(state)
         match state.stage:
             case Stage.START:
                 return Ask(Stage.START.value, self.steps()[Stage.START], sums=left + 1)
             case Stage.TRAIN:
-                fields = self._fields([bound.value for bound in state.bounds])
+                fields = self.fields([bound.value for bound in state.bounds])
                 return Ask(Stage.TRAIN.value, fields, model, left, state.round)
             case Stage.ADOPT:
                 return self._adopt(state)
@@ -103,13 +103,13 @@ class FedAvg:
     ) -> Update:
         match ask:
             case Ask(step=Stage.START):
-                own = dict(zip(self._names, self._own(learner).values(), strict=True))
+                own = dict(zip(self.names, self._own(learner).values(), strict=True))
                 share = np.array(self._weight(data))
                 return answer({**own, SHARE.name: share}, ask.fields, 1.0, ask.weight_cap)
             case Ask(step=Stage.TRAIN):
                 return self._train(ask, learner, data, rng)
             case Tell(step=Stage.ADOPT):
-                learner.load_parameters(self._received(ask.tensors, learner))
+                learner.load_parameters(self.received(ask.tensors, learner))
                 return Update()
             case Ask(step=Stage.EVALUATE):
                 return evaluation(learner, data, self.config.max_examples)
@@ -119,7 +119,7 @@ class FedAvg:
         c = self.config
         match state.stage:
             case Stage.START:
-                parameters = tuple(mean[name].astype(np.float32) for name in self._names)
+                parameters = tuple(mean[name].astype(np.float32) for name in self.names)
                 share = float(np.clip(mean[SHARE.name], LEAST_SHARE, 1.0))
                 # what travels is the difference times a weight, so the bounds shrink with weights
                 first = min(1.0, 2.0 * share) * c.delta_bound
@@ -139,18 +139,21 @@ class FedAvg:
 
     def _adopt(self, state: FedAvgState) -> Tell:
         left = int(self.config.evaluate)
-        return Tell(Stage.ADOPT.value, self._model(state), left, state.round)
+        return Tell(Stage.ADOPT.value, self.model(state), left, state.round)
 
-    def _model(self, state: FedAvgState) -> dict[str, PublicArray]:
-        return dict(zip(self._names, state.parameters, strict=True))
+    def model(self, state: FedAvgState) -> dict[str, PublicArray]:
+        """Return the public model, as it travels."""
+        return dict(zip(self.names, state.parameters, strict=True))
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
+        """Names of the model's fields, in its order."""
         return tuple(f"p{i}" for i in range(len(self.config.shapes)))
 
-    def _fields(self, bounds: Sequence[float]) -> tuple[Field, ...]:
+    def fields(self, bounds: Sequence[float]) -> tuple[Field, ...]:
+        """Return the fields of a difference with these bounds, and their count of clips."""
         c = self.config
-        triples = zip(self._names, c.shapes, bounds, strict=True)
+        triples = zip(self.names, c.shapes, bounds, strict=True)
         fields = tuple(Field(name, shape, bound, c.bits) for name, shape, bound in triples)
         return (*fields, clipped_field(fields))
 
@@ -168,18 +171,30 @@ class FedAvg:
             )
         return own
 
-    def _received(
+    def received(
         self, tensors: Mapping[str, PublicArray], learner: Learner
     ) -> dict[str, NDArray[np.float32]]:
-        missing = [name for name in self._names if name not in tensors]
+        """Return a public model by the device's own names; raises ConfigError where it is none."""
+        missing = [name for name in self.names if name not in tensors]
         if missing:
             raise ConfigError(f"the public parameter {missing[0]} did not come with the plan")
-        pairs = zip(self._own(learner), self._names, strict=True)
+        pairs = zip(self._own(learner), self.names, strict=True)
         return {own: tensors[name].astype(np.float32) for own, name in pairs}
 
     def _train(self, ask: Ask, learner: Learner, data: Data, rng: np.random.Generator) -> Update:
+        arrays, _ = self.difference(ask.tensors, learner, data, rng)
+        return answer(arrays, ask.fields, self._weight(data), ask.weight_cap)
+
+    def difference(
+        self,
+        tensors: Mapping[str, PublicArray],
+        learner: Learner,
+        data: Data,
+        rng: np.random.Generator,
+    ) -> tuple[dict[str, Array], float]:
+        """Train from the public model; return what that changed, and the mean loss, nats."""
         c = self.config
-        before = self._received(ask.tensors, learner)
+        before = self.received(tensors, learner)
         learner.load_parameters(before)
         objective = FitObjective(
             optimizer=c.optimizer,
@@ -190,11 +205,10 @@ class FedAvg:
         if c.balanced:
             objective = objective.balanced(data.class_counts(c.classes))
         batches = data.batches(rng, c.batch)
-        learner.fit(((next(batches),) for _ in range(c.fit_steps)), objective)
+        loss = learner.fit(((next(batches),) for _ in range(c.fit_steps)), objective)
         after = learner.parameters()
-        deltas = zip(self._names, before, strict=True)
-        arrays: dict[str, Array] = {name: after[own] - before[own] for name, own in deltas}
-        return answer(arrays, ask.fields, self._weight(data), ask.weight_cap)
+        deltas = zip(self.names, before, strict=True)
+        return {name: after[own] - before[own] for name, own in deltas}, loss
 
     def _step(self, state: FedAvgState, mean: Mapping[str, Array]) -> FedAvgState:
         c = self.config
@@ -202,11 +216,11 @@ class FedAvg:
         share = max(0.0, float(mean[CLIPPED])) / size
         parameters = tuple(
             (old + c.server_rate * mean[name]).astype(np.float32)
-            for old, name in zip(state.parameters, self._names, strict=True)
+            for old, name in zip(state.parameters, self.names, strict=True)
         )
         bounds = tuple(
             bound.follow(mean[name], share, scale=state.share)
-            for bound, name in zip(state.bounds, self._names, strict=True)
+            for bound, name in zip(state.bounds, self.names, strict=True)
         )
         done = state.round + 1
         return replace(

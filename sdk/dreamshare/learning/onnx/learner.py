@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Floats, InputGradient
+from dreamshare.learning.base import Batch, Floats, InputGradient, ParameterGradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.onnx import snapshots
 from dreamshare.learning.onnx.bundle import Bundle
@@ -89,6 +89,16 @@ class OnnxLearner:
         program = self._program("dream_grad")
         self._runtime.check(program.entry, len(x_NCHW))
         return dream_result(program.run(feeds), objective)
+
+    def parameter_gradient(self, batch: Batch) -> ParameterGradient:
+        """Return loss and gradient of labelled examples (see `GivesParameterGradients`).
+
+        Raises:
+            ConfigError: examples without labels or of another shape, or one needs more than the
+                budget.
+        """
+        self._check_shape(batch.x_NCHW)
+        return self._training.gradient(self._state, batch)
 
     def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
         """Return statistics of LayerNorm and GroupNorm inputs (see `GivesFeatureStatistics`).

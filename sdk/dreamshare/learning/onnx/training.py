@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Floats
+from dreamshare.learning.base import Batch, Floats, ParameterGradient
 from dreamshare.learning.objectives import FitObjective, Optimizer, Projection
 from dreamshare.learning.onnx.bundle import Bundle
 from dreamshare.learning.onnx.calls import (
@@ -32,6 +32,9 @@ from dreamshare.learning.onnx.calls import (
 from dreamshare.learning.onnx.runtime import Program, Runtime
 from dreamshare.learning.onnx.tensors import Arrays
 from dreamshare.learning.projection import factors
+
+EVALUATION_BATCH = 512
+"""Most examples of one run of `gradient`; changes no result."""
 
 MOMENTUM = 0.9
 BETAS = (0.9, 0.999)
@@ -115,6 +118,30 @@ class Training:
         state.moments |= {f"V/{n}": v for n, v in _new(found, "V_/").items()}
         state.kind, state.steps = objective.optimizer, number
         return loss + float(found["loss"])
+
+    def gradient(self, state: TrainState, batch: Batch) -> ParameterGradient:
+        """Return loss and gradient in evaluation mode; nothing changes.
+
+        Raises:
+            ConfigError: the batch has no labels, or one example needs more than the budget.
+        """
+        manifest, entry = self._bundle.manifest, self._bundle.manifest.graphs["gradients"]
+        size = min(EVALUATION_BATCH, self._runtime.most_examples(entry))
+        running = {"batch": scalar(0.0), "track": scalar(0.0)}
+        sums = {n: np.zeros(self._blank[f"G/{n}"].shape) for n in manifest.parameters}
+        total, count = 0.0, len(batch.x_NCHW)
+        for at in range(0, count, size):
+            y_N = None if batch.y_N is None else batch.y_N[at : at + size]
+            part = Batch(batch.x_NCHW[at : at + size], y_N)
+            feeds = local_feeds(manifest, part, FitObjective()) | running
+            found = self._run("gradients", feeds | self._state(state.weights) | self._blank)
+            total += len(part.x_NCHW) * float(found["loss"])
+            for name, gradient in _new(found, "G_/").items():
+                sums[name] += len(part.x_NCHW) * _floats(gradient)
+        most = max(count, 1)
+        return ParameterGradient(
+            total / most, {name: (each / most).astype(np.float32) for name, each in sums.items()}
+        )
 
     def _pulled(self, weights: Arrays, anchor: Arrays, proximal: float) -> tuple[Arrays, float]:
         """Return gradient and value of proximal / 2 * |w - w0|^2: graphs add to what they get."""

@@ -18,13 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Floats, InputGradient
+from dreamshare.learning.base import Batch, Floats, InputGradient, ParameterGradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.programs import ProgramCall
 from dreamshare.learning.torch import snapshots
 from dreamshare.learning.torch.dreaming import evaluate_objective, teaching
 from dreamshare.learning.torch.features import feature_statistics
 from dreamshare.learning.torch.fitting import Fitter
+from dreamshare.learning.torch.gradients import parameter_gradient
 from dreamshare.learning.torch.pixels import rows
 from dreamshare.learning.torch.programs import TorchPrograms
 from dreamshare.learning.torch.sources import ProgramSource
@@ -98,6 +99,17 @@ class TorchLearner:
             terms=evaluated.terms,
             student_cotangent_BK=None if student is None else student.float().cpu().numpy(),
         )
+
+    def parameter_gradient(self, batch: Batch) -> ParameterGradient:
+        """Return loss and gradient of labelled examples (see `GivesParameterGradients`)."""
+        if batch.y_N is None:
+            raise ConfigError("a gradient by the parameters needs y_N: labelled examples")
+        size = EVALUATION_BATCH
+        parts = [
+            (self._tensor(batch.x_NCHW[at : at + size]), torch.as_tensor(batch.y_N[at : at + size]))
+            for at in range(0, len(batch.x_NCHW), size)
+        ]
+        return parameter_gradient(self._net, parts)
 
     def feature_statistics(self, x_NCHW: Floats) -> Mapping[str, Floats]:
         """Return statistics of LayerNorm and GroupNorm inputs (see `GivesFeatureStatistics`)."""
