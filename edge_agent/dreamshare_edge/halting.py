@@ -28,6 +28,7 @@ from dreamshare.learning.base import (
     GivesFeatureStatistics,
     InputGradient,
     Ints,
+    KeepsSnapshots,
     Learner,
     ParameterGradient,
 )
@@ -82,6 +83,14 @@ class HaltingData:
 
     def __len__(self) -> int:
         return len(self._data)
+
+    def snapshot(self, token: str, *, begin: bool) -> Data:
+        """Return the examples of a moment, of data that keep them; else these."""
+        self._halt.check()
+        if not isinstance(self._data, KeepsSnapshots):
+            return self
+        kept = self._data.snapshot(token, begin=begin)
+        return HaltingData(kept, self._halt, self.least_class_count)
 
     def batches(self, rng: np.random.Generator, size: int) -> Iterator[Batch]:
         return _checked(self._data.batches(rng, size), self._halt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from dreamshare.autodiff import Federation, NotAnswered
 from dreamshare.client import Client
 from dreamshare.clock import SystemClock
 from dreamshare.protocol.messages import Cohort, Deadlines
-from dreamshare.transport.grpc import GrpcLink
+from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.tap import Tap, TappedListener
 from dreamshare.transport.tls import TlsFiles
 from dreamshare_aggregator.service import Aggregator
@@ -29,6 +30,7 @@ from tests.autodiff.test_federation import ALONG, THETA
 from tests.integration.toy import Loopback
 
 DEVICES = 4
+GUIDE = Path(__file__).parents[2] / "docs" / "autodiff.md"
 pytestmark = pytest.mark.timeout(300)
 
 ALLOWED = tuple(f"logistic/1:{transform}" for transform in ("value", "vjp", "hvp"))
@@ -47,23 +49,32 @@ async def stage(
     toy = Loopback.create(path)
     async with AsyncExitStack() as stack:
         listener = toy.listener()
-        store = open_store(f"sqlite:///{path}/rounds.db")
-        aggregator = Aggregator([TappedListener(listener, *taps)], store, toy.aggregator)
-        await stack.enter_async_context(aggregator)
+        await stack.enter_async_context(aggregator_of(toy, path, listener, *taps))
         for i in range(DEVICES):
-            device = toy.enrol(Role.DEVICE, f"device-{i}")
-            agent = EdgeAgent(
-                link=GrpcLink(f"grpcs://127.0.0.1:{listener.port}", TlsFiles.of(device)),
-                learner=learner_of(kinds[i % len(kinds)]),
-                data=data_of(i),
-                algorithms=("autodiff/1",),
-                store=FileStore(path / f"home-{i}"),
-                policy=Policy(programs=allowed),
-                identity=device,
-            )
-            await stack.enter_async_context(agent)
+            kind = kinds[i % len(kinds)]
+            await stack.enter_async_context(agent_of(toy, path, i, listener.port, kind, allowed))
         link = GrpcLink(f"grpcs://127.0.0.1:{listener.port}", TlsFiles.of(toy.operator))
         yield Client(link, toy.operator, SystemClock())
+
+
+def aggregator_of(toy: Loopback, path: Path, listener: GrpcListener, *taps: Tap) -> Aggregator:
+    store = open_store(f"sqlite:///{path}/rounds.db")
+    return Aggregator([TappedListener(listener, *taps)], store, toy.aggregator)
+
+
+def agent_of(
+    toy: Loopback, path: Path, number: int, port: int, kind: str, allowed: tuple[str, ...]
+) -> EdgeAgent:
+    device = toy.enrol(Role.DEVICE, f"device-{number}")
+    return EdgeAgent(
+        link=GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(device)),
+        learner=learner_of(kind),
+        data=data_of(number),
+        algorithms=("autodiff/1",),
+        store=FileStore(path / f"home-{number}"),
+        policy=Policy(programs=allowed),
+        identity=device,
+    )
 
 
 async def in_thread(
@@ -118,11 +129,23 @@ async def test_devices_that_do_not_allow_it_make_an_error_in_backward(tmp_path: 
         leaf = THETA.clone().requires_grad_()
         loss = fed.mean(LOSS, leaf)
         assert isinstance(loss, Tensor)
-        with pytest.raises(NotAnswered, match="gradient:0 was not answered .* policies name this"):
+        with pytest.raises(NotAnswered, match="gradient:0 was not answered .* policies") as error:
             loss.backward()
+        assert error.value.step == "logistic/1:gradient:0"
         assert leaf.grad is None
         with pytest.raises(NotAnswered, match="this session is over"):
             fed.mean(LOSS, 2 * THETA)
 
     async with stage(tmp_path, allowed=("logistic/1:value",)) as client:
         await in_thread(client, work, deadline_s=30.0, eager=False)
+
+
+async def test_the_guide_as_it_stands(tmp_path: Path) -> None:
+    """docs/autodiff.md; its cohort may be larger than these four devices."""
+    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    theta = THETA.clone().requires_grad_()
+    async with stage(tmp_path, kinds=("torch",)) as client:
+        await asyncio.to_thread(exec, code, {"client": client, "theta": theta})
+    exact = oracle(DEVICES)
+    true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)  # type: ignore[arg-type,return-value]
+    torch.testing.assert_close(theta.grad, true, rtol=0, atol=1e-5)

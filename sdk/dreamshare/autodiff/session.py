@@ -42,7 +42,15 @@ GOODBYE_S = 20.0
 
 
 class NotAnswered(DreamshareError):
-    """A round was not closed, or not in time; the session is over."""
+    """A round was not closed, or not in time; the session is over.
+
+    Attributes:
+        step: what was asked, such as "logistic/1:gradient:0"; "" outside a round.
+    """
+
+    def __init__(self, text: str, step: str = "") -> None:
+        super().__init__(text)
+        self.step = step
 
 
 @contextlib.contextmanager
@@ -154,20 +162,23 @@ class _TaskRounds:
         self._task = task
         self._deadline_s = deadline_s
         self.failure = ""
+        self._failed = ""
 
     def ask(self, question: Question) -> Answer:
         """See `dreamshare.autodiff.rounds.Rounds`."""
         if self.failure:
-            raise NotAnswered(f"this session is over: {self.failure}")
+            raise NotAnswered(f"this session is over: {self.failure}", self._failed)
         try:
             asked = self._client.ask(self._task, question)
             answered = self._thread.run(asked, self._deadline_s)
         except DreamshareError as error:
+            self._failed = question.step
             self.failure = (
-                f"{question.step} was not answered ({error}); are enough devices there, and do "
-                "their policies name this program and its transforms?"
+                f"{question.step} was not answered ({error}); are enough devices there, do their "
+                "policies name this program and its transforms, and was the same not asked in an "
+                "earlier session (give another seed then)?"
             )
-            raise NotAnswered(self.failure) from error
+            raise NotAnswered(self.failure, self._failed) from error
         count = len(answered.survivors)
         means = decode_arrays(answered.archive)
         sums = {name: np.asarray(mean, np.float64) * count for name, mean in means.items()}

@@ -1,7 +1,8 @@
 """One place in a computation where devices are summed: a program, and what its value's crowd was.
 
 Rules:
-- arrays leave and enter here as numpy, detached; the nodes above know tensors alone;
+- arrays leave and enter here as numpy, detached; the nodes above know tensors alone, all of them on
+  the device of a program's first argument;
 - cotangents and tangents are scaled by a power of two to at most 1 before they travel, and the sums
   are scaled back: derivatives are linear in them, and the scaling is exact;
 - the value of one loss is asked for together with its gradient, whose cotangent is known to be 1
@@ -70,7 +71,10 @@ class Site:
             ports += [f"gradient/{name}" for name in self.eager]
         found = self._fetch(arguments, cotangents, tangents, ports)
         self.crowd = found[ports[0]].crowd
-        return tuple(self._tensor(found[f"value/{r.name}"], r, 1.0) for r in self.program.results)
+        place = arguments[0].device
+        return tuple(
+            self._tensor(found[f"value/{r.name}"], r, 1.0).to(place) for r in self.program.results
+        )
 
     def pull(
         self, arguments: Tensors, cotangents: Tensors, by: Sequence[str]
@@ -130,12 +134,16 @@ class Site:
         tangents: Mapping[str, Array],
         scale: float,
     ) -> tuple[Tensor, ...]:
+        place = arguments[0].device
         if not scale:
-            return tuple(torch.zeros(e.shape, dtype=getattr(torch, e.dtype)) for e in of)
+            return tuple(
+                torch.zeros(e.shape, dtype=getattr(torch, e.dtype), device=place) for e in of
+            )
         ports = [f"{group}/{each.name}" for each in of]
         found = self._fetch(arguments, cotangents, tangents, ports)
         return tuple(
-            self._tensor(found[port], each, scale) for port, each in zip(ports, of, strict=True)
+            self._tensor(found[port], each, scale).to(place)
+            for port, each in zip(ports, of, strict=True)
         )
 
     def _fetch(

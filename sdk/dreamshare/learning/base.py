@@ -152,6 +152,26 @@ class GivesFeatureStatistics(Protocol):
 
 
 @runtime_checkable
+class KeepsSnapshots(Protocol):
+    """Data that change while a device lives, and can give what they were.
+
+    A federated derivative belongs to the examples of its value: see `learning.snapshots`.
+    """
+
+    def snapshot(self, token: str, *, begin: bool) -> Data:
+        """Return the examples as they were when this token was first named.
+
+        Args:
+            token: names the moment.
+            begin: it may be named for the first time now.
+
+        Raises:
+            ConfigError: the examples of that moment are not there any more.
+        """
+        ...
+
+
+@runtime_checkable
 class Fits(Protocol):
     """Can train its own model."""
 

@@ -6,6 +6,7 @@ Rules:
 - `cycle` stays 0: the payload's hash is the evaluation's content, so that a device which answered
   refuses the same evaluation later (docs/protocol.md 13.3);
 - examples are taken in an order that the request's seed gives, the same for value and derivative;
+  of data that change, those of the value (`learning.snapshots`);
 - a device without examples answers zeros.
 """
 
@@ -17,10 +18,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dreamshare.algorithms.autodiff.config import AutodiffConfig
-from dreamshare.algorithms.autodiff.requests import read_call
+from dreamshare.algorithms.autodiff.requests import read_call, token_of
 from dreamshare.algorithms.base import Ask, Crowd, Done, Question, Tell, Wait
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.base import Batch, Data, KeepsSnapshots, Learner
 from dreamshare.learning.programs import EvaluatesPrograms, ProgramCall, Wanted
 from dreamshare.updates import Array, Field, PublicArray, Update
 
@@ -96,6 +97,8 @@ class Autodiff:
         wanted = Wanted.parse(ask.step)
         program = self.config.program(wanted.program)
         fields = program.fields(wanted)
+        if isinstance(data, KeepsSnapshots):
+            data = data.snapshot(token_of(call, seed), begin="value" in call.groups)
         if len(data) == 0:
             return Update({each.name: np.zeros(each.shape) for each in fields})
         if not isinstance(learner, EvaluatesPrograms):

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -59,6 +60,14 @@ def read_call(
     by = () if wanted.by is None else program.sets[wanted.by]
     call = ProgramCall(program.name, wanted.groups, by, arguments, cotangents, tangents)
     return call, int(seed)
+
+
+def token_of(call: ProgramCall, seed: int) -> str:
+    """Return what a value and its derivatives have in common: program, arguments and seed."""
+    digest = hashlib.sha256(f"{call.program}\0{seed}".encode())
+    for name, array in sorted(call.arguments.items()):
+        digest.update(f"\0{name}\0".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _groups(
