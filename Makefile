@@ -10,7 +10,7 @@ SETTINGS := pyproject.toml constraints.txt
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long coverage fuzz check protos bundles services
+.PHONY: help demo test test-long coverage fuzz check docs protos bundles services
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
@@ -30,8 +30,11 @@ coverage: .venv/.dev ## how much of the crypto room the tests reach, by branches
 fuzz: .venv/.fuzz ## look for inputs that break a decoder or a machine (TARGET=name FUZZ_SECONDS=60 each)
 	@$(BIN)/python -m tests.fuzz run $(TARGET) --seconds $(FUZZ_SECONDS)
 
-check: .venv/.dev ## format, lint, types, arrows, sizes, generated code
+check: .venv/.dev ## format, lint, types, arrows, sizes, generated code, documentation
 	@scripts/check
+
+docs: .venv/.dev ## the documentation as a site, in build/site
+	@scripts/docs
 
 protos: .venv/.dev ## make the wire format's Python code anew
 	@scripts/protos
