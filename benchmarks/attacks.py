@@ -45,10 +45,12 @@ class Seen:
     covariance_DD: Doubles | None
 
 
-def turned(seen: Seen, count: int, rng: np.random.Generator) -> Doubles:
+def turned(
+    seen: Seen, count: int, rng: np.random.Generator, starts: int = STARTS, turns: int = TURNS
+) -> Doubles:
     """Return `count` images in [-1, 1] that have this mean and covariance, (N, D).
 
-    The best of `STARTS`: the one that leaves the range least.
+    The best of `starts`: the one that leaves the range least.
     """
     if seen.covariance_DD is None or count < 2:
         return np.clip(np.tile(seen.mean_D, (count, 1)), -1.0, 1.0)
@@ -59,9 +61,9 @@ def turned(seen: Seen, count: int, rng: np.random.Generator) -> Doubles:
     axes_DJ = vectors_DD[:, largest]
     simplex_NJ = _simplex(count)
     best, least = np.zeros((count, len(values_D))), np.inf
-    for _ in range(STARTS):
+    for _ in range(starts):
         turn_JJ = _orthonormal(rng.normal(size=(count - 1, rank)))
-        for _ in range(TURNS):
+        for _ in range(turns):
             made_ND = seen.mean_D + np.sqrt(count) * (simplex_NJ @ turn_JJ * spread) @ axes_DJ.T
             held_ND = np.clip(made_ND, -1.0, 1.0)
             parts_NJ = (held_ND - seen.mean_D) @ axes_DJ / spread

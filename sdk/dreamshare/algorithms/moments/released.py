@@ -74,7 +74,7 @@ def answer(config: MomentsConfig, data: Data) -> Update:
     """
     c = config
     data.class_counts(c.classes)
-    release = _release(c)
+    release = release_of(c)
     arrays: dict[str, Array] = {field.name: np.zeros(field.shape) for field in fields(c)}
     for x_NCHW, y_N in once(data, _most(c)):
         sums = release.of(c.space.units(x_NCHW), y_N)
@@ -92,7 +92,7 @@ def described(
     Raises:
         ConfigError: no class can be told from the noise.
     """
-    c, release = config, _release(config)
+    c, release = config, release_of(config)
     count, values = form_of(c).components, c.space.values
     sigma = float(np.sqrt(np.mean(np.square(total["gauge"], dtype=np.float64))))
     first, second = (np.asarray(total[name], np.float64) for name in ("first", "second"))
@@ -130,7 +130,8 @@ def _most(config: MomentsConfig) -> int:
     return min(config.max_examples, MOST)
 
 
-def _release(config: MomentsConfig) -> Release:
+def release_of(config: MomentsConfig) -> Release:
+    """Return how examples are clipped."""
     c, form = config, form_of(config)
     level = 2.0 * _most(c) / (2**BITS - 1)
     radius = c.radius * float(np.sqrt(c.space.values))
