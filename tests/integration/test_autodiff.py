@@ -149,3 +149,40 @@ async def test_the_guide_as_it_stands(tmp_path: Path) -> None:
     exact = oracle(DEVICES)
     true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)  # type: ignore[arg-type,return-value]
     torch.testing.assert_close(theta.grad, true, rtol=0, atol=1e-5)
+
+
+async def test_a_session_outlives_its_aggregator(tmp_path: Path) -> None:
+    """It is stopped between value and derivative, and another one takes its place."""
+    toy = Loopback.create(tmp_path)
+    listener = toy.listener()
+    main = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(AsyncExitStack())
+        await first.enter_async_context(aggregator_of(toy, tmp_path, listener))
+        port = listener.port
+        for i in range(DEVICES):
+            agent = agent_of(toy, tmp_path, i, port, "torch", ALLOWED)
+            await stack.enter_async_context(agent)
+
+        async def replace() -> None:
+            await first.aclose()
+            await stack.enter_async_context(aggregator_of(toy, tmp_path, toy.listener(port)))
+
+        def work(fed: Federation) -> None:
+            leaf = THETA.clone().requires_grad_()
+            loss = fed.mean(LOSS, leaf)
+            assert isinstance(loss, Tensor)
+            asyncio.run_coroutine_threadsafe(replace(), main).result(120)
+            loss.backward()
+            found.append(leaf.grad)
+            assert [each.step for each in fed.ledger] == [
+                "logistic/1:value",
+                "logistic/1:gradient:0",
+            ]
+
+        found: list[Tensor | None] = []
+        link = GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(toy.operator))
+        await in_thread(Client(link, toy.operator), work, eager=False)
+    exact = oracle(DEVICES)
+    true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)  # type: ignore[arg-type,return-value]
+    torch.testing.assert_close(found, [true], rtol=0, atol=1e-5)

@@ -122,7 +122,8 @@ class Autodiff:
         return Update(arrays)
 
     def merge(self, state: AutodiffState, mean: Mapping[str, Array], crowd: Crowd) -> AutodiffState:
-        sums = {name: array * crowd.survivors for name, array in mean.items()}
+        # numbers stay arrays: a checkpoint is read back as what the state declares
+        sums = {n: np.asarray(a * crowd.survivors, np.float64) for n, a in mean.items()}
         return replace(state, step="", tensors={}, sums=sums, survivors=crowd.survivors)
 
     def _call(self, step: str, tensors: Mapping[str, PublicArray]) -> tuple[ProgramCall, int]:
