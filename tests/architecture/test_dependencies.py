@@ -61,7 +61,7 @@ def home_of(module: str, homes: Mapping[str, list[str]]) -> str:
     return SHARED[max(shared, key=len)] if shared else normal(homes[module.partition(".")[0]][0])
 
 
-FOR_WORK_ON_THE_REPOSITORY = {"dev", "fuzz"}
+FOR_WORK_ON_THE_REPOSITORY = {"dev", "docs", "fuzz"}
 """Extras that the packages themselves import nothing of."""
 
 RUNTIME = declared(PROJECT["dependencies"]) | {
