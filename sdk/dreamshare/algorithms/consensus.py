@@ -144,7 +144,7 @@ class Consensus(PosteriorRounds[ConsensusConfig]):
 
     def answer(self, ask: Ask, learner: Learner, data: Data) -> Update:
         c = self.config
-        x_NCHW = public_set(data, c.public_set, c.inputs).x_NCHW
+        x_NCHW = public_set(data, c.public_set, c.inputs, learner).x_NCHW
         if c.opinion == "logits":
             logits_MK = learner.logits(x_NCHW).astype(np.float64)
             return Update({LOGITS: np.clip(logits_MK, -c.logit_bound, c.logit_bound)})
@@ -159,7 +159,7 @@ class Consensus(PosteriorRounds[ConsensusConfig]):
 
     def learn(self, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         c = self.config
-        x_NCHW = public_set(data, c.public_set, c.inputs).x_NCHW
+        x_NCHW = public_set(data, c.public_set, c.inputs, learner).x_NCHW
         targets_MK = self._targets(tell.tensors)
         steps = steps_beside(
             data, rng, c.local_batch, c.fit_steps, x_NCHW, targets_MK, c.public_batch

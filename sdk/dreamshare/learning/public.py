@@ -3,6 +3,9 @@
     PublicSet(x_NCHW, y_N, domains_N).save("seeds.npz")
     data = SharingData(own, [load_public("seeds.npz")])    # what the device's owner gives the agent
 
+A task can make one, too: the set that `moments/1` draws. Its devices keep it where the task says so
+(`keep_pictures`), and `public_of` makes the same set of the task's result.
+
 Shape legend: N examples, C channels, H height, W width.
 
 Rules:
@@ -10,23 +13,39 @@ Rules:
   holds another one, or the same in another order, declines;
 - how a set came to the devices is no business of the protocol; whoever gives real examples into
   one has disclosed them to everybody who holds it;
-- a file is read without pickle, and within limits.
+- a file is read without pickle, and within limits;
+- what a device keeps is in its learner's memory, so in its snapshot: one set, the newest, as bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, Floats, Ints
+from dreamshare.learning.base import Batch, Data, Floats, Ints, Learner, Remembers
+from dreamshare.payloads.pixels import unpacked
+from dreamshare.updates import PublicArray
 
 MOST_EXAMPLES = 1_000_000
+Doubles = NDArray[np.float64]
+
+KEPT = "public."
+"""Before the names of what a learner keeps of a set."""
+
+SIZES = {"seed_set": "seeds", "public_set": "inputs"}
+"""Fields of configs that name a set by its digest, and those that say how many inputs it has."""
+
+PICTURES = ("images", "labels", "low", "high")
+"""Arrays of which a set of pictures is made: bytes (M, C, H, W), classes (M,), and the ends of each
+channel's range (C,)."""
+
 _HEAD = b"dreamshare public set 1\n"
 
 
@@ -143,22 +162,79 @@ class SharingData:
         return self._sets.get(digest)
 
 
-def public_set(data: Data, digest: str, size: int) -> PublicSet:
-    """Return a public set that a task names.
+def pictures_of(
+    images_MCHW: NDArray[np.uint8], labels_M: Ints, low_C11: Doubles, high_C11: Doubles
+) -> dict[str, PublicArray]:
+    """Return the arrays that `public_of` makes a set of."""
+    ends = {"low": low_C11.reshape(-1), "high": high_C11.reshape(-1)}
+    return {"images": images_MCHW, "labels": labels_M, **ends}
+
+
+def public_of(arrays: Mapping[str, PublicArray]) -> PublicSet:
+    """Return the set that a task's result has in it, the same one wherever it is made.
 
     Raises:
-        ConfigError: these data hold no such set, or it has another size.
+        ConfigError: these are arrays of another kind.
+    """
+    if missing := [name for name in PICTURES if name not in arrays]:
+        raise ConfigError(
+            f"no public set is in these arrays: {', '.join(missing)} missing; the result of "
+            "moments/1 has one"
+        )
+    images, labels, low, high = (arrays[name] for name in PICTURES)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ConfigError("the images of a public set are bytes (M, C, H, W)")
+    low_C11, high_C11 = (end.astype(np.float64)[:, None, None] for end in (low, high))
+    return PublicSet(unpacked(images, low_C11, high_C11), labels.astype(np.int64))
+
+
+def keep_pictures(learner: Learner, arrays: Mapping[str, PublicArray]) -> None:
+    """Let a learner keep what `public_of` takes, instead of the set that it kept before.
+
+    Raises:
+        ConfigError: these are arrays of another kind, or the learner keeps none.
+    """
+    if not isinstance(learner, Remembers):
+        raise ConfigError("this device's learner keeps no arrays, so no public set either")
+    public_of(arrays)
+    others = {n: array for n, array in learner.memory().items() if not n.startswith(KEPT)}
+    learner.remember(others | {f"{KEPT}{name}": arrays[name] for name in PICTURES})
+
+
+def public_set(data: Data, digest: str, size: int, learner: object = None) -> PublicSet:
+    """Return a public set that a task names.
+
+    Args:
+        data: which may hold it.
+        digest: of the set.
+        size: how many inputs it has.
+        learner: which may have kept it.
+
+    Raises:
+        ConfigError: neither has such a set, or it has another size.
     """
     find = getattr(data, "public", None)
     found = find(digest) if callable(find) else None
+    if found is None:
+        found = _kept(learner, digest)
     if not isinstance(found, PublicSet):
         raise ConfigError(
             f"this task needs the public set {digest[:12]}..., which this device does not hold; "
-            "its owner names it in [data] public, or gives the agent SharingData"
+            "its owner names it in [data] public, or gives the agent SharingData; a set that "
+            "moments/1 drew is kept by the devices that learnt from it, where its config says so"
         )
     if len(found) != size:
         raise ConfigError(f"the public set has {len(found)} inputs; the task says {size}")
     return found
+
+
+def _kept(learner: object, digest: str) -> PublicSet | None:
+    if not isinstance(learner, Remembers):
+        return None
+    memory = learner.memory()
+    arrays = {name: memory[KEPT + name] for name in PICTURES if KEPT + name in memory}
+    found = public_of(arrays) if len(arrays) == len(PICTURES) else None
+    return found if found is not None and found.digest == digest else None
 
 
 def domain_of(data: Data) -> int | None:

@@ -29,6 +29,7 @@ from dreamshare.updates import Update
 DREAMS = "codream.dreams"
 TARGETS = "codream.targets"
 FEATURES = "codream.features."
+OWN = "codream."
 MOST_EXAMPLES = 512
 """Local examples whose feature statistics are taken, and on which a training loss is measured."""
 
@@ -53,7 +54,8 @@ def acquire(
     x_BCHW, targets_BK = dreams_of(config, tell.tensors), floats_of(tell.tensors, "targets")
     past = _remembered(learner, tell.cycle, Replay(x_BCHW[:0], targets_BK[:0]))
     replay = past.add(x_BCHW, targets_BK, config.replay)
-    learner.remember({DREAMS: replay.x_BCHW, TARGETS: replay.targets_BK})
+    others = {n: a for n, a in learner.memory().items() if not n.startswith(OWN)}
+    learner.remember(others | {DREAMS: replay.x_BCHW, TARGETS: replay.targets_BK})
 
     objective = fit_objective(config, data, config.learning_rate)
     if config.acquisition == "shared":

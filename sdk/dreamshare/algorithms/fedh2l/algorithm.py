@@ -66,7 +66,7 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
         return posterior_field(c.seeds, c.classes, c.bits), tag_field(c.tag_slots)
 
     def answer(self, ask: Ask, learner: Learner, data: Data) -> Update:
-        own_MK = posteriors(learner, self._seeds(data).x_NCHW)
+        own_MK = posteriors(learner, self._seeds(learner, data).x_NCHW)
         tags = marked(self._places(learner, data, ask.cycle), self.config.tag_slots)
         return Update({POSTERIORS: sent(own_MK), TAGS: tags})
 
@@ -79,7 +79,7 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
 
     def learn(self, tell: Tell, learner: Learner, data: Data, rng: np.random.Generator) -> None:
         c = self.config
-        seeds = self._seeds(data)
+        seeds = self._seeds(learner, data)
         others_MK = self.others(tell, learner, data)
         targets_MK, weight = self._targets(seeds, others_MK)
         objective = self.fit_objective(data, c.learning_rate, weight)
@@ -108,7 +108,7 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
             return normalised(mean_MK)
         if count < 2:
             return None
-        own_MK = posteriors(learner, self._seeds(data).x_NCHW)
+        own_MK = posteriors(learner, self._seeds(learner, data).x_NCHW)
         return normalised((count * mean_MK - own_MK) / (count - 1))
 
     def labelled(self, told: Mapping[str, PublicArray], public: PublicSet) -> Floats | None:
@@ -141,16 +141,16 @@ class FedH2L(PosteriorRounds[FedH2LConfig]):
         own = super().evaluation(learner, data)
         if not c.test_set:
             return own
-        tests = public_set(data, c.test_set, c.tests)
+        tests = public_set(data, c.test_set, c.tests, learner)
         return Update({**own.arrays, **domain_evaluation(learner, data, tests)})
 
     def evaluated(self, mean: Mapping[str, Array]) -> dict[str, float]:
         own = super().evaluated(mean)
         return own | domain_accuracies(mean) if self.config.test_set else own
 
-    def _seeds(self, data: Data) -> PublicSet:
+    def _seeds(self, learner: Learner, data: Data) -> PublicSet:
         c = self.config
-        seeds = public_set(data, c.seed_set, c.seeds)
+        seeds = public_set(data, c.seed_set, c.seeds, learner)
         if c.label_weight > 0 and seeds.y_N is None:
             raise ConfigError("the seed set has no classes; set label_weight to 0")
         return seeds

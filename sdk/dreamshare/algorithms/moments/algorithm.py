@@ -38,6 +38,7 @@ from dreamshare.algorithms.moments.state import (
 )
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.public import pictures_of
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.payloads.pixels import packed_labels, unpacked
 from dreamshare.privacy.wanted import ExampleNoise
@@ -233,8 +234,7 @@ class MomentSharing:
         if self.config.compare:
             metrics |= verdict.metrics(state)
         result: dict[str, PublicArray] = {
-            "images": state.pictures_MCHW,
-            "labels": state.labels_M,
+            **pictures_of(state.pictures_MCHW, state.labels_M, *self.config.space.ends),
             "holders": state.holders_K,
             **synthesis.told_sums(self.config, state),
             **students.result_of(state.student),

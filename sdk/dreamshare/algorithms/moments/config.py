@@ -55,6 +55,8 @@ class MomentsConfig:
             of the number of values times half the range, > 0.
 
         told: devices get the "sums" and draw the set themselves, or the "set".
+        keep: devices keep the set, so that later tasks can name it by its digest as their public
+            set; needs told "set", which is the same bytes for all.
         images: of the set, for each class, 1 to 100,000; all their values at most 2^28.
         mix: "fill": every batch has all classes equally often, an example being the device's own
             with the probability that its share of the class gives, and synthetic otherwise;
@@ -102,6 +104,7 @@ class MomentsConfig:
     radius: float = 0.5
 
     told: Told = "sums"
+    keep: bool = False
     images: int = 1000
     mix: Mix = "fill"
     fill_power: float = 1.0
@@ -135,6 +138,8 @@ class MomentsConfig:
         not_negative(self, "weight_decay", "shrinkage")
         for name, choices in _CHOICES:
             choice(self, name, choices)
+        if self.keep and self.told != "set":
+            raise ConfigError("keep needs told 'set': sets that devices draw differ in grey levels")
         if self.compare and not self.evaluate:
             raise ConfigError("compare needs evaluate: there is nothing to compare with")
         if not 0 <= self.least_gain < 1:

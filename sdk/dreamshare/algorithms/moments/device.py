@@ -29,6 +29,7 @@ from dreamshare.learning.guarding import guarded_counts
 from dreamshare.learning.moments import Basis, products, test_matrix
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.learning.passes import once
+from dreamshare.learning.public import keep_pictures, pictures_of
 from dreamshare.updates import PublicArray, Update
 
 ROUNDING = 1.0
@@ -109,6 +110,9 @@ def learn(
     pictures = synthesis.told_set(config, tell.tensors)
     steps = filling.steps_of(config, data, pictures, totals_K, rng)
     learner.fit(steps, filling.objective_of(config, data))
+    if config.keep:
+        ends = config.space.ends
+        keep_pictures(learner, pictures_of(pictures.bytes_MCHW, pictures.labels_M, *ends))
     return Update()
 
 
