@@ -81,6 +81,13 @@ def submit(
             "may be given several times."
         ),
     ] = None,
+    public: Annotated[
+        str,
+        typer.Option(
+            help="A task of moments/1 that is done, with keep: the set that its devices kept is "
+            "this one's public set."
+        ),
+    ] = "",
     priority: Annotated[
         int, typer.Option(help="0 to 9; tasks of a higher one go first.", min=0, max=9)
     ] = 0,
@@ -113,8 +120,9 @@ def submit(
 ) -> None:
     """Start a task; prints its id."""
     from dreamshare.client import Client
+    from dreamshare.learning.public import PublicSet, public_of
     from dreamshare.protocol.crowds import guarantee_of
-    from dreamshare.protocol.messages import Cohort, Deadlines, TaskStatus
+    from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskStatus
     from dreamshare_cli.exits import Exit
     from dreamshare_cli.following import follow as follow_reports
     from dreamshare_cli.operating import (
@@ -131,19 +139,29 @@ def submit(
         least, most, survivors, suite_named(suite), bounded, target, spare, quorum, strata
     )
     guarantee = guarantee_of(cohort)
-    order = read_order(
-        algorithm,
-        config,
-        cohort,
-        Deadlines(setup_s, collect_s, reveal_s, adapt_s),
-        seed,
-        name,
-        wanted_privacy(clip, noise_multiplier, epsilon, delta, noise_bits),
-        priority,
-    )
+
+    def order(drawn: PublicSet | None = None) -> Submit:
+        return read_order(
+            algorithm,
+            config,
+            cohort,
+            Deadlines(setup_s, collect_s, reveal_s, adapt_s),
+            seed,
+            name,
+            wanted_privacy(clip, noise_multiplier, epsilon, delta, noise_bits),
+            priority,
+            drawn,
+        )
+
+    known = None if public else order()
 
     async def work(client: Client) -> Exit:
-        status: TaskStatus = await client.order(order)
+        if known is None:
+            drawn = await client.result(await client.find(public))
+            wanted = order(public_of(drawn.arrays))
+        else:
+            wanted = known
+        status: TaskStatus = await client.order(wanted)
         shown = f"task {status.task.hex()} is submitted" if not follow else status_line(status)
         figures = {"crowd": guarantee.crowd, "colluders": guarantee.colluders}
         fields = {"event": "submitted", **status_fields(status), **figures}

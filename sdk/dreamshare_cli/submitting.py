@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
 from pathlib import Path
 
-from dreamshare.algorithms.catalog import config_from, config_json_of
+from dreamshare.algorithms.catalog import config_class, config_from, config_json_of
 from dreamshare.algorithms.trees import Tree
 from dreamshare.errors import ConfigError
+from dreamshare.learning.public import PublicSet, naming
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Cohort, Deadlines, Stratum, Submit
 from dreamshare_crypto.suite import Suite
@@ -26,13 +28,19 @@ def read_order(
     name: str,
     privacy: Privacy | None = None,
     priority: int = 0,
+    public: PublicSet | None = None,
 ) -> Submit:
     """Return the order; fields that the file leaves out take the algorithm's defaults.
+
+    `public` is the public set of the task, where the file does not name one by its digest.
 
     Raises:
         ConfigError: unknown algorithm, or a file that is not what it should be.
     """
     values = {} if path is None else _read(path)
+    if public is not None:
+        fields = dataclasses.fields(config_class(algorithm))  # type: ignore[arg-type]
+        values = {**naming(public, {field.name for field in fields}), **values}
     try:
         config = config_from(algorithm, values)
     except ConfigError as error:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,16 +106,19 @@ class PublicSet:
 
 
 def load_public(path: Path | str) -> PublicSet:
-    """Return what `PublicSet.save` wrote.
+    """Return what `PublicSet.save` wrote, or the set in the file of a task's result (`public_of`).
 
     Raises:
         ConfigError: there is no such file, or it is another one.
     """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in ("x", "y", "domains") if name in stored}
+            names = ("x", "y", "domains") if "x" in stored else PICTURES
+            arrays = {name: stored[name] for name in names if name in stored}
     except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ConfigError(f"public set {path}: {error}") from None
+    if len(arrays) == len(PICTURES):
+        return public_of(arrays)
     if "x" not in arrays:
         raise ConfigError(f"public set {path}: there is no array x")
     none_N = np.zeros(0, np.int64)
@@ -186,6 +189,21 @@ def public_of(arrays: Mapping[str, PublicArray]) -> PublicSet:
         raise ConfigError("the images of a public set are bytes (M, C, H, W)")
     low_C11, high_C11 = (end.astype(np.float64)[:, None, None] for end in (low, high))
     return PublicSet(unpacked(images, low_C11, high_C11), labels.astype(np.int64))
+
+
+def naming(public: PublicSet, fields: Collection[str]) -> dict[str, str | int]:
+    """Return what a config with these fields says of a set: digest and size.
+
+    Raises:
+        ConfigError: it has no field for one.
+    """
+    found: dict[str, str | int] = {}
+    for name, size in SIZES.items():
+        if name in fields:
+            found |= {name: public.digest, size: len(public)}
+    if not found:
+        raise ConfigError("this algorithm takes no public set; fedh2l/1 and consensus/1 do")
+    return found
 
 
 def keep_pictures(learner: Learner, arrays: Mapping[str, PublicArray]) -> None:

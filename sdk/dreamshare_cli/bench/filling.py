@@ -5,8 +5,9 @@ Rules:
   that name and the recipe does not set it;
 - filled are `shape`, `classes`, `pixels`, `low`, `high` (the data), `seed` (the cell's), `rounds`
   or `cycles` (the recipe's); for algorithms that average, `shapes` and `layout` (the first device's
-  net); a public set's digest and size (`PUBLIC`); a generator's `weights` and `digest`
-  (`generators`).
+  net); a public set's digest and size (`SIZES`); a generator's `weights` and `digest`
+  (`generators`);
+- "moments" for a public set, a generator or a start is the drawn set (`drawing`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,11 @@ from dreamshare.algorithms.fedavg import layout_of
 from dreamshare.algorithms.trees import Tree, from_tree
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Learner
-from dreamshare.learning.public import PublicSet
+from dreamshare.learning.public import SIZES, PublicSet
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.data.pool import Pool
-from dreamshare_cli.bench.generators import weights_of
-
-PUBLIC = {"seed_set": "seeds", "public_set": "inputs"}
-"""Fields that name a public set by its digest, and those that say how many inputs it has."""
+from dreamshare_cli.bench.drawing import FIELDS, MOMENTS
+from dreamshare_cli.bench.generators import file_of, weights_of
 
 
 def config_of(cell: Cell, pool: Pool, public: PublicSet | None, first: Learner) -> object:
@@ -44,12 +43,15 @@ def config_of(cell: Cell, pool: Pool, public: PublicSet | None, first: Learner) 
         parameters = first.parameters()
         known["shapes"] = [list(array.shape) for array in parameters.values()]
         known["layout"] = layout_of(parameters)
-    for name, size in PUBLIC.items():
+    for name, size in SIZES.items():
         if name in names and public is None:
             raise ConfigError(f"{plan.name} needs a public set; set data.public in the recipe")
         if public is not None:
             known |= {name: public.digest, size: len(public)}
     table = _table(plan.config)
+    if table.get("start") == MOMENTS and public is not None:
+        known |= {"start": str(file_of(public)), "start_set": public.digest}
+    table = {name: v for name, v in table.items() if not (name in FIELDS and v == MOMENTS)}
     if "weights" in names:
         known |= weights_of(table, public, pool.labels, pool.low, pool.high)
     known = {name: value for name, value in known.items() if name in names}

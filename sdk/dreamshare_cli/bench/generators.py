@@ -67,6 +67,17 @@ def weights_of(
     return {"weights": str(path), "digest": digest_of(path)}
 
 
+def file_of(public: PublicSet) -> Path:
+    """Return a file of a public set, named by its digest; it is written where it is missing."""
+    path = cache_folder().parent / "sets" / f"{public.digest}.npz"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        public.save(part)
+        part.replace(path)
+    return path
+
+
 def _located(said: Mapping[str, Tree]) -> Path:
     """Return where named weights lie; those of a pipeline may be an id of the hub."""
     weights = Path(str(said["weights"]))

@@ -29,6 +29,7 @@ from dreamshare_cli.bench.alone import run_alone
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.data.pool import Pool
 from dreamshare_cli.bench.data.sources import load_pool
+from dreamshare_cli.bench.drawing import with_drawn
 from dreamshare_cli.bench.federated import Follower, pictures_of, run_federated
 from dreamshare_cli.bench.filling import config_of, schedule_of, starts_equal
 from dreamshare_cli.bench.learners import STUDENT_PLACE, make_learner
@@ -53,6 +54,7 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
     pool = load_pool(cell.data)
     learners = learners_of(cell, pool)
     dealt = deal(pool, cell.data, cell.partition, cell.devices.count, cell.seed)
+    dealt = with_drawn(cell, pool, dealt)
     spare = make_learner(cell.devices, cell.architectures[0], pool.shape, pool.labels, 0, 0)
     _awake(spare, dealt.pooled)
     student: Student | None = None

@@ -8,6 +8,7 @@ Rules:
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ import typer
 
 from dreamshare.client import Artifact, Client, Result
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.learning.public import public_of
 from dreamshare.protocol.history import EndedRound, RoundEntry, RoundOutcome
 from dreamshare.protocol.messages import DeviceStatus, Submit, TaskPhase, TaskReport, TaskStatus
 from dreamshare.showing import Rows
@@ -142,6 +144,36 @@ def test_a_verb_calls_the_client(
     assert execute([*verb.split(), *arguments]) == 0, capsys.readouterr().err
     assert calls == expected
     assert capsys.readouterr().out
+
+
+def test_a_task_may_use_the_set_that_another_one_drew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = {
+        "images": np.zeros((4, 1, 2, 2), np.uint8), "labels": np.arange(4),
+        "low": np.zeros(1), "high": np.ones(1),
+    }  # fmt: skip
+    orders: list[Submit] = []
+
+    class Drew(Noted):
+        async def result(self, task: TaskId) -> Result:
+            return Result(STATUS, arrays, {})
+
+        async def order(self, order: Submit) -> TaskStatus:
+            orders.append(order)
+            return STATUS
+
+    monkeypatch.setattr(Where, "client", lambda _: Drew([]))
+    settings = tmp_path / "task.toml"
+    settings.write_text("classes = 4\n")
+    asked = ["fedh2l/1", "--config", str(settings), "--least", "3", "--public", SHORT]
+    assert execute(["run", "submit", *asked]) == 0, capsys.readouterr().err
+    named = json.loads(orders[0].config)
+    assert (named["seed_set"], named["seeds"]) == (public_of(arrays).digest, 4)
+    asked[0] = "evaluate/1"
+    settings.write_text("")
+    assert execute(["run", "submit", *asked]) == 2
+    assert "takes no public set" in capsys.readouterr().err
 
 
 def test_every_public_method_of_the_client_says_what_it_does() -> None:

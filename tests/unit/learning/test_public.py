@@ -13,6 +13,8 @@ from dreamshare.learning.public import (
     SharingData,
     domain_of,
     load_public,
+    naming,
+    public_of,
     public_set,
 )
 from tests.algorithms.toy import toy_data
@@ -63,6 +65,19 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             load_public(tmp_path / f"{name}.npz")
     with pytest.raises(ConfigError):
         load_public(tmp_path / "array.npy")
+
+
+def test_the_file_of_a_result_is_read_as_its_set(tmp_path: Path) -> None:
+    images = np.arange(12, dtype=np.uint8).reshape(3, 2, 1, 2)
+    ends = {"low": np.array([-1.0, 0.0]), "high": np.array([1.0, 5.0])}
+    arrays = {"images": images, "labels": np.array([0, 1, 0]), "totals": np.ones(2), **ends}
+    np.savez(tmp_path / "result.npz", **arrays)  # type: ignore[arg-type]
+    read = load_public(tmp_path / "result.npz")
+    assert read.digest == public_of(arrays).digest
+    assert read.x_NCHW[0, :, 0, 0].tolist() == [-1.0, np.float32(5 * 2 / 255)]
+    assert naming(read, {"inputs", "public_set"}) == {"public_set": read.digest, "inputs": 3}
+    with pytest.raises(ConfigError, match="takes no public set"):
+        naming(read, {"rounds"})
 
 
 @pytest.mark.parametrize(

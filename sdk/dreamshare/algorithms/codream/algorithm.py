@@ -65,6 +65,8 @@ class Codream:
     def init(self, rng: np.random.Generator) -> CodreamState:
         """Return the first state; the dreams' randomness is the config's public seed alone."""
         c = self.config
+        if c.start:
+            forming.start_of(c)  # before anything private is asked for
         none_BCHW = np.zeros((0, *c.shape), np.float32)
         none_BK = np.zeros((0, c.classes), np.float32)
         return CodreamState(

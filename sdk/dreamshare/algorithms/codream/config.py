@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from dreamshare.algorithms.checks import inputs
+from dreamshare.algorithms.checks import digest, inputs
 from dreamshare.algorithms.codream.limits import (
     Acquisition,
     Evaluation,
@@ -36,6 +36,9 @@ class CodreamConfig:
         high: largest value, > low.
         seed: public seed of the dreams' starts, 0 to 2^32 - 1.
         spread: standard deviation of a dream's start, >= 0.
+        start: on the aggregator: a file of a public set (`PublicSet.save`), as moments/1 draws one;
+            dreams begin as pictures of it, each of its own class. "": they begin as noise.
+        start_set: its digest, 64 hex digits; empty without it.
 
         cycles: outer loop: dream, label, learn; >= 1.
         dreams: B, dreams of one cycle, >= 2 (BatchNorm statistics need two).
@@ -119,6 +122,8 @@ class CodreamConfig:
     high: float = 1.0
     seed: int = 0
     spread: float = 0.7
+    start: str = ""
+    start_set: str = ""
 
     cycles: int = 5
     dreams: int = 60
@@ -184,6 +189,12 @@ class CodreamConfig:
             raise ConfigError(f"replay is {self.replay}; keep at least one cycle's {self.dreams}")
         if self.first_gradient_bound > self.gradient_bound:
             raise ConfigError("first_gradient_bound is above gradient_bound, the largest")
+        if bool(self.start) != bool(self.start_set):
+            raise ConfigError("start and start_set go together: a file and its digest")
+        if self.start:
+            digest(self, "start_set")
+            if self.form != "direct" or self.objective != "labels":
+                raise ConfigError("start needs form 'direct' and objective 'labels'")
         if self.dream_bits not in (8, 32):
             raise ConfigError(f"dream_bits is {self.dream_bits}; choose 8 or 32")
         if not 0 <= self.stop_share < 1:

@@ -25,8 +25,11 @@ from dreamshare.algorithms.codream.config import CodreamConfig
 from dreamshare.algorithms.codream.state import CodreamState, Stage
 from dreamshare.algorithms.codream.student import student_gradient
 from dreamshare.algorithms.shares import over_mass
+from dreamshare.errors import ConfigError
+from dreamshare.learning.base import Ints
 from dreamshare.learning.plain import Trained, adam, generator
 from dreamshare.learning.plain.nets import Chain
+from dreamshare.learning.public import PublicSet, load_public
 from dreamshare.payloads.dreams import (
     BETAS,
     Floats,
@@ -40,6 +43,9 @@ from dreamshare.updates import Array
 
 GENERATOR_STREAM = 2**32 + 2
 """Keeps the generator's random numbers apart from those of dreams."""
+
+PICTURE_STREAM = 2**32 + 3
+"""The same for the choice of pictures that dreams begin with."""
 
 
 def generator_of(config: CodreamConfig) -> Chain:
@@ -69,7 +75,9 @@ def begun(config: CodreamConfig, state: CodreamState, cycle: int) -> CodreamStat
         targets_BK=np.zeros((0, c.classes), np.float32),
         strongest=0.0,
     )
-    if c.form == "direct":
+    if c.start:
+        x_BCHW = pictured(c, state.labels_B, cycle)
+    elif c.form == "direct":
         x_BCHW = starting_dreams(c.seed, cycle, c.dreams, c.shape, c.spread)
     else:
         rng = np.random.default_rng([c.seed, cycle])
@@ -78,6 +86,33 @@ def begun(config: CodreamConfig, state: CodreamState, cycle: int) -> CodreamStat
         state = replace(state, made_by=made_by, latents=latents)
         x_BCHW = _generated(c, state)
     return replace(state, x_BCHW=np.clip(x_BCHW, c.low, c.high), server=ServerStep.start(x_BCHW))
+
+
+def start_of(config: CodreamConfig) -> PublicSet:
+    """Return the set that dreams begin with.
+
+    Raises:
+        ConfigError: it is not there, is another one, or has other inputs or no classes.
+    """
+    found = load_public(config.start)
+    if found.digest != config.start_set:
+        raise ConfigError(f"start: {config.start} is not the set {config.start_set[:12]}...")
+    if found.x_NCHW.shape[1:] != config.shape or found.y_N is None:
+        raise ConfigError(f"start: {config.start} needs inputs {config.shape} with their classes")
+    return found
+
+
+def pictured(config: CodreamConfig, labels_B: Ints, cycle: int) -> Floats:
+    """Return a picture of each dream's class, drawn from the public seed; ConfigError as above."""
+    found = start_of(config)
+    rng = np.random.default_rng([config.seed, cycle, PICTURE_STREAM])
+    x_BCHW = np.zeros((len(labels_B), *config.shape), np.float32)
+    for place, label in enumerate(labels_B.tolist()):
+        own = np.flatnonzero(found.y_N == label)
+        if len(own) == 0:
+            raise ConfigError(f"start: {config.start} has no picture of class {label}")
+        x_BCHW[place] = found.x_NCHW[own[rng.integers(len(own))]]
+    return x_BCHW
 
 
 def shown(config: CodreamConfig, x_BCHW: Floats) -> Floats:
