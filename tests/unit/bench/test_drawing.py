@@ -19,8 +19,8 @@ from dreamshare_cli.bench.checking import check_cells
 from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.drawing import drawn_public, with_drawn
 from dreamshare_cli.bench.filling import config_of
-from dreamshare_cli.bench.work import learners_of
 from dreamshare_cli.bench.partitions import Dealt, deal
+from dreamshare_cli.bench.work import learners_of
 from tests.unit.bench.recipes import tiny
 
 
