@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dreamshare.algorithms.fedavg import FedAvgConfig
     from dreamshare.algorithms.fedh2l import FedH2LConfig
     from dreamshare.algorithms.fediod.config import FedIODConfig
+    from dreamshare.algorithms.moments.config import MomentsConfig
     from dreamshare.client import Client
     from dreamshare.clock import Clock, ManualClock, SystemClock
     from dreamshare.errors import (
@@ -92,6 +93,7 @@ __all__ = (
     "FedAvgConfig",
     "FedH2LConfig",
     "FedIODConfig",
+    "MomentsConfig",
     # learners and their data
     "Batch",
     "Data",

@@ -31,6 +31,7 @@ PUBLIC = {
     "FedAvgConfig",
     "FedH2LConfig",
     "FedIODConfig",
+    "MomentsConfig",
     "ConsensusConfig",
     "PublicSet",
     "SharingData",
