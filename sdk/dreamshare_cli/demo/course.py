@@ -17,7 +17,7 @@ from dreamshare.client import Client, Result
 from dreamshare.clock import Clock
 from dreamshare.errors import DreamshareError
 from dreamshare.payloads.gallery import Gallery
-from dreamshare.protocol.messages import Cohort, TaskPhase, TaskReport
+from dreamshare.protocol.messages import Cohort, Deadlines, TaskPhase, TaskReport
 from dreamshare_cli.demo.collect import Ended, client_result, demo_result, gallery_of
 from dreamshare_cli.demo.federation import DemoFederation
 from dreamshare_cli.demo.live import DeviceState, DeviceView, Display, Snapshot
@@ -36,6 +36,9 @@ REFRESH_S = 0.25
 
 START_PATIENCE_S = 90.0
 """Until the aggregator's first answer; on a busy machine imports take their time."""
+
+LESSON_S = 600.0
+"""For a device to learn, baselines beside it: nobody is left behind on a busy machine."""
 
 WAITING = "waiting for the devices"
 
@@ -164,7 +167,11 @@ class Course:
         everybody = Cohort(least=self._options.devices, most=self._options.devices)
         last = method is self._methods[-1]
         task = await client.submit(
-            method.config, everybody, seed=self._options.seed, name=f"demo: {method.name}"
+            method.config,
+            everybody,
+            Deadlines(collect_s=LESSON_S),
+            seed=self._options.seed,
+            name=f"demo: {method.name}",
         )
         async for report in client.watch(task):
             self._follow(report)
