@@ -165,6 +165,7 @@ _HOMES = MappingProxyType(
         "FedAvgConfig": "dreamshare.algorithms.fedavg",
         "FedH2LConfig": "dreamshare.algorithms.fedh2l",
         "FedIODConfig": "dreamshare.algorithms.fediod",
+        "MomentsConfig": "dreamshare.algorithms.moments",
         "Batch": "dreamshare.learning.base",
         "Data": "dreamshare.learning.base",
         "Learner": "dreamshare.learning.base",
