@@ -51,7 +51,9 @@ def accuracy(devices: list[Device]) -> float:
 
 
 @pytest.mark.parametrize(
-    "kinds", [("torch",), ("onnx",), ("torch", "onnx"), ("cuda",)], ids="+".join
+    "kinds",
+    [("torch",), ("onnx",), pytest.param(("torch", "onnx"), marks=pytest.mark.long), ("cuda",)],
+    ids="+".join,
 )
 def test_two_short_cycles_beat_as_many_local_steps(kinds):
     torch.set_num_threads(1)

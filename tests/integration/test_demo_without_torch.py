@@ -81,6 +81,7 @@ def test_what_needs_torch_is_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_both_runtimes_learn_in_one_cohort(tmp_path: Path) -> None:
     done = demo(tmp_path / "out", "--runtime", "mixed")
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,8 @@ from tests.sim.secagg.federation import bounded_terms, make_terms, payload_of, s
 from tests.sim.secagg.harness import Cohort
 from tests.sim.secagg.hostile import Hostile, ready_cohort
 
+SIZES = (10, 20, 30, 50, pytest.param(100, marks=pytest.mark.long))
+
 # ---- 21 ------------------------------------------------------------------------------------------
 
 
@@ -70,7 +72,7 @@ def rotate_exclusions(
     return shown
 
 
-@pytest.mark.parametrize("n", [10, 20, 30, 50, 100])
+@pytest.mark.parametrize("n", SIZES)
 def test_isolate_by_bitmaps(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """No colluders. As it is: no quorum and no share. Without Q1: the target's vector, bare."""
     hostile = ready_cohort(n, make_terms(rounds=1, n_max=100))
@@ -105,7 +107,7 @@ def test_isolate_by_bitmaps(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(bare, truth, atol=1e-9)
 
 
-@pytest.mark.parametrize("n", [10, 20, 30, 50, 100])
+@pytest.mark.parametrize("n", SIZES)
 def test_isolate_by_bitmaps_bounded(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """d = n - t, a cohort of 8: refused at birth. With d and E unchecked: the target's vector."""
     t = derive_parameters(n, make_terms().claims).t
@@ -130,7 +132,9 @@ def test_isolate_by_bitmaps_bounded(n: int, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_allclose(bare, hostile.cohort.parties[0].vectors[0][0], atol=1e-9)
 
 
-@pytest.mark.parametrize(("n", "crowd"), [(10, 8), (30, 22), (50, 36), (100, 71)])
+@pytest.mark.parametrize(
+    ("n", "crowd"), [(10, 8), (30, 22), (50, 36), pytest.param(100, 71, marks=pytest.mark.long)]
+)
 def test_isolate_by_bitmaps_with_the_rows(n: int, crowd: int) -> None:
     """The rows of 4.5, a colluders: a sum that holds the target holds E devices at least.
 
