@@ -131,6 +131,20 @@ def test_checks_of_torch_pass_over_masked_devices() -> None:
         )
 
 
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_a_derivative_that_is_asked_for_comes_under_no_grad_too(mode: str) -> None:
+    """`torch.func.grad` gives it there as well; once this gave zeros and said nothing."""
+    fed = oracle()
+    with torch.no_grad():
+        found = fed.grad(lambda t: fed.mean(LOSS, t), mode)(THETA)
+        curved = fed.hvp(lambda t: fed.mean(LOSS, t))(THETA, ALONG)
+    leaf = THETA.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(plain_loss(leaf), leaf)
+    torch.testing.assert_close(found, expected)
+    hessian = torch.autograd.functional.hessian(plain_loss, THETA)
+    torch.testing.assert_close(curved, hessian @ ALONG)
+
+
 def test_a_derived_graph_holds_rounds_only() -> None:
     fed = oracle()
     leaf = THETA.clone().requires_grad_()

@@ -209,9 +209,10 @@ class Federation:
 
         def run(given: Tensor, vector: Tensor) -> Tensor:
             leaf = given.detach().requires_grad_(True)
-            (slope,) = torch.autograd.grad(
-                function(leaf), leaf, create_graph=True, materialize_grads=True
-            )
+            with torch.enable_grad():  # asked for, wherever: as torch.func does it
+                (slope,) = torch.autograd.grad(
+                    function(leaf), leaf, create_graph=True, materialize_grads=True
+                )
             if not slope.requires_grad:
                 return torch.zeros_like(leaf)
             (product,) = torch.autograd.grad(slope, leaf, vector, materialize_grads=True)
@@ -309,7 +310,8 @@ MOST_ENTRIES = 16
 
 def _backwards(function: Scalar, given: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
     leaves = [each.detach().requires_grad_(True) for each in given]
-    value = _number(function(*leaves))
+    with torch.enable_grad():  # asked for, wherever: as torch.func does it
+        value = _number(function(*leaves))
     if not value.requires_grad:
         return value, tuple(torch.zeros_like(each) for each in leaves)
     gradients = torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
