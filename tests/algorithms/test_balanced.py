@@ -9,20 +9,22 @@ import pytest
 
 from dreamshare.algorithms import catalog
 from dreamshare.algorithms.fedavg import FedAvgConfig
+from dreamshare.algorithms.selftuning import SelfTuningConfig
 from dreamshare.learning.measures import log_softmax
 from dreamshare.learning.objectives import FitObjective
+from tests.algorithms import test_fedavg, test_selftuning
 from tests.algorithms.describing import generative
 from tests.algorithms.iod import fediod
 from tests.algorithms.moments import moments
 from tests.algorithms.oracle import Device, run
 from tests.algorithms.sharing import COUNTS, consensus, crew, fedh2l
 from tests.algorithms.test_codream import CONFIG
-from tests.algorithms.test_fedavg import config_of
 from tests.algorithms.toy import ToyLearner
 
 TRAINING = (
     CONFIG,
-    config_of(),
+    test_fedavg.config_of(),
+    test_selftuning.config_of(),
     consensus(),
     fedh2l(),
     fediod(),
@@ -65,8 +67,9 @@ def test_the_prior_is_the_devices_own_in_every_training(config) -> None:
 @pytest.mark.parametrize("config", TRAINING, ids=lambda c: type(c).__name__)
 def test_it_acts_on_what_every_kind_of_learner_says(config, learner) -> None:
     """Same data, same steps: what the first device says of three inputs differs, in log-odds."""
-    if isinstance(config, FedAvgConfig):
-        config = config_of(learner)  # its config names the shapes of the model
+    if isinstance(config, FedAvgConfig):  # these configs name the shapes of the model
+        of = test_selftuning if isinstance(config, SelfTuningConfig) else test_fedavg
+        config = of.config_of(learner)
     x_NCHW = np.eye(4, dtype=np.float32)[:3].reshape(3, 1, 2, 2)
     said = [
         log_softmax(trained(replace(config, balanced=balanced), learner)[0].learner.logits(x_NCHW))
