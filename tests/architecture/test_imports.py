@@ -126,6 +126,11 @@ def test_using_the_light_names_costs_no_framework_and_no_transport() -> None:
     assert not loaded_by(f"from dreamshare import {light}") & set(HEAVY)
 
 
+def test_an_idle_agent_holds_no_table_of_html_entities() -> None:
+    """1.7 MB of the 80 that it may take: the values that it shares with notebooks escape late."""
+    assert "html" not in loaded_by("import dreamshare_edge.__main__, dreamshare_edge.doctor")
+
+
 @pytest.mark.parametrize(
     ("name", "missing", "extra"),
     [
