@@ -15,10 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from dreamshare_crypto.errors import ParameterError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 MOST_NEIGHBOURS = 1024
 """Largest degree that is looked for; 5/10 % takes 116 at n = 10,000."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from fractions import Fraction
 
 from dreamshare_crypto.errors import ParameterError, RefusalCode, Refused
 from dreamshare_crypto.finder import (
@@ -225,6 +224,8 @@ def _regular_graph(n: int, claims: Claims) -> Derived:
             f"sigma {claims.sigma} and eta {claims.eta}; a random graph takes at least "
             f"{LEAST_SIGMA} and {LEAST_ETA} bits",
         )
+    from fractions import Fraction  # with decimals, half a megabyte: for random graphs alone
+
     gamma, delta = (Fraction(ppm, MILLION) for ppm in (claims.gamma_ppm, claims.delta_ppm))
     expected = Expected(n, gamma, delta, claims.sigma, claims.eta)
     try:

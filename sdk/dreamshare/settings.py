@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import textwrap
 import tomllib
 import types
@@ -101,6 +100,8 @@ def _build(schema: type[S], table: Mapping[str, object], source: str, prefix: st
 
 
 def _hint(key: str, known: set[str], prefix: str) -> str:
+    import difflib  # for a slip alone
+
     close = difflib.get_close_matches(key, sorted(known), n=1)
     if close:
         return f"did you mean '{prefix}{close[0]}'?"

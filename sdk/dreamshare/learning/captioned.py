@@ -24,7 +24,6 @@ import numpy as np
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Floats, Ints
-from dreamshare.learning.leaks import leaks
 from dreamshare.learning.passes import once
 from dreamshare.payloads.slots import Caption, tidy
 
@@ -176,6 +175,8 @@ def disclosable(
     Raises:
         ConfigError: most or least is below 1.
     """
+    from dreamshare.learning.leaks import leaks  # patterns that an agent without captions spares
+
     if most < 1 or least < 1:
         raise ConfigError(f"most is {most} and least {least}; both must be 1 or more")
     counts = Counter((each.label, each.text) for each in captions)
