@@ -145,6 +145,14 @@ def test_a_derivative_that_is_asked_for_comes_under_no_grad_too(mode: str) -> No
     torch.testing.assert_close(curved, hessian @ ALONG)
 
 
+def test_several_results_have_no_gradient() -> None:
+    fed = oracle()
+    with pytest.raises(ConfigError, match="gives 2 results; a derivative is of one"):
+        fed.grad(lambda t: (t, t))(THETA)
+    with pytest.raises(ConfigError, match="gives 2 results; a derivative is of one"):
+        fed.hvp(lambda t: (t, t))(THETA, ALONG)
+
+
 def test_a_derived_graph_holds_rounds_only() -> None:
     fed = oracle()
     leaf = THETA.clone().requires_grad_()

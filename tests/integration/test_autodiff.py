@@ -105,7 +105,7 @@ async def test_a_gradient_and_a_curvature_come_over_the_wire(tmp_path: Path) -> 
         exact = oracle(DEVICES)
 
         def loss(of: Federation) -> Callable[[Tensor], Tensor]:
-            return lambda theta: of.mean(LOSS, theta)  # type: ignore[return-value]
+            return lambda theta: of.mean(LOSS, theta)
 
         leaf = THETA.clone().requires_grad_()
         fed.mean(LOSS, leaf).backward()  # type: ignore[union-attr]
@@ -147,7 +147,7 @@ async def test_the_guide_as_it_stands(tmp_path: Path) -> None:
     async with stage(tmp_path, kinds=("torch",)) as client:
         await asyncio.to_thread(exec, code, {"client": client, "theta": theta})
     exact = oracle(DEVICES)
-    true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)  # type: ignore[arg-type,return-value]
+    true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)
     torch.testing.assert_close(theta.grad, true, rtol=0, atol=1e-5)
 
 
@@ -184,5 +184,5 @@ async def test_a_session_outlives_its_aggregator(tmp_path: Path) -> None:
         link = GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(toy.operator))
         await in_thread(Client(link, toy.operator), work, eager=False)
     exact = oracle(DEVICES)
-    true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)  # type: ignore[arg-type,return-value]
+    true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)
     torch.testing.assert_close(found, [true], rtol=0, atol=1e-5)

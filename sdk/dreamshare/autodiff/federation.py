@@ -34,7 +34,7 @@ from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import Cohort
 
 Found = Tensor | tuple[Tensor, ...]
-Scalar = Callable[..., Tensor]
+Scalar = Callable[..., Found]
 """Of tensors, one number: what is differentiated."""
 
 
@@ -186,7 +186,7 @@ class Federation:
         return run
 
     def jvp(
-        self, function: Callable[..., Tensor]
+        self, function: Callable[..., Found]
     ) -> Callable[[Sequence[Tensor], Sequence[Tensor]], tuple[Tensor, Tensor]]:
         """Return (arguments, tangents) -> (value, its change): both come with one message."""
 
@@ -198,7 +198,7 @@ class Federation:
                     )
                     for each, tangent in zip(given, tangents, strict=True)
                 ]
-                primal, pushed = _unpacked(function(*duals))
+                primal, pushed = _unpacked(_one(function(*duals)))
                 primal = primal.detach()
                 return primal, torch.zeros_like(primal) if pushed is None else pushed.detach()
 
@@ -211,7 +211,7 @@ class Federation:
             leaf = given.detach().requires_grad_(True)
             with torch.enable_grad():  # asked for, wherever: as torch.func does it
                 (slope,) = torch.autograd.grad(
-                    function(leaf), leaf, create_graph=True, materialize_grads=True
+                    _number(function(leaf)), leaf, create_graph=True, materialize_grads=True
                 )
             if not slope.requires_grad:
                 return torch.zeros_like(leaf)
@@ -318,7 +318,14 @@ def _backwards(function: Scalar, given: Sequence[Tensor]) -> tuple[Tensor, tuple
     return value.detach(), gradients
 
 
-def _number(value: Tensor) -> Tensor:
+def _one(found: Found) -> Tensor:
+    if isinstance(found, Tensor):
+        return found
+    raise ConfigError(f"the function gives {len(found)} results; a derivative is of one")
+
+
+def _number(found: Found) -> Tensor:
+    value = _one(found)
     if value.numel() != 1:
         raise ConfigError(f"the function gives {tuple(value.shape)}; a gradient is of one number")
     return value.reshape(())

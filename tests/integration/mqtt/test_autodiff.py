@@ -30,7 +30,7 @@ async def test_a_gradient_and_a_curvature_come_over_a_broker(
     def work(fed: Federation) -> None:
         leaf = THETA.clone().requires_grad_()
         fed.mean(LOSS, leaf).backward()  # type: ignore[union-attr]
-        product = fed.hvp(lambda theta: fed.mean(LOSS, theta))(THETA, ALONG)  # type: ignore[arg-type,return-value]
+        product = fed.hvp(lambda theta: fed.mean(LOSS, theta))(THETA, ALONG)
         found.extend((leaf.grad, product))
 
     found: list[torch.Tensor | None] = []
@@ -56,7 +56,7 @@ async def test_a_gradient_and_a_curvature_come_over_a_broker(
     exact = oracle(DEVICES)
 
     def true(theta: torch.Tensor) -> torch.Tensor:
-        return exact.mean(LOSS, theta)  # type: ignore[return-value]
+        return exact.mean(LOSS, theta)
 
     slope, product = exact.grad(true)(THETA), exact.hvp(true)(THETA, ALONG)
     torch.testing.assert_close(found, [slope, product], rtol=0, atol=1e-5)
