@@ -14,8 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from dreamshare.errors import ConfigError
-from dreamshare.privacy.planning import MOST_MULTIPLIER
+from dreamshare.privacy.planning import least_enough
 from dreamshare.privacy.wanted import ExampleNoise, Noise
 from dreamshare_crypto.accounting import Charge, epsilon
 from dreamshare_crypto.encoding import SLACK
@@ -24,7 +23,6 @@ from dreamshare_crypto.noise import charge_of
 WHOLE = 1.0 + 1.0 / 16.0
 """Clip of a device's answer: a norm of 1 is all its examples at their reach, one way."""
 
-_STEPS = 50  # halvings of the search
 _NEAR = 1e-6  # relative: what a device forgives in the arithmetic of another machine
 
 
@@ -44,24 +42,17 @@ def least_deviation(asked: ExampleNoise, dims: int, sums: int) -> float:
     """Return the deviation that keeps `sums` equal sums within `asked.epsilon`.
 
     Raises:
-        ConfigError: none up to MOST_MULTIPLIER does.
+        ConfigError: no deviation that is looked at does.
     """
 
     def spent(deviation: float) -> float:
         return epsilon([example_charge(asked, dims, deviation)] * sums, asked.delta)
 
-    low, high = 0.0, 1.0
-    while spent(high) > asked.epsilon:
-        low, high = high, 2 * high
-        if high > MOST_MULTIPLIER:
-            raise ConfigError(
-                f"privacy of examples: no noise keeps {sums} sums within epsilon "
-                f"{asked.epsilon:g} at delta {asked.delta:g}; ask for a larger epsilon"
-            )
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if spent(middle) > asked.epsilon else (low, middle)
-    return high
+    return least_enough(
+        lambda deviation: spent(deviation) <= asked.epsilon,
+        f"privacy of examples: no noise keeps {sums} sums within epsilon {asked.epsilon:g} at "
+        f"delta {asked.delta:g}; ask for a larger epsilon",
+    )
 
 
 def noise_wanted(asked: ExampleNoise, dims: int, sums: int) -> float:

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
@@ -142,15 +142,25 @@ def _search(privacy: Privacy, dims: int, sums: int, scale: float) -> float:
     def spent(multiplier: float) -> float:
         return epsilon([charge_of(dims, privacy.clip, scale, multiplier)] * sums, privacy.delta)
 
+    return least_enough(
+        lambda multiplier: spent(multiplier) <= privacy.epsilon,
+        f"privacy: no noise keeps {sums} sums within epsilon {privacy.epsilon:g} at delta "
+        f"{privacy.delta:g}; ask for fewer sums or a larger epsilon",
+    )
+
+
+def least_enough(enough: Callable[[float], bool], refusal: str) -> float:
+    """Return the least noise that is enough, found by halving; more of it is enough as well.
+
+    Raises:
+        ConfigError: none up to MOST_MULTIPLIER is; its text is `refusal`.
+    """
     low, high = 0.0, 1.0
-    while spent(high) > privacy.epsilon:
+    while not enough(high):
         low, high = high, 2 * high
         if high > MOST_MULTIPLIER:
-            raise ConfigError(
-                f"privacy: no noise keeps {sums} sums within epsilon {privacy.epsilon:g} at delta "
-                f"{privacy.delta:g}; ask for fewer sums or a larger epsilon"
-            )
+            raise ConfigError(refusal)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if spent(middle) > privacy.epsilon else (low, middle)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
