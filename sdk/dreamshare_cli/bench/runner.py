@@ -20,11 +20,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from dreamshare.engine.environment import ONE_THREAD
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.rows import Line, Record, Round, finished, from_line, rounds_in
 from dreamshare_cli.bench.work import write_cell
-from dreamshare_cli.demo.processes import ONE_THREAD
 
 MOST_LINE_BYTES = 1 << 24
 LAST_WORDS = 2_000

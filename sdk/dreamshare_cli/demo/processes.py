@@ -18,15 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dreamshare.engine.environment import ONE_THREAD
 from dreamshare.errors import DreamshareError
 
 PATIENCE_S = 5.0
 """From SIGTERM to SIGKILL."""
-
-ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
-)
-"""Environment of every child: one compute thread each, as on a small device."""
 
 
 class ChildDied(DreamshareError):
