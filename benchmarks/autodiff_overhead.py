@@ -81,6 +81,47 @@ def shapes_of(hidden: int) -> dict[str, tuple[int, ...]]:
     }
 
 
+def arrays_of(
+    shapes: Mapping[str, tuple[int, ...]], agents: int, examples: int
+) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Return the net, and every device's examples and classes."""
+    rng = np.random.default_rng(0)
+    net = {
+        name: (rng.normal(0, 1, shape) / math.sqrt(FEATURES)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    x = rng.uniform(0, 1, (agents, examples, FEATURES)).astype(np.float32)
+    return net, x, rng.integers(0, CLASSES, (agents, examples))
+
+
+def source_of(shapes: Mapping[str, tuple[int, ...]]) -> ProgramSource:
+    """Return the program as a device registers it."""
+    return ProgramSource(
+        "net/1",
+        loss_of,
+        tuple(Shape(name, shape, "float32") for name, shape in shapes.items()),
+        (
+            DataArray("x", ("N", FEATURES), "float32"),
+            DataArray("y", ("N",), "int64", below=CLASSES),
+        ),
+    )
+
+
+def terms_of(shapes: Mapping[str, tuple[int, ...]]) -> Program:
+    """Return the program's terms."""
+    return Program(
+        "net/1",
+        tuple(
+            Argument(name, shape, "float32", bound=100.0, gradient=1.0)
+            for name, shape in shapes.items()
+        ),
+        (Result("loss", (), "float32", bound=32.0),),
+        ("value", "vjp"),
+        wanted=(tuple(shapes),),
+        bits=BITS,
+    )
+
+
 def measured(times: int, work: Callable[[], object]) -> float:
     """Return the median of its processor time, seconds; the first run does not count."""
     work()
@@ -95,14 +136,8 @@ def measured(times: int, work: Callable[[], object]) -> float:
 def run(asked: argparse.Namespace) -> dict[str, object]:
     """Return all figures."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
     shapes = shapes_of(asked.hidden)
-    net = {
-        name: (rng.normal(0, 1, shape) / math.sqrt(FEATURES)).astype(np.float32)
-        for name, shape in shapes.items()
-    }
-    x = rng.uniform(0, 1, (asked.agents, asked.examples, FEATURES)).astype(np.float32)
-    y = rng.integers(0, CLASSES, (asked.agents, asked.examples))
+    net, x, y = arrays_of(shapes, asked.agents, asked.examples)
     tensors = [torch.tensor(array) for array in net.values()]
     single_s, (loss, gradients) = single(asked, tensors, list(net), x, y)
     figures: dict[str, object] = {
@@ -153,26 +188,7 @@ def federated(
     y: np.ndarray,
 ) -> tuple[float, dict[str, float], list[Tensor]]:
     """Return seconds of a round, where they go, and the mean gradient."""
-    source = ProgramSource(
-        "net/1",
-        loss_of,
-        tuple(Shape(name, shape, "float32") for name, shape in shapes.items()),
-        (
-            DataArray("x", ("N", FEATURES), "float32"),
-            DataArray("y", ("N",), "int64", below=CLASSES),
-        ),
-    )
-    terms = Program(
-        "net/1",
-        tuple(
-            Argument(name, shape, "float32", bound=100.0, gradient=1.0)
-            for name, shape in shapes.items()
-        ),
-        (Result("loss", (), "float32", bound=32.0),),
-        ("value", "vjp"),
-        wanted=(tuple(shapes),),
-        bits=BITS,
-    )
+    source, terms = source_of(shapes), terms_of(shapes)
     watch = Watch()
     devices = [
         SimulatedDevice(

@@ -152,8 +152,17 @@ class LiveTask:
     async def work(self, add: Add, had_round: Callable[[], None]) -> None:
         """Run the task to its end, or until the driver stops; what was stored is taken up first.
 
-        `had_round` is called whenever something came of an order.
+        `had_round` is called whenever something came of an order. Whoever waits for an answer hears
+        of the end at once, of an error of the algorithm's, too.
         """
+        try:
+            await self._work(add, had_round)
+        except Exception as error:
+            self._asking.end(f"the task is over: {type(error).__name__}: {error}")
+            raise
+        self._asking.end(f"the task is over: {self._failure or 'it was ended'}")
+
+    async def _work(self, add: Add, had_round: Callable[[], None]) -> None:
         entry = self._entry
         task, order = entry.status.task, entry.order
         journal = self._store.journal(task)

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dreamshare.errors import ConfigError, DreamshareError
+from dreamshare.errors import DreamshareError
 from dreamshare.learning.base import (
     Batch,
     Data,
@@ -35,7 +35,7 @@ from dreamshare.learning.base import (
 from dreamshare.learning.guarding import least_class_count
 from dreamshare.learning.measures import parameter_gradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
-from dreamshare.learning.programs import EvaluatesPrograms, ProgramCall
+from dreamshare.learning.programs import ProgramCall, evaluation
 from dreamshare.updates import Array, PublicArray
 
 T = TypeVar("T")
@@ -149,10 +149,7 @@ class HaltingLearner:
 
     def evaluate(self, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
         self._halt.check()
-        learner = self._learner
-        if not isinstance(learner, EvaluatesPrograms):
-            raise ConfigError(f"this device's learner evaluates no programs, so not {call.program}")
-        return learner.evaluate(call, batch)
+        return evaluation(self._learner, call, batch)
 
     def snapshot(self) -> bytes:
         self._halt.check()

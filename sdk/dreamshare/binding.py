@@ -57,6 +57,9 @@ class Idle:
 Order = Asked | Told | Finished | Idle
 """What a task's owner tells the coordinator."""
 
+CONFIGS = 4
+"""Configs that a device keeps decoded."""
+
 Lookup = Callable[[str, bytes], Algorithm[object]]
 """(name, canonical JSON of the config) -> algorithm; raises ConfigError where it is unknown."""
 
@@ -264,6 +267,7 @@ class CatalogWork:
                 entry_of(name)
         self._names = frozenset(algorithms)
         self._lookup = lookup or algorithm_from
+        self._found: dict[tuple[str, bytes], Algorithm[object]] = {}
 
     def compute(
         self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
@@ -312,4 +316,10 @@ class CatalogWork:
     def _algorithm(self, plan: RoundPlan) -> Algorithm[object]:
         if plan.algorithm not in self._names:
             raise ConfigError(f"this device does not compute {plan.algorithm}")
-        return self._lookup(plan.algorithm, plan.config)
+        key = (plan.algorithm, plan.config)
+        found = self._found.get(key)
+        if found is None:
+            found = self._lookup(plan.algorithm, plan.config)
+            # a task repeats its config in every plan; a device is in few tasks at a time
+            self._found = {**dict(list(self._found.items())[-CONFIGS + 1 :]), key: found}
+        return found

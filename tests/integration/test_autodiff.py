@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 from dreamshare import autodiff
+from dreamshare.algorithms.autodiff import Autodiff, AutodiffState
+from dreamshare.algorithms.base import Algorithm, Crowd
+from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.autodiff import Federation, NotAnswered
 from dreamshare.client import Client
 from dreamshare.clock import SystemClock
@@ -20,6 +23,8 @@ from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.tap import Tap, TappedListener
 from dreamshare.transport.tls import TlsFiles
+from dreamshare.updates import Array
+from dreamshare_aggregator import Surroundings
 from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.certificates import Role
@@ -44,12 +49,13 @@ async def stage(
     allowed: tuple[str, ...] = ALLOWED,
     *taps: Tap,
     kinds: Sequence[str] = ("torch", "onnx"),
+    around: Surroundings | None = None,
 ) -> AsyncIterator[Client]:
     """An aggregator and its agents on loopback; yields an operator's client, not opened yet."""
     toy = Loopback.create(path)
     async with AsyncExitStack() as stack:
         listener = toy.listener()
-        await stack.enter_async_context(aggregator_of(toy, path, listener, *taps))
+        await stack.enter_async_context(aggregator_of(toy, path, listener, *taps, around=around))
         for i in range(DEVICES):
             kind = kinds[i % len(kinds)]
             await stack.enter_async_context(agent_of(toy, path, i, listener.port, kind, allowed))
@@ -57,9 +63,15 @@ async def stage(
         yield Client(link, toy.operator, SystemClock())
 
 
-def aggregator_of(toy: Loopback, path: Path, listener: GrpcListener, *taps: Tap) -> Aggregator:
+def aggregator_of(
+    toy: Loopback,
+    path: Path,
+    listener: GrpcListener,
+    *taps: Tap,
+    around: Surroundings | None = None,
+) -> Aggregator:
     store = open_store(f"sqlite:///{path}/rounds.db")
-    return Aggregator([TappedListener(listener, *taps)], store, toy.aggregator)
+    return Aggregator([TappedListener(listener, *taps)], store, toy.aggregator, around)
 
 
 def agent_of(
@@ -138,6 +150,31 @@ async def test_devices_that_do_not_allow_it_make_an_error_in_backward(tmp_path: 
 
     async with stage(tmp_path, allowed=("logistic/1:value",)) as client:
         await in_thread(client, work, deadline_s=30.0, eager=False)
+
+
+class Broken(Autodiff):
+    """An algorithm with a bug, where a sum is merged."""
+
+    def merge(self, state: AutodiffState, mean: Mapping[str, Array], crowd: Crowd) -> AutodiffState:
+        raise ZeroDivisionError("a bug of the algorithm")
+
+
+def broken(name: str, config: bytes) -> Algorithm[object]:
+    found = algorithm_from(name, config)
+    assert isinstance(found, Autodiff)
+    return Broken(found.config)  # type: ignore[return-value]
+
+
+async def test_a_task_that_dies_says_so_at_once(tmp_path: Path) -> None:
+    """Without waiting for `deadline_s`, which the test's own patience would not outlive."""
+
+    def work(fed: Federation) -> None:
+        with pytest.raises(NotAnswered, match="ZeroDivisionError: a bug of the algorithm") as error:
+            fed.mean(LOSS, THETA)
+        assert error.value.step == "logistic/1:value"
+
+    async with stage(tmp_path, kinds=("torch",), around=Surroundings(lookup=broken)) as client:
+        await in_thread(client, work, deadline_s=10_000.0)
 
 
 async def test_the_guide_as_it_stands(tmp_path: Path) -> None:

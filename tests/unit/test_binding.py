@@ -11,6 +11,7 @@ from dreamshare.algorithms.base import Ask, Done, Tell
 from dreamshare.algorithms.catalog import algorithm_of, config_json_of
 from dreamshare.algorithms.evaluate import EvaluateConfig
 from dreamshare.binding import (
+    CONFIGS,
     CatalogWork,
     TaskLoop,
     ask_of,
@@ -156,11 +157,33 @@ def test_a_device_runs_what_the_plan_names_and_nothing_else() -> None:
     update = work.compute(Compute(b"h" * 32, plan, FIELDS, 1.0), None, None, rng)  # type: ignore[arg-type]
     assert set(update.arrays) == {"x"}
     work.learn(Learn(1, plan_of(NAME, CONFIG, TELL)), None, None, rng)  # type: ignore[arg-type]
-    assert looked_up == [(NAME, CONFIG)] * 2
+    assert looked_up == [(NAME, CONFIG)]  # every plan brings the config: it is decoded once
     assert [type(each) for each in toy.heard] == [Ask, Tell]
     other = replace(plan, algorithm="other/1")
     with pytest.raises(ConfigError, match="does not compute other/1"):
         work.compute(Compute(b"h" * 32, other, FIELDS, 1.0), None, None, rng)  # type: ignore[arg-type]
+
+
+def test_a_device_keeps_few_configs() -> None:
+    """Those of its last tasks; an older one is decoded again, a refused one each time."""
+    looked_up: list[bytes] = []
+
+    def lookup(_name: str, config: bytes) -> Toy:
+        looked_up.append(config)
+        if config == b"wrong":
+            raise ConfigError("wrong")
+        return Toy()
+
+    work = CatalogWork((NAME,), lookup)  # type: ignore[arg-type]
+    plan = plan_of(NAME, CONFIG, ASK)
+    order = [b"0", b"1", b"0", *(b"%d" % i for i in range(2, CONFIGS + 1)), b"0"]
+    for config in order:
+        work.disclosure(replace(plan, config=config))
+    assert looked_up == [b"%d" % i for i in range(CONFIGS + 1)] + [b"0"]
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            work.disclosure(replace(plan, config=b"wrong"))
+    assert looked_up[-2:] == [b"wrong"] * 2
 
 
 def test_names_are_looked_up_when_the_work_begins() -> None:

@@ -125,6 +125,13 @@ class EvaluatesPrograms(Protocol):
         ...
 
 
+def evaluation(learner: object, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
+    """Return what a learner finds; ConfigError where it evaluates no programs, or not this."""
+    if not isinstance(learner, EvaluatesPrograms):
+        raise ConfigError(f"this device's learner evaluates no programs, so not {call.program}")
+    return learner.evaluate(call, batch)
+
+
 def data_of(
     program: str, declared: Sequence[DataArray], batch: Batch
 ) -> dict[str, NDArray[np.generic]]:

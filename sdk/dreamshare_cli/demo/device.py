@@ -37,8 +37,9 @@ from dreamshare.learning.base import (
 )
 from dreamshare.learning.measures import measure, parameter_gradient
 from dreamshare.learning.objectives import DreamObjective, FitObjective
+from dreamshare.learning.programs import ProgramCall, evaluation
 from dreamshare.settings import Scalar
-from dreamshare.updates import PublicArray
+from dreamshare.updates import Array, PublicArray
 from dreamshare_cli.demo.device_settings import DeviceSettings
 from dreamshare_cli.demo.digits import device_data
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
@@ -193,6 +194,9 @@ class Accompanied:
 
     def parameter_gradient(self, batch: Batch) -> ParameterGradient:
         return parameter_gradient(self._learner, batch)
+
+    def evaluate(self, call: ProgramCall, batch: Batch) -> Mapping[str, Array]:
+        return evaluation(self._learner, call, batch)
 
     def snapshot(self) -> bytes:
         return self._learner.snapshot()

@@ -11,8 +11,9 @@ import pytest
 
 from dreamshare.algorithms.codream import CodreamConfig, acquiring
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Learner
+from dreamshare.learning.base import Batch, Learner
 from dreamshare.learning.measures import measure
+from dreamshare.learning.programs import EvaluatesPrograms, ProgramCall
 from dreamshare_cli.demo.chosen import AlgorithmChoice
 from dreamshare_cli.demo.device import make_equipment
 from dreamshare_cli.demo.device_settings import DeviceSettings
@@ -122,6 +123,15 @@ def test_every_algorithm_begins_with_the_first_weights(
         reached.append((learner.logits(data.held_out().x_NCHW), lines(folder)[1:]))
     assert np.array_equal(reached[0][0], reached[1][0])
     assert reached[0][1] == reached[1][1]
+
+
+def test_programs_are_the_learners_affair(tmp_path: Path) -> None:
+    """What is asked of it reaches it; the demo's own learners have no program, and say so."""
+    learner = make_equipment(settings(tmp_path).as_table()).learner
+    assert isinstance(learner, EvaluatesPrograms)
+    example = Batch(np.zeros((1, 1, 14, 14), np.float32), np.zeros(1, np.int64))
+    with pytest.raises(ConfigError, match="logistic/1"):
+        learner.evaluate(ProgramCall("logistic/1", ("value",)), example)
 
 
 def test_companions_of_a_single_lesson_take_all_their_steps(

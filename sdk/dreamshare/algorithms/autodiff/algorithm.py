@@ -22,7 +22,7 @@ from dreamshare.algorithms.autodiff.requests import read_call, token_of
 from dreamshare.algorithms.base import Ask, Crowd, Done, Question, Tell, Wait
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, KeepsSnapshots, Learner
-from dreamshare.learning.programs import EvaluatesPrograms, ProgramCall, Wanted
+from dreamshare.learning.programs import ProgramCall, Wanted, evaluation
 from dreamshare.updates import Array, Field, PublicArray, Update
 
 
@@ -101,9 +101,7 @@ class Autodiff:
             data = data.snapshot(token_of(call, seed), begin="value" in call.groups)
         if len(data) == 0:
             return Update({each.name: np.zeros(each.shape) for each in fields})
-        if not isinstance(learner, EvaluatesPrograms):
-            raise ConfigError(f"this device's learner evaluates no programs, so not {call.program}")
-        found = learner.evaluate(call, _examples(data, program.examples, seed))
+        found = evaluation(learner, call, _examples(data, program.examples, seed))
         names = {
             "argument": [each.name for each in program.arguments],
             "result": [each.name for each in program.results],
