@@ -44,7 +44,7 @@ from dreamshare.learning.moments import (
     pixels,
     symmetric,
 )
-from dreamshare.learning.moments.releasing import COUNT, FIRST
+from dreamshare.learning.moments.releasing import COUNT, FIRST, ROOM
 from dreamshare.privacy.examples import noise_wanted
 from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.recipe import DataPlan
@@ -205,10 +205,10 @@ def of_release(case: Case, epsilon: float, rng: np.random.Generator) -> Row:
     )
     fields, release = released.fields(config), released.release_of(config)
     sigma = sigma_of(config)
-    own = released.answer(config, case.data()).arrays
+    own = released.answer(config, case.data(), rng).arrays
     few = slice(0, FEW)
     members, strangers, references = (
-        parts_of(release, x_ND)
+        parts_of(release, x_ND, rng)
         for x_ND in (case.members_ND[few], case.others_OD[few], case.references_RD[few])
     )
     middle = references.mean(axis=0)
@@ -216,7 +216,7 @@ def of_release(case: Case, epsilon: float, rng: np.random.Generator) -> Row:
     rows = []
     for _ in range(REPEATS):
         total = {f.name: own[f.name] + noise(f.shape, sigma, release.level, rng) for f in fields}
-        seen = np.concatenate((total["first"][case.label], total["second"]))
+        seen = np.concatenate((*(total[n][case.label] for n in ("first", "each")), total["second"]))
         lean = (seen - size * middle) / spread
         a, b = ((part - middle) @ lean for part in (members, strangers))
         images = images_of(config, case, total, sigma)
@@ -224,10 +224,11 @@ def of_release(case: Case, epsilon: float, rng: np.random.Generator) -> Row:
     return mean_rows(rows)[0]
 
 
-def parts_of(release: Release, x_ND: Doubles) -> Doubles:
+def parts_of(release: Release, x_ND: Doubles, rng: np.random.Generator) -> Doubles:
     """Return what each example adds to the first and second moments."""
-    _, first_NB, second_NP, _ = release.levels(x_ND)
-    return np.concatenate((first_NB, second_NP), axis=1) * release.level
+    found = release.levels(x_ND, rng)
+    parts = (found.first_NB, found.each_NQ, found.second_NP)
+    return np.concatenate(parts, axis=1) * release.level
 
 
 def noise(shape: tuple[int, ...], sigma: float, level: float, rng: np.random.Generator) -> Doubles:
@@ -242,10 +243,11 @@ def images_of(
 ) -> float:
     """Return the share of members that the noisy mean equals, where the class stands out."""
     release = released.release_of(config)
-    count = float(total["counts"][case.label]) / COUNT
-    if count <= released.SURE * deviations(sigma, release.basis.count)[0]:
+    count = float(total["counts"][case.label]) / (ROOM * COUNT)
+    if count <= released.SURE * deviations(sigma).count:
         return 0.0
-    v_1D = release.basis.spread(total["first"][case.label][None] / FIRST / count)
+    mean_1B = total["first"][case.label][None] / (ROOM * FIRST) / count
+    v_1D = release.basis.spread(mean_1B * release.basis.scale_B)
     return recovered(np.clip(release.centre + release.radius * v_1D, -1, 1), case.members_ND)
 
 

@@ -98,7 +98,7 @@ class MomentSharing:
             case Ask(step=Stage.ALONE):
                 return verdict.alone(self.config, learner, data, rng)
             case Ask(step=Stage.RELEASE):
-                return released.answer(self.config, data)
+                return released.answer(self.config, data, rng)
             case Ask(step=Stage.COUNT):
                 return device.count(self.config, data)
             case Ask(step=Stage.SKETCH):

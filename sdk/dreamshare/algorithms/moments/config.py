@@ -52,7 +52,8 @@ class MomentsConfig:
             between 0 and 1.
         centre: of form "clipped": public guess of a value's mean, as a share of the range, 0 to 1.
         radius: of form "clipped": distance from it to which examples are shortened, over the root
-            of the number of values times half the range, > 0.
+            of the number of values times half the range, coarse detail counting less than fine
+            (`learning.moments.flattened`), > 0.
 
         told: devices get the "sums" and draw the set themselves, or the "set".
         keep: devices keep the set, so that later tasks can name it by its digest as their public
@@ -101,7 +102,7 @@ class MomentsConfig:
     epsilon: float = 8.0
     delta: float = 1e-5
     centre: float = 0.3
-    radius: float = 0.5
+    radius: float = 0.6
 
     told: Told = "sums"
     keep: bool = False

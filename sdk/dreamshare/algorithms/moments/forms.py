@@ -23,14 +23,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from dreamshare.algorithms.bounds import clipped_field
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.posteriors import told
 from dreamshare.learning.moments import (
     Basis,
     cosines,
+    flattened,
     packed_size,
     pixels,
     repeated,
@@ -52,6 +51,9 @@ MOST_PLANES = 4
 
 CLIPPED_COMPONENTS = 196
 """Frequencies of a release with noise: more cost no example more, and 14x14 values have no more."""
+
+CLIPPED_LOWEST = 64
+"""Of these frequencies every class has second moments of its own."""
 
 SPREAD = 8.0
 """Bound of a class's variance along a component, over the pooled one."""
@@ -133,9 +135,13 @@ def public_basis(config: MomentsConfig, form: Form) -> Basis:
     if form.kind == "pixels":
         return pixels(config.space.values)
     found = cosines(config.shape, form.components)
-    if form.kind == "clipped":  # what one example adds is bounded as a whole: nothing is scaled
-        return Basis(found.vectors_DB, np.ones(form.components))
-    return found
+    # what one example adds to a release is bounded as a whole, and noise is alike in all of it
+    return flattened(found) if form.kind == "clipped" else found
+
+
+def lowest_of(form: Form) -> int:
+    """Return of how many components a release has second moments by class."""
+    return min(form.components, CLIPPED_LOWEST) if form.kind == "clipped" else 0
 
 
 def count_fields(config: MomentsConfig) -> tuple[Field, ...]:

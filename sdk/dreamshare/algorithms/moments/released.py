@@ -1,6 +1,7 @@
 """The form "clipped" of `moments/1`: one sum with noise that hides every example (ADR 0030).
 
-Shape legend: K classes, D values of an example, B components, P = B(B+1)/2.
+Shape legend: K classes, D values of an example, B components, P = B(B+1)/2, Q the products of the
+lowest of them.
 
 Rules:
 - counts, first and second moments are one answer, and one example moves all of it together by at
@@ -55,6 +56,7 @@ def fields(config: MomentsConfig) -> tuple[Field, ...]:
         "counts": (config.classes,),
         "first": (config.classes, count),
         "second": (packed_size(count),),
+        "each": (config.classes, packed_size(forms.lowest_of(form_of(config)))),
         "rest": (),
         "gauge": (GAUGE,),
     }
@@ -66,8 +68,8 @@ def noise_of(config: MomentsConfig) -> ExampleNoise:
     return ExampleNoise(1.0 / _most(config), config.epsilon, config.delta, BITS)
 
 
-def answer(config: MomentsConfig, data: Data) -> Update:
-    """Return what this device's examples add.
+def answer(config: MomentsConfig, data: Data, rng: np.random.Generator) -> Update:
+    """Return what this device's examples add, rounded by dice of `rng`.
 
     Raises:
         ConfigError: an example is of a class that the task does not know.
@@ -77,9 +79,15 @@ def answer(config: MomentsConfig, data: Data) -> Update:
     release = release_of(c)
     arrays: dict[str, Array] = {field.name: np.zeros(field.shape) for field in fields(c)}
     for x_NCHW, y_N in once(data, _most(c)):
-        sums = release.of(c.space.units(x_NCHW), y_N)
-        parts = (sums.counts_K, sums.first_KB, sums.second_P, np.array(sums.rest))
-        for name, part in zip(("counts", "first", "second", "rest"), parts, strict=True):
+        sums = release.of(c.space.units(x_NCHW), y_N, rng)
+        parts: dict[str, Array] = {
+            "counts": sums.counts_K,
+            "first": sums.first_KB,
+            "second": sums.second_P,
+            "each": sums.each_KQ,
+            "rest": np.array(sums.rest),
+        }
+        for name, part in parts.items():
             arrays[name] = arrays[name] + part
     return Update(arrays)
 
@@ -95,27 +103,30 @@ def described(
     c, release = config, release_of(config)
     count, values = form_of(c).components, c.space.values
     sigma = float(np.sqrt(np.mean(np.square(total["gauge"], dtype=np.float64))))
-    first, second = (np.asarray(total[name], np.float64) for name in ("first", "second"))
+    first, second, each = (
+        np.asarray(total[name], np.float64) for name in ("first", "second", "each")
+    )
     counts_K = np.asarray(total["counts"], np.float64)
-    sums = over_weights(Sums(counts_K, first, second, float(total["rest"])))
-    spectrum_B = cosines(c.shape, count).scale_B ** 2
-    mean_KB, covariance_P, rest = filtered(Noisy(sums, sigma, spectrum_B))
-    of_counts = deviations(sigma, count)[0]
-    least = max(float(c.least_examples), SURE * of_counts)
+    sums = over_weights(Sums(counts_K, first, second, each, float(total["rest"])))
+    spectrum_B = np.square(cosines(c.shape, count).scale_B)
+    found = filtered(Noisy(sums, sigma, spectrum_B, release.basis.scale_B))
+    least = max(float(c.least_examples), SURE * deviations(sigma).count)
     known_K = np.where(sums.counts_K >= least, np.rint(sums.counts_K), 0.0)
     if not known_K.any():
         raise ConfigError(
             f"no class stands out of the noise: it takes {least:.0f} examples in the cohort"
         )
+    mean_KB = found.mean_KB * release.basis.scale_B
     mean_KD = release.centre + release.radius * release.basis.spread(mean_KB)
-    residual = rest * release.radius**2 / max(values - count, 1) if count < values else 0.0
+    residual = found.rest * release.radius**2 / max(values - count, 1) if count < values else 0.0
     return replace(
         state,
         stage=Stage.LEARN,
         totals_K=np.rint(np.maximum(sums.counts_K, 0.0)),
         known_K=known_K,
         mean_KD=(np.clip(mean_KD, -1, 1) * (known_K > 0)[:, None]).astype(np.float32),
-        covariance_KP=(covariance_P[None] * release.radius**2).astype(np.float32),
+        covariance_KP=(found.covariance_P[None] * release.radius**2).astype(np.float32),
+        apart_KQ=(found.apart_KQ * release.radius**2).astype(np.float32),
         residual_D=np.full(values, residual, np.float32),
         noise=sigma,
     )
@@ -136,4 +147,5 @@ def release_of(config: MomentsConfig) -> Release:
     level = 2.0 * _most(c) / (2**BITS - 1)
     radius = c.radius * float(np.sqrt(c.space.values))
     basis = forms.public_basis(c, form)
-    return Release(c.classes, basis, c.space.values, 2 * c.centre - 1, radius, level)
+    lowest = forms.lowest_of(form)
+    return Release(c.classes, basis, c.space.values, 2 * c.centre - 1, radius, level, lowest)

@@ -1,7 +1,7 @@
 """Where a run of `moments/1` stands.
 
 Shape legend: K classes, D values of an input, B components, P second moments, M pictures,
-C channels, H height, W width.
+Q those of the lowest ones of a release, C channels, H height, W width.
 
 Rules: a value, all of it public; a killed service resumes from its bytes.
 """
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from dreamshare.algorithms.evaluate import EVALUATE
 from dreamshare.algorithms.moments.config import MomentsConfig
-from dreamshare.algorithms.moments.forms import form_of
+from dreamshare.algorithms.moments.forms import form_of, lowest_of
 from dreamshare.learning.base import Floats, Ints
+from dreamshare.learning.moments import packed_size
 from dreamshare.learning.plain import Trained
 from dreamshare.updates import PublicArray
 
@@ -53,6 +54,7 @@ class MomentsState:
         scale_B: its scales.
         covariance_KP: of the components over their scales, as devices are told; one for all classes
             in a release.
+        apart_KQ: of a release: what classes' covariances of the lowest components have over it.
         residual_D: variance outside the basis, as devices are told.
         pictures_MCHW: the set, a byte a value.
         labels_M: its classes.
@@ -72,6 +74,7 @@ class MomentsState:
     basis_DB: NDArray[np.uint8]
     scale_B: Floats
     covariance_KP: Floats
+    apart_KQ: Floats
     residual_D: Floats
     pictures_MCHW: NDArray[np.uint8]
     labels_M: Ints
@@ -105,6 +108,7 @@ def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
         basis_DB=np.zeros((0, 0), np.uint8),
         scale_B=np.zeros(0, np.float32),
         covariance_KP=np.zeros((matrices, form.seconds), np.float32),
+        apart_KQ=np.zeros((classes, packed_size(lowest_of(form))), np.float32),
         residual_D=np.zeros(values, np.float32),
         pictures_MCHW=np.zeros((0, *config.shape), np.uint8),
         labels_M=np.zeros(0, np.int64),

@@ -32,8 +32,10 @@ from dreamshare.learning.moments import (
     Sketch,
     Space,
     packed_basis,
+    packed_size,
     products,
     sketched,
+    symmetric,
     symmetric_blocks,
     test_matrix,
 )
@@ -190,6 +192,8 @@ def told_sums(config: MomentsConfig, state: MomentsState) -> dict[str, PublicArr
     form = form_of(config)
     if form.kind != "pixels":
         tensors["residual"] = state.residual_D
+    if form.kind == "clipped":
+        tensors["apart"] = state.apart_KQ
     if form.kind == "basis":
         tensors |= {"basis": state.basis_DB, "scale": state.scale_B}
     return tensors
@@ -241,7 +245,11 @@ def gaussians_of(config: MomentsConfig, tensors: Mapping[str, PublicArray]) -> G
     mean_KD = told(tensors, "mean", (c.classes, values))
     matrices = 1 if form.kind == "clipped" else c.classes
     covariance_KP = told(tensors, "covariance", (matrices, form.seconds))
-    covariance_KP = np.broadcast_to(covariance_KP, (c.classes, covariance_KP.shape[1]))
-    scales_BB = np.outer(basis.scale_B, basis.scale_B)
-    covariance_KBB = symmetric_blocks(covariance_KP, form.components, form.planes) * scales_BB
+    covariance_KBB = symmetric_blocks(covariance_KP, form.components, form.planes)
+    if form.kind == "clipped":
+        lowest = forms.lowest_of(form)
+        apart_KQ = told(tensors, "apart", (c.classes, packed_size(lowest)))
+        covariance_KBB = np.repeat(covariance_KBB, c.classes, axis=0)
+        covariance_KBB[:, :lowest, :lowest] += symmetric(apart_KQ, lowest)
+    covariance_KBB = covariance_KBB * np.outer(basis.scale_B, basis.scale_B)
     return Gaussians(mean_KD, covariance_KBB, residual_D, basis, c.rectify)

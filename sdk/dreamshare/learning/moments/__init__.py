@@ -15,14 +15,15 @@ from __future__ import annotations
 from dreamshare.learning.moments.bases import (
     Basis,
     cosines,
+    flattened,
     packed_basis,
     pixels,
     repeated,
     unpacked_basis,
 )
-from dreamshare.learning.moments.filtering import Noisy, filtered
+from dreamshare.learning.moments.filtering import Filtered, Noisy, filtered
 from dreamshare.learning.moments.gaussians import Gaussians
-from dreamshare.learning.moments.releasing import Release, Sums, deviations, over_weights
+from dreamshare.learning.moments.releasing import Release, Sums, deviations, over_weights, rows_of
 from dreamshare.learning.moments.sketching import Sketch, sketched, test_matrix
 from dreamshare.learning.moments.spaces import (
     Space,
@@ -35,6 +36,7 @@ from dreamshare.learning.moments.spaces import (
 
 __all__ = (
     "Basis",
+    "Filtered",
     "Gaussians",
     "Noisy",
     "Release",
@@ -44,6 +46,7 @@ __all__ = (
     "cosines",
     "deviations",
     "filtered",
+    "flattened",
     "over_weights",
     "symmetric_blocks",
     "packed_basis",
@@ -51,6 +54,7 @@ __all__ = (
     "pixels",
     "products",
     "repeated",
+    "rows_of",
     "sketched",
     "symmetric",
     "test_matrix",

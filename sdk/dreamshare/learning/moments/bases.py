@@ -94,6 +94,16 @@ def cosines(shape: tuple[int, int, int], count: int) -> Basis:
     return Basis(vectors_DB, scale_B)
 
 
+def flattened(basis: Basis) -> Basis:
+    """Return the basis with scales of its own spectrum's root, so that less lies in the lowest.
+
+    Components over these scales are as long together as they are, where they spread like the
+    basis' own scales.
+    """
+    even = float(np.square(basis.scale_B).sum() / basis.scale_B.sum())
+    return Basis(basis.vectors_DB, np.sqrt(basis.scale_B / even))
+
+
 def repeated(basis: Basis, planes: int) -> Basis:
     """Return the basis with these directions in brightness, then in each opponent colour.
 
