@@ -5,7 +5,8 @@ Rules:
   (docs/protocol.md 13.3);
 - the owner's policy is asked for each plan before anything is committed to;
 - a device that may not compute now checks in with no algorithms: it is chosen for no cohort;
-- what a task leaves behind is its accepted epochs, its answers and what it cost, nothing else.
+- what a task leaves behind is its accepted epochs, its answers and what it cost, nothing else;
+- the machine of the protocol is imported for the first task: an agent that waits does not hold it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from dreamshare.errors import ConfigError, PrivacyError
 from dreamshare.ids import TaskId
 from dreamshare.protocol.events import KeepEvidence
 from dreamshare.protocol.messages import CheckIn
-from dreamshare.protocol.participant import Participant
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.memory import Memory
+from dreamshare_crypto.secagg.rollback import Numbers
 from dreamshare_edge.conditions import DeviceConditions
 from dreamshare_edge.policy import Policy
 from dreamshare_edge.spending import Spending
@@ -122,26 +123,30 @@ class AgentDesk:
         return CheckIn(algorithms, self._label, self._attributes)
 
     def stored(self) -> Sequence[Seat]:
-        seats = []
         numbers = self._store.begin(self._resume_without_anchor)
-        for task in self._store.tasks():
-            journal = self._store.journal(task)
-            participant = Participant.restore(
-                self._identity,
-                task,
-                self._floor,
-                self._entropy,
-                self._permits,
-                self._memory,
-                journal.records(),
-                journal.slots(),
-                threads=self._threads,
-                numbers=numbers,
-            )
-            seats.append(Seat(participant, journal))
-        return seats
+        return [self._restored(task, numbers) for task in self._store.tasks()]
+
+    def _restored(self, task: TaskId, numbers: Numbers) -> Seat:
+        from dreamshare.protocol.participant import Participant
+
+        journal = self._store.journal(task)
+        participant = Participant.restore(
+            self._identity,
+            task,
+            self._floor,
+            self._entropy,
+            self._permits,
+            self._memory,
+            journal.records(),
+            journal.slots(),
+            threads=self._threads,
+            numbers=numbers,
+        )
+        return Seat(participant, journal)
 
     def seat(self, task: TaskId) -> Seat | None:
+        from dreamshare.protocol.participant import Participant
+
         participant = Participant(
             self._identity,
             task,

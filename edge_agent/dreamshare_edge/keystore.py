@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dreamshare.errors import ConfigError
 from dreamshare_crypto.aead import KEY_BYTES, NONCE_BYTES, open_box, seal
-from dreamshare_crypto.enrolment import Pending
 from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.errors import AuthenticationError
 from dreamshare_crypto.identity import Identity
@@ -35,6 +34,9 @@ from dreamshare_crypto.secretfile import (
     replace_private,
 )
 from dreamshare_crypto.suite import Suite
+
+if TYPE_CHECKING:
+    from dreamshare_crypto.enrolment import Pending
 
 FORMAT = "dreamshare-sealed/1"
 SERVICE = "dreamshare"
@@ -124,6 +126,8 @@ def save_identity(
 
 def load_pending(path: Path, keystore: Keystore | None = None) -> Pending:
     """Return keys and request that wait for an answer; raises as `load_identity`."""
+    from dreamshare_crypto.enrolment import Pending  # nothing of it while no answer waits
+
     return Pending.decode(_opened(path, keystore), str(path))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -45,8 +46,10 @@ from dreamshare.protocol.events import Asked, Compute, Finished, Learn, Told
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.protocol.outcomes import SumDone, TaskOutcome, TellSpread
 from dreamshare.protocol.plan import RoundPlan
-from dreamshare.protocol.terms import TaskTerms
 from dreamshare.updates import Field, Update
+
+if TYPE_CHECKING:
+    from dreamshare.protocol.terms import TaskTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ def terms_of(
         ConfigError: cohort or deadlines are out of range, or the noise that is asked for makes no
             sense here.
     """
+    from dreamshare.protocol.terms import TaskTerms  # the operator's: no agent needs them
+
     first = algorithm.plan(algorithm.init(np.random.default_rng(0)))
     cap = first.weight_cap if isinstance(first, Ask) else 1.0
     steps = algorithm.steps()

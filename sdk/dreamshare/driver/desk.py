@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dreamshare.ids import TaskId
 from dreamshare.protocol.events import Compute, KeepEvidence, Learn
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import CheckIn
-from dreamshare.protocol.participant import Participant
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
+
+if TYPE_CHECKING:
+    from dreamshare.protocol.participant import Participant
 
 
 @dataclass(frozen=True, slots=True)
