@@ -120,7 +120,7 @@ def submit(
 ) -> None:
     """Start a task; prints its id."""
     from dreamshare.client import Client
-    from dreamshare.learning.public import PublicSet, public_of
+    from dreamshare.learning.public import PublicSet, kept_by_devices
     from dreamshare.protocol.crowds import guarantee_of
     from dreamshare.protocol.messages import Cohort, Deadlines, Submit, TaskStatus
     from dreamshare_cli.exits import Exit
@@ -158,7 +158,7 @@ def submit(
     async def work(client: Client) -> Exit:
         if known is None:
             drawn = await client.result(await client.find(public))
-            wanted = order(public_of(drawn.arrays))
+            wanted = order(kept_by_devices(drawn.arrays, drawn.metrics))
         else:
             wanted = known
         status: TaskStatus = await client.order(wanted)

@@ -23,6 +23,7 @@ from dreamshare.learning.public import (
     PublicSet,
     SharingData,
     keep_pictures,
+    kept_by_devices,
     load_public,
     public_of,
     public_set,
@@ -157,6 +158,14 @@ def test_a_generator_is_made_of_it(learner: Make, tmp_path: Path) -> None:
     generator.save(tmp_path / "generator.npz")
     assert generator.trained_on == made.digest
     assert generator.mean_KCFF.shape == (CLASSES, 1, 2, 2)
+
+
+def test_a_result_says_whether_devices_keep_its_set(learner: Make) -> None:
+    done = run(algorithm_of(CONFIG), devices(learner)).done
+    assert len(kept_by_devices(done.result, done.metrics)) == CONFIG.images * CLASSES
+    done = run(algorithm_of(replace(CONFIG, keep=False)), devices(learner)).done
+    with pytest.raises(ConfigError, match=f"keep no set.*{public_of(done.result).digest}"):
+        kept_by_devices(done.result, done.metrics)
 
 
 def test_sets_that_devices_draw_cannot_be_named() -> None:

@@ -42,6 +42,9 @@ KEPT = "public."
 SIZES = {"seed_set": "seeds", "public_set": "inputs"}
 """Fields of configs that name a set by its digest, and those that say how many inputs it has."""
 
+HELD = "kept"
+"""Metric, 1, of a task whose devices keep the set that they learnt from."""
+
 PICTURES = ("images", "labels", "low", "high")
 """Arrays of which a set of pictures is made: bytes (M, C, H, W), classes (M,), and the ends of each
 channel's range (C,)."""
@@ -189,6 +192,22 @@ def public_of(arrays: Mapping[str, PublicArray]) -> PublicSet:
         raise ConfigError("the images of a public set are bytes (M, C, H, W)")
     low_C11, high_C11 = (end.astype(np.float64)[:, None, None] for end in (low, high))
     return PublicSet(unpacked(images, low_C11, high_C11), labels.astype(np.int64))
+
+
+def kept_by_devices(arrays: Mapping[str, PublicArray], metrics: Mapping[str, float]) -> PublicSet:
+    """Return the set in a task's result that its devices keep.
+
+    Raises:
+        ConfigError: these are arrays of another kind, or the task had its devices keep nothing.
+    """
+    found = public_of(arrays)
+    if not metrics.get(HELD):
+        raise ConfigError(
+            "the devices of this task keep no set: they would decline a task that names it. Run "
+            'moments/1 with told = "set" and keep = true; or give owners the file of its result '
+            f"for [data] public, and name the set in the config by its digest: {found.digest}"
+        )
+    return found
 
 
 def naming(public: PublicSet, fields: Collection[str]) -> dict[str, str | int]:

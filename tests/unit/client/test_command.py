@@ -20,7 +20,7 @@ import typer
 
 from dreamshare.client import Artifact, Client, Result
 from dreamshare.ids import PartyId, TaskId
-from dreamshare.learning.public import public_of
+from dreamshare.learning.public import HELD, public_of
 from dreamshare.protocol.history import EndedRound, RoundEntry, RoundOutcome
 from dreamshare.protocol.messages import DeviceStatus, Submit, TaskPhase, TaskReport, TaskStatus
 from dreamshare.showing import Rows
@@ -155,9 +155,11 @@ def test_a_task_may_use_the_set_that_another_one_drew(
     }  # fmt: skip
     orders: list[Submit] = []
 
+    kept = {HELD: 1.0}
+
     class Drew(Noted):
         async def result(self, task: TaskId) -> Result:
-            return Result(STATUS, arrays, {})
+            return Result(STATUS, arrays, kept)
 
         async def order(self, order: Submit) -> TaskStatus:
             orders.append(order)
@@ -174,6 +176,12 @@ def test_a_task_may_use_the_set_that_another_one_drew(
     settings.write_text("")
     assert execute(["run", "submit", *asked]) == 2
     assert "takes no public set" in capsys.readouterr().err
+    asked[0] = "fedh2l/1"
+    kept.clear()
+    assert execute(["run", "submit", *asked]) == 2
+    said = capsys.readouterr().err
+    assert "keep no set" in said and "keep = true" in said and public_of(arrays).digest in said
+    assert len(orders) == 1, "nothing was submitted that devices would decline"
 
 
 def test_every_public_method_of_the_client_says_what_it_does() -> None:

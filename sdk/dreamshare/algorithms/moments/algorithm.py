@@ -38,7 +38,7 @@ from dreamshare.algorithms.moments.state import (
 )
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Batch, Data, Learner
-from dreamshare.learning.public import pictures_of
+from dreamshare.learning.public import HELD, pictures_of
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.payloads.pixels import packed_labels, unpacked
 from dreamshare.privacy.wanted import ExampleNoise
@@ -227,6 +227,7 @@ class MomentSharing:
 
     def _done(self, state: MomentsState) -> Done:
         metrics = {"images": float(len(state.labels_M)), "clipped": state.clipped}
+        metrics |= {HELD: 1.0} if self.config.keep else {}
         if self.form.kind == "clipped":
             metrics |= released.metrics(self.config, state)
         if self.config.evaluate:
