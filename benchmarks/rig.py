@@ -136,10 +136,17 @@ class Constant:
 class Handset:
     """A device's shell without a disk: its desk, and an answer that costs nothing."""
 
-    def __init__(self, identity: Identity, algorithm: str, share: float) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        algorithm: str,
+        share: float,
+        floor: Floor | None = None,
+    ) -> None:
         self._identity = identity
         self._algorithm = algorithm
         self._learner = Constant(share)
+        self._floor = floor or Floor()
         self._memory = Memory()
 
     def check_in(self) -> CheckIn:
@@ -150,7 +157,7 @@ class Handset:
 
     def seat(self, task: TaskId) -> Seat | None:
         participant = Participant(
-            self._identity, task, Floor(), SystemEntropy(), permit, self._memory
+            self._identity, task, self._floor, SystemEntropy(), permit, self._memory
         )
         return Seat(participant, MemoryJournal())
 

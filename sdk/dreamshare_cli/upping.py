@@ -19,6 +19,7 @@ from dreamshare.protocol.messages import TaskReport
 from dreamshare.settings import default_text
 from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port
 from dreamshare.transport.ways import MQTT_SCHEMES, called_at, listener_at
+from dreamshare_aggregator.allocation import give_large_blocks_back
 from dreamshare_aggregator.config import AggregatorConfig
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.enrolment.desk import DeskSettings, EnrolmentDesk
@@ -55,6 +56,7 @@ def run_up(options: UpOptions) -> Exit:
     """
     output = Output(options.as_json)
     config = settle(options, output)
+    give_large_blocks_back()
     configure_logs(config.log_format, config.log_level)
     loop = choose_loop(uvloop_wanted=config.uvloop)
     with asyncio.Runner(loop_factory=loop.factory) as runner:

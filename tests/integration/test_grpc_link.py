@@ -285,10 +285,11 @@ async def test_a_packet_over_the_limit_breaks_the_connection() -> None:
     async with listening() as listener:
         channel = channel_to(listener, ROOT.issue(DEVICE))
         call = channel.stream_stream(METHOD)()
-        await call.write(bytes(PACKET_LIMIT + 1))
+        writing = asyncio.ensure_future(call.write(bytes(PACKET_LIMIT + 1)))
         far = await anext(aiter(listener.connections()))
         with pytest.raises(Unreachable, match=f"a packet of {PACKET_LIMIT + 1} bytes"):
             await anext(aiter(far.packets()))
+        await asyncio.wait({writing})
         await channel.close()
 
 

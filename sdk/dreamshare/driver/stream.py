@@ -102,6 +102,7 @@ async def _read(
 ) -> Close | None:
     async for raw in packets:
         packet: Packet = decode_packet(raw)
+        del raw  # nothing that came is kept while the next packet is waited for
         match packet:
             case Close():
                 return packet
@@ -112,10 +113,15 @@ async def _read(
                 progress.made()
                 if not peering.admits(packet):
                     await first_of(peering.until_admitted(packet), _reassure(peering, progress))
-                arrival = peering.take(packet)
-                if arrival is not None:
-                    deliver(arrival)
+                _take(peering, packet, deliver)
+        del packet
     return None
+
+
+def _take(peering: Peering, packet: Chunk | Ack | Ping, deliver: Callable[[Arrival], None]) -> None:
+    arrival = peering.take(packet)
+    if arrival is not None:
+        deliver(arrival)
 
 
 async def _reassure(peering: Peering, progress: _Progress) -> None:

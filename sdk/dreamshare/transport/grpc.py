@@ -6,9 +6,10 @@ Rules:
   `grpc_services`;
 - keepalive on both sides, so that a dead peer is noticed within 40 s; gRPC's own limit of 4 MiB a
   message is left alone;
-- what waits is bounded: packets of a connection in `streams`, bytes on the way by `_WINDOW_BYTES`,
-  connections of one party by `LINKS_PER_PARTY`, time to finish a handshake by 10 s, time of a TCP
-  connection without a call by 30 s;
+- what waits is bounded: packets are read when their owner wants them (`streams`), bytes on the way
+  by gRPC's window, packets of all connections together by `_PACKETS_BYTES`, connections of one
+  party by `LINKS_PER_PARTY`, time to finish a handshake by 10 s, time of a TCP connection without
+  a call by 30 s;
 - certificates are renewed without a restart: `renew` at either end, for the next handshakes;
 - `grpc` is imported in these three modules alone, and nothing imports them before they are wanted.
 """
@@ -25,7 +26,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from dreamshare.errors import ConfigError, Rejected, TransportError, Unreachable
-from dreamshare.transport.base import Admit, Connection
+from dreamshare.transport.base import PACKET_LIMIT, Admit, Connection
 from dreamshare.transport.grpc_calls import FarStream, NearStream
 from dreamshare.transport.streams import StreamConnection
 from dreamshare.transport.tls import TlsFiles
@@ -42,7 +43,10 @@ LINKS_PER_PARTY = 8
 """Open connections of one proven party; a driver keeps the newest and closes the others."""
 
 _METHOD = "Connect"
-_WINDOW_BYTES = 512 * 1024
+_WINDOW_BYTES = 512 * 1024  # of a link
+_LISTENER_WINDOW_BYTES = 64 * 1024  # of each of thousands; gRPC adds the packet that is wanted
+_PACKETS_BYTES = 64 * 1024 * 1024  # of packets on their way to or from a listener's peers, about
+_LEAST_PACKET = 32 * 1024
 _STOP_S = 1.0  # for answers on their way: every connection has been closed by then
 _ADMITTED = ("dreamshare-link", "1")  # initial metadata: the listener has taken the connection
 _KEEPALIVE = (
@@ -50,21 +54,20 @@ _KEEPALIVE = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-_BOUNDED = (
-    # gRPC would let a fast sender's window grow to many MiB per stream, all of it the reader's
-    # memory. Half a MiB is 5 MB/s at 100 ms, and the queue behind it is bounded by us.
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
-)
+# gRPC would let a fast sender's window grow to many MiB per stream, all of it the reader's memory.
+# Half a MiB is 5 MB/s at 100 ms.
+_FIXED_WINDOW = ("grpc.http2.bdp_probe", 0)
 _LINK_OPTIONS = (
     *_KEEPALIVE,
-    *_BOUNDED,
+    _FIXED_WINDOW,
+    ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
     ("grpc.use_local_subchannel_pool", 1),  # a new attempt never inherits an old one's back-off
     ("grpc.enable_retries", 0),
 )
 _LISTENER_OPTIONS = (
     *_KEEPALIVE,
-    *_BOUNDED,
+    _FIXED_WINDOW,
+    ("grpc.http2.lookahead_bytes", _LISTENER_WINDOW_BYTES),
     # A link pings every 30 s; a listener that allowed fewer would answer GOAWAY too_many_pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a coin toss
@@ -303,7 +306,7 @@ class GrpcListener:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         await context.send_initial_metadata((_ADMITTED,))
         stream = FarStream(context, peer or "a device")
-        connection = StreamConnection(stream, peer)
+        connection = StreamConnection(stream, peer, _packet_limit(len(self._alive) + 1))
         self._came(connection)
         try:
             await stream.ended.wait()
@@ -324,6 +327,15 @@ class GrpcListener:
             self._links[peer] -= 1
             if not self._links[peer]:
                 del self._links[peer]
+
+
+def _packet_limit(connections: int) -> int:
+    """Return the largest packet of the newest of so many connections, bytes.
+
+    Each holds about one, at worst: a peer that is not read has sent one, one that does not read is
+    sent one. Few connections get large packets, which cost less time.
+    """
+    return max(_LEAST_PACKET, min(PACKET_LIMIT, _PACKETS_BYTES // connections))
 
 
 def _configured(tls: TlsFiles) -> grpc.ServerCertificateConfiguration:

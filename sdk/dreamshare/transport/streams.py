@@ -1,8 +1,9 @@
 """A Connection made of one bidirectional call, whatever library carries the call.
 
 Rules:
-- one task reads for the life of the call and feeds a bounded queue: an owner that reads slowly
-  slows the peer down, and nobody ever cancels a read;
+- one task reads for the life of the call, a packet whenever its owner asks for one: an owner that
+  reads slowly slows the peer down, thousands of them hold no packets, and nobody ever cancels a
+  read;
 - a `send` that is cancelled still goes out, because giving a write up would give up the call;
 - `close` lets what was sent arrive, then waits for the call to end; a peer that does not let go
   within the grace is left behind;
@@ -12,14 +13,12 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Protocol
 
 from dreamshare.errors import Unreachable
 from dreamshare.transport.base import PACKET_LIMIT, check_packet
-
-QUEUE_PACKETS = 8
-"""Packets that wait for the owner of a connection."""
 
 GRACE_S = 5.0
 """Seconds that a peer has to let go of a call that this end closes."""
@@ -46,12 +45,22 @@ class Stream(Protocol):
 
 
 class StreamConnection:
-    """A stream with its reader task; see `base.Connection`."""
+    """A stream with its reader task; see `base.Connection`.
 
-    def __init__(self, stream: Stream, peer: str | None) -> None:
+    Args:
+        stream: one end of a call.
+        peer: see `base.Connection`.
+        packet_limit: largest packet that the peer is asked to send, and is sent; bytes.
+    """
+
+    def __init__(self, stream: Stream, peer: str | None, packet_limit: int = PACKET_LIMIT) -> None:
         self._stream = stream
         self._peer = peer
-        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_PACKETS)
+        self._packet_limit = packet_limit
+        self._packets: deque[bytes] = deque()
+        self._news = asyncio.Event()  # a packet came, or none comes any more
+        self._ended = False
+        self._asked = asyncio.Event()
         self._failure: Unreachable | None = None
         self._over = False
         self._closing = False
@@ -71,7 +80,7 @@ class StreamConnection:
 
     @property
     def packet_limit(self) -> int:
-        return PACKET_LIMIT
+        return self._packet_limit
 
     @property
     def bytes_in(self) -> int:
@@ -89,17 +98,24 @@ class StreamConnection:
         await asyncio.shield(write)
 
     async def packets(self) -> AsyncIterator[bytes]:
-        while (packet := await self._queue.get()) is not None and not self._closing:
-            self._bytes_in += len(packet)
-            yield packet
-        self._queue.put_nowait(None)  # whoever asks again finds the end again
+        while await self._until_packet() and not self._closing:
+            self._bytes_in += len(self._packets[0])
+            yield self._packets.popleft()  # not kept here while its reader works on it
         if self._failure is not None and not self._closing:
             raise self._failure
+
+    async def _until_packet(self) -> bool:
+        """Say whether a packet is there, once one is or none comes any more."""
+        while not self._packets and not self._ended:
+            self._asked.set()
+            self._news.clear()
+            await self._news.wait()
+        return bool(self._packets)
 
     async def close(self) -> None:
         if not self._closing:
             self._closing = True
-            self._drain()
+            self._asked.set()
             try:
                 async with asyncio.timeout(GRACE_S), self._writing:
                     await self._stream.end()
@@ -120,21 +136,25 @@ class StreamConnection:
     async def _read(self) -> None:
         broken = True
         try:
-            while (packet := await self._stream.read()) is not None:
+            while (packet := await self._read_when_asked()) is not None:
                 if len(packet) > PACKET_LIMIT:
                     raise Unreachable(f"the peer sent a packet of {len(packet)} bytes")
                 if not self._closing:
-                    await self._queue.put(packet)
+                    self._packets.append(packet)
+                    self._news.set()
+                del packet  # it is its reader's alone
             broken = False
         except Unreachable as error:
             self._failure = error
         finally:
             self._over = True
             await self._stream.release(broken=broken)
-            if self._closing:
-                self._drain()
-            await self._queue.put(None)
+            self._ended = True
+            self._news.set()
 
-    def _drain(self) -> None:
-        while not self._queue.empty():
-            self._queue.get_nowait()
+    async def _read_when_asked(self) -> bytes | None:
+        """Return the next packet once somebody wants it, or this end closes and reads past it."""
+        await self._asked.wait()
+        if not self._closing:
+            self._asked.clear()
+        return await self._stream.read()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
 from dreamshare.errors import Unreachable
 from dreamshare.transport import streams
+from dreamshare.transport.grpc import _packet_limit
 from dreamshare.transport.streams import StreamConnection
 
 
@@ -73,3 +75,43 @@ async def test_a_write_that_never_ends_does_not_hold_up_a_close() -> None:
             await each
     await asyncio.sleep(0.001)
     assert asyncio.all_tasks() == before
+
+
+class Talkative(Stuck):
+    """A stream whose peer has a packet more whenever it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(writes=True, ends=True)
+        self.read_so_far = 0
+
+    async def read(self) -> bytes | None:
+        await asyncio.sleep(0)
+        self.read_so_far += 1
+        return bytes(99 + self.read_so_far) if not self._over.is_set() else None
+
+
+async def test_nothing_is_read_before_somebody_wants_it() -> None:
+    stream = Talkative()
+    connection = StreamConnection(stream, None)
+    packets = connection.packets()
+    for wanted in (1, 2, 3):
+        assert len(await anext(packets)) == 99 + wanted
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert stream.read_so_far == wanted
+    await connection.close()
+    assert [packet async for packet in packets] == []
+
+
+async def test_a_packet_that_was_read_is_kept_by_nobody() -> None:
+    connection = StreamConnection(Talkative(), None)
+    packets = connection.packets()
+    packet = await anext(packets)
+    assert sys.getrefcount(packet) == 2  # this test's name for it, and the call's
+    await connection.close()
+    await packets.aclose()
+
+
+def test_the_more_connections_the_smaller_their_packets() -> None:
+    limits = [_packet_limit(number) for number in (1, 256, 512, 1024, 2048, 100_000)]
+    assert limits == [2**18, 2**18, 2**17, 2**16, 2**15, 2**15]
