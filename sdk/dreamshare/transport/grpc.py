@@ -312,6 +312,7 @@ class GrpcListener:
             await stream.ended.wait()
         finally:
             stream.over = True
+            connection.call_ended()
             self._went(connection)
 
     def _came(self, connection: StreamConnection) -> None:

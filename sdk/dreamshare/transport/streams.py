@@ -112,6 +112,10 @@ class StreamConnection:
             await self._news.wait()
         return bool(self._packets)
 
+    def call_ended(self) -> None:
+        """The call is over: its end is read, whether or not somebody asks."""
+        self._asked.set()
+
     async def close(self) -> None:
         if not self._closing:
             self._closing = True
