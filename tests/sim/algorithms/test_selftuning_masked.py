@@ -17,11 +17,14 @@ import pytest
 import torch
 from torch.nn import functional
 
+from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.algorithms.selftuning import SelfTuningConfig
 from dreamshare.learning.base import Batch, Learner
 from dreamshare.learning.data import ArrayData
 from dreamshare.protocol.messages import Cohort, Deadlines
 from dreamshare.simulate import SimulatedDevice, SimulationOptions, simulate
+from tests.algorithms.oracle import Device
+from tests.algorithms.oracle import run as run_exact
 from tests.algorithms.toy import toy_data
 from tests.unit.learning.learners import layered
 
@@ -101,3 +104,27 @@ def test_slopes_under_masks_are_those_of_autograd(kind: str) -> None:
     for name, slope in zip(("step", "power", "doubt"), expected, strict=True):
         assert abs(float(slope)) > 1e-4
         assert found[f"slope_{name}"] == pytest.approx(float(slope), rel=2e-2, abs=1e-4), name
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_a_masked_run_is_the_unmasked_one(kind: str) -> None:
+    """So that figures without masks (benchmarks/selftuning.py) stand for both.
+
+    Both clip and round as the encoding does, and all examples are in every batch: what is left of
+    chance is which way numbers are rounded, 4e-6 an entry of a round's mean with bounds of 2. Three
+    rounds of training on such a model multiply it; 1e-3 leaves room for a factor of 100.
+    """
+    config = config_of(rounds=4, batch=64, step_pace=0.2, learning_rate=0.1)
+    hidden, exact = devices_of(kind), devices_of(kind)
+    found = run(config, hidden).metrics
+    crew = [Device(d.learner, d.data, np.random.default_rng(i)) for i, d in enumerate(exact)]
+    rounding = np.random.default_rng(9)
+    expected = run_exact(algorithm_of(config), crew, quantise=rounding).done.metrics
+    assert found.keys() == expected.keys()
+    assert abs(expected["step"] - config.server_rate) > 0.1  # it was tuned
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-3), name
+    for one, other in zip(hidden, exact, strict=True):
+        mine, theirs = one.learner.parameters(), other.learner.parameters()
+        for name, array in theirs.items():
+            np.testing.assert_allclose(mine[name], array, rtol=0, atol=1e-3, err_msg=name)
