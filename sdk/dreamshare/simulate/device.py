@@ -20,8 +20,8 @@ from dreamshare.protocol.events import Compute, KeepEvidence, Learn
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.messages import CheckIn
 from dreamshare.protocol.outcomes import DeviceOutcome
-from dreamshare.protocol.participant import Participant
 from dreamshare.protocol.plan import RoundPlan
+from dreamshare.simulate.faults import Mortal, corrupted
 from dreamshare.simulate.values import SimulatedDevice
 from dreamshare.transport.memory import MemoryNetwork
 from dreamshare.updates import Update
@@ -75,6 +75,7 @@ class VirtualDevice:
         self._driver: DeviceDriver | None = None
         self._running: asyncio.Task[None] | None = None
         self._network: MemoryNetwork | None = None
+        self._clock: Clock | None = None
 
     def start(self, network: MemoryNetwork, clock: Clock) -> None:
         """Connect and serve."""
@@ -82,7 +83,16 @@ class VirtualDevice:
         link = network.link(self.id.hex())
         self._network = network
         self._driver = DeviceDriver(link, self._identity, clock, self, self, jitter)
-        self._running = asyncio.ensure_future(self._driver.run())
+        self._clock = clock
+        self._running = asyncio.ensure_future(self._serve(self._driver))
+
+    async def _serve(self, driver: DeviceDriver) -> None:
+        await self._pause(self._device.traits.arrives_s)
+        await driver.run()
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds and self._clock is not None:
+            await self._clock.sleep_until(self._clock.now() + seconds)
 
     async def stop(self) -> tuple[DeviceOutcome, ...]:
         """Stop, dead or alive, and return what happened.
@@ -108,7 +118,7 @@ class VirtualDevice:
         return ()
 
     def seat(self, task: TaskId) -> Seat | None:
-        participant = Participant(
+        participant = Mortal(
             self._identity,
             task,
             self._floor,
@@ -117,6 +127,7 @@ class VirtualDevice:
             self._memory,
             once=self._once,
         )
+        participant.dies(self._device.traits.lost_at, self._vanish)
         return Seat(participant, MemoryJournal())
 
     def leave(self, task: TaskId) -> None:
@@ -137,7 +148,9 @@ class VirtualDevice:
         self._answers += 1
         rng = self._rng(order.payload_hash)
         with self._timed():
-            return self._work.compute(order, self._device.learner, self._device.data, rng)
+            update = self._work.compute(order, self._device.learner, self._device.data, rng)
+        await self._pause(self._device.traits.compute_s)
+        return corrupted(update, order.fields, self._device.traits.corrupt, rng)
 
     async def learn(self, task: TaskId, order: Learn) -> None:
         rng = self._rng(order.plan.payload().hash)
@@ -156,8 +169,11 @@ class VirtualDevice:
         return np.random.default_rng([self._device.seed, *self.id, *payload_hash])
 
     async def _die(self) -> None:
-        """Vanish: no goodbye, no further packet."""
+        self._vanish()
+        await asyncio.get_running_loop().create_future()
+
+    def _vanish(self) -> None:
+        """Die: no goodbye, no further packet."""
         if self._network is not None and self._running is not None:
             self._network.cut(self.id.hex())
             self._running.cancel()
-        await asyncio.get_running_loop().create_future()

@@ -34,6 +34,10 @@ from dreamshare_crypto.entropy import SeededEntropy
 from dreamshare_crypto.secagg.once import Once
 
 
+class TaskGaveUp(DreamshareError):
+    """The coordinator ended the task before it was done; the text says why."""
+
+
 def simulate(
     config: object,
     devices: Sequence[SimulatedDevice],
@@ -54,7 +58,7 @@ def simulate(
     Raises:
         ConfigError: config, cohort or devices do not fit together.
         SimulationStalled: the run could not go on.
-        DreamshareError: the task failed; the text is the coordinator's.
+        TaskGaveUp: the task failed; the text is the coordinator's.
     """
     run, loop, coordinator = prepared(config, devices, cohort, seed, options)
     with asyncio.Runner(loop_factory=run.new_event_loop) as runner:
@@ -184,7 +188,7 @@ class Run:
             if self._options.on_report is not None:
                 self._options.on_report(report)
             if isinstance(report, TaskFailed):
-                raise DreamshareError(f"the task failed: {report.reason}")
+                raise TaskGaveUp(f"the task failed: {report.reason}")
             order = loop.react(report)
             self._show(report, loop)
             if isinstance(order, Idle):

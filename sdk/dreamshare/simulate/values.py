@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from dreamshare.algorithms.base import Algorithm
 from dreamshare.algorithms.catalog import algorithm_from
@@ -17,6 +19,39 @@ from dreamshare.protocol.outcomes import DeviceOutcome, TaskOutcome
 from dreamshare.updates import PublicArray
 from dreamshare_crypto.floor import Floor
 
+LossStage = Literal["", "advertise", "shares", "masked_input", "agree", "unmask_response"]
+"""Instead of sending which message a device vanishes (docs/protocol.md, section 5); "" for none."""
+
+Corruption = Literal["", "flipped", "random"]
+"""What a corrupt device answers: the negative of its answer, or numbers anywhere in the bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How a virtual device behaves, apart from what it computes.
+
+    Attributes:
+        arrives_s: simulated seconds until it connects, >= 0.
+        compute_s: simulated seconds that an answer takes it, >= 0; above the round's deadline it
+            is a straggler that misses it.
+        lost_at: where it vanishes for good: process gone, no goodbye.
+        corrupt: what is wrong with its answers; masks and signatures stay in order.
+    """
+
+    arrives_s: float = 0.0
+    compute_s: float = 0.0
+    lost_at: LossStage = ""
+    corrupt: Corruption = ""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.arrives_s < math.inf and 0 <= self.compute_s < math.inf):
+            raise ConfigError("a device arrives and computes within finite seconds >= 0")
+        if self.lost_at not in get_args(LossStage) or self.corrupt not in get_args(Corruption):
+            known = ", ".join(filter(None, get_args(LossStage) + get_args(Corruption)))
+            raise ConfigError(
+                f"a device is lost at {self.lost_at!r}, corrupt {self.corrupt!r}: use {known}"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDevice:
@@ -26,11 +61,13 @@ class SimulatedDevice:
         learner: its own; its weights change when it learns.
         data: its own examples.
         seed: of its sampling, >= 0; with its place in the list it makes the device's randomness.
+        traits: how it behaves.
     """
 
     learner: Learner
     data: Data
     seed: int = 0
+    traits: Traits = Traits()
 
 
 @dataclass(frozen=True, slots=True)
