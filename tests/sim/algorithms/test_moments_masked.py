@@ -17,6 +17,8 @@ import pytest
 from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.algorithms.moments import MomentsConfig
 from dreamshare.algorithms.moments.forms import REACH, SPREAD, form_of, sketch_fields
+from dreamshare.algorithms.moments.mapped import maps_of
+from dreamshare.learning.moments import FARTHEST
 from dreamshare.learning.moments import test_matrix as matrix_of
 from dreamshare.privacy.wanted import Privacy
 from dreamshare.protocol.messages import Cohort
@@ -80,6 +82,18 @@ def test_moments_of_colours_are_those_of_the_pooled_examples_within_each_plane()
     np.testing.assert_allclose(
         found.covariance_KBB, wanted.covariance_KBB * within_BB, atol=most + 1e-6, rtol=0
     )
+
+
+def test_features_of_public_maps_are_those_of_the_pooled_examples() -> None:
+    config = moments(**QUIET, form="maps", told="set", images=2, match_steps=1, components=64)
+    devices = owned(dealt(POOL.x_NCHW, POOL.y_N, SPREADS["by class"]))
+    result = masked(config, devices)
+    assert result.aggregations == 2
+    h_NF = maps_of(config).of(config.space.units(POOL.x_NCHW))
+    wanted = np.stack([h_NF[POOL.y_N == label].mean(axis=0) for label in range(3)])
+    off = step(len(devices), config.bits, FARTHEST) + 1e-5
+    np.testing.assert_allclose(result.arrays["features"], wanted, atol=off, rtol=0)
+    assert result.arrays["images"].shape == (6, 1, 2, 2)
 
 
 def test_the_basis_is_the_one_that_the_pooled_examples_have() -> None:

@@ -25,7 +25,7 @@ from dreamshare.algorithms import students
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
 from dreamshare.algorithms.bounds import CLIPPED
 from dreamshare.algorithms.evaluate import evaluated, evaluation, evaluation_fields
-from dreamshare.algorithms.moments import device, forms, released, synthesis, verdict
+from dreamshare.algorithms.moments import device, forms, mapped, released, synthesis, verdict
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import form_of
 from dreamshare.algorithms.moments.state import (
@@ -185,10 +185,11 @@ class MomentSharing:
 
     def _described(self, state: MomentsState, total: Mapping[str, Array]) -> MomentsState:
         c, sketched = self.config, self.form.columns > 0
+        if self.form.kind == "maps":
+            return self._drawn(mapped.described(c, state, total))
         if sketched:
             found = synthesis.firsts_again(c, state, total)
-            told: dict[str, PublicArray] = {"basis": state.basis_DB, "scale": state.scale_B}
-            basis = forms.told_basis(c, self.form, told)
+            basis = forms.basis_of(self.form, state.basis_DB, state.scale_B)
         else:
             found = synthesis.firsts(c, state, total)
             basis = forms.public_basis(c, self.form)
@@ -207,7 +208,7 @@ class MomentSharing:
     def _drawn(self, described: MomentsState) -> MomentsState:
         """Return the state with the set that its sums make, and the student that saw it."""
         c = self.config
-        made = synthesis.drawn(c, synthesis.told_sums(c, described))
+        made = mapped.drawn(c, synthesis.told_sums(c, described))
         student = students.taught(c, described.student, made.inputs(), made.labels_M)
         return replace(
             described, pictures_MCHW=made.bytes_MCHW, labels_M=made.labels_M, student=student

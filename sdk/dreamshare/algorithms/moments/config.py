@@ -8,16 +8,20 @@ from typing import Literal
 from dreamshare.algorithms.checks import choice, inputs, not_negative, positive, whole
 from dreamshare.algorithms.students import StudentKind
 from dreamshare.errors import ConfigError
-from dreamshare.learning.moments import Space
+from dreamshare.learning.moments import Space, size_of_map
 from dreamshare.learning.objectives import Optimizer
 
-FormName = Literal["auto", "pixels", "basis", "planes", "dct", "clipped"]
+FormName = Literal["auto", "pixels", "basis", "planes", "dct", "maps", "clipped"]
 Told = Literal["sums", "set"]
 Mix = Literal["fill", "beside", "synthetic"]
 Schedule = Literal["cosine", "constant"]
 
 MOST_VALUES = 2**28
 """Of a set, a byte each: a quarter of what a stored state may hold."""
+
+MOST_FEATURES = 2**16
+MOST_MATCHED = 100
+"""Pictures of a class that are optimised at once."""
 
 LARGEST_PIXELS = 1024
 """Most values of an input whose whole covariance is asked for, if that is asked for by name."""
@@ -38,10 +42,13 @@ class MomentsConfig:
         form: where second moments are taken: "pixels" (of all values, up to 1,024 of them), "basis"
             (directions of most spread, from a sum of their own), "planes" (directions that
             brightness and opponent colours share, each with components of its own), "dct" (lowest
-            frequencies), "clipped" (these, in one sum with noise that hides every example:
-            `released`), or "auto": by the rule of `forms`.
+            frequencies), "maps" (means of public random features instead, and pictures that the
+            aggregator optimises to have them: as many numbers whatever the size of an input; needs
+            told "set" and at most 100 `images`), "clipped" (lowest frequencies, in one sum with
+            noise that hides every example: `released`), or "auto": by the rule of `forms`.
         components: of the basis or the lowest frequencies, 1 to the number of values, a multiple of
-            the channels for "planes"; 0: by rule.
+            the channels for "planes"; features for "maps", a multiple of a map's (144 for pictures
+            of 3x3 pixels or more); 0: by rule.
         bits: of a moment in the sums, 8 to 20; 12 to 16 are sensible.
         least_examples: classes with fewer in the whole cohort are left out, >= 1.
         least_holders: as are those that fewer devices have, >= 1.
@@ -59,6 +66,8 @@ class MomentsConfig:
         keep: devices keep the set, so that later tasks can name it by its digest as their public
             set; needs told "set", which is the same bytes for all.
         images: of the set, for each class, 1 to 100,000; all their values at most 2^28.
+        match_steps, match_rate: of form "maps": steps of the pictures, 1 to 100,000, and the rate
+            of the first, in values from -1 to 1, > 0.
         mix: "fill": every batch has all classes equally often, an example being the device's own
             with the probability that its share of the class gives, and synthetic otherwise;
             "beside": a batch of own and one of synthetic examples; "synthetic": these alone.
@@ -107,6 +116,8 @@ class MomentsConfig:
     told: Told = "sums"
     keep: bool = False
     images: int = 1000
+    match_steps: int = 200
+    match_rate: float = 0.1
     mix: Mix = "fill"
     fill_power: float = 1.0
 
@@ -135,7 +146,7 @@ class MomentsConfig:
         for name, least, most in _WHOLE:
             whole(self, name, least, most)
         positive(self, "warm_up_rate", "learning_rate", "student_rate", "fill_power")
-        positive(self, "epsilon", "delta", "radius")
+        positive(self, "epsilon", "delta", "radius", "match_rate")
         not_negative(self, "weight_decay", "shrinkage")
         for name, choices in _CHOICES:
             choice(self, name, choices)
@@ -146,14 +157,16 @@ class MomentsConfig:
         if not 0 <= self.least_gain < 1:
             raise ConfigError(f"least_gain is {self.least_gain}; choose 0 up to 1")
         values = self.space.values
-        if self.components > values:
+        if self.form == "maps":
+            _mapped(self)
+        elif self.components > values:
             raise ConfigError(f"components is {self.components}; an input has {values} values")
         if self.form == "pixels" and values > LARGEST_PIXELS:
             raise ConfigError(
                 f"form 'pixels' with {values} values; above {LARGEST_PIXELS} use 'basis' or 'dct'"
             )
         if self.form in ("auto", "pixels") and self.components:
-            raise ConfigError("components go with form 'basis', 'planes', 'dct' or 'clipped'")
+            raise ConfigError("components go with 'basis', 'planes', 'dct', 'maps' or 'clipped'")
         if not (self.delta < 1 and 0 <= self.centre <= 1):
             raise ConfigError(
                 f"delta {self.delta} must be below 1, centre {self.centre} lie in 0 to 1"
@@ -175,6 +188,21 @@ class MomentsConfig:
         return Space(self.shape, self.low, self.high, self.ranges)
 
 
+def _mapped(config: MomentsConfig) -> None:
+    """Raise ConfigError where pictures cannot be matched."""
+    each = size_of_map(config.shape)
+    if config.components % each or config.components > MOST_FEATURES:
+        raise ConfigError(
+            f"components is {config.components}; of such inputs a map has {each} features, so "
+            f"choose a multiple of that up to {MOST_FEATURES}"
+        )
+    if config.told != "set" or config.images > MOST_MATCHED:
+        raise ConfigError(
+            "form 'maps' has the aggregator optimise the pictures: it needs told 'set' and at most "
+            f"{MOST_MATCHED} images of a class, such as images = 20"
+        )
+
+
 _WHOLE = (
     ("classes", 2, 10_000),
     ("seed", 0, 2**63 - 1),
@@ -184,6 +212,7 @@ _WHOLE = (
     ("least_holders", 1, 2**16),
     ("max_examples", 1, 2**24),
     ("images", 1, 100_000),
+    ("match_steps", 1, 100_000),
     ("warm_up_epochs", 0, 10_000),
     ("local_batch", 2, 65_536),
     ("fit_steps", 0, 1_000_000),

@@ -19,7 +19,7 @@ import numpy as np
 
 from dreamshare.algorithms import bounds
 from dreamshare.algorithms.base import Ask, Tell
-from dreamshare.algorithms.moments import filling, forms, synthesis
+from dreamshare.algorithms.moments import filling, forms, mapped, synthesis
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import Form, form_of
 from dreamshare.algorithms.moments.state import Doubles
@@ -71,6 +71,8 @@ def describe(config: MomentsConfig, ask: Ask, data: Data) -> Update:
     """Return second moments by class; with them the first ones, where no sketch was asked for."""
     form = form_of(config)
     totals_K = _totals(config, ask.tensors, data)
+    if form.kind == "maps":
+        return mapped.answer(config, totals_K, _by_class(config, data, totals_K))
     whole = max(1.0, float(told(ask.tensors, "totals", (config.classes,)).sum()))
     basis, centre_KD = _basis_and_centre(config, form, ask)
     share_K, first_KD, squares_D = _nothing(config)

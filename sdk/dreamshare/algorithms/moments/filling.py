@@ -21,8 +21,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from dreamshare.algorithms.moments.config import MomentsConfig
+from dreamshare.algorithms.moments.pictures import Pictures
 from dreamshare.algorithms.moments.state import Doubles
-from dreamshare.algorithms.moments.synthesis import Pictures
 from dreamshare.algorithms.posteriors import steps_beside
 from dreamshare.learning.base import Batch, Data, Ints
 from dreamshare.learning.objectives import FitObjective

@@ -23,16 +23,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dreamshare.algorithms.bounds import clipped_field
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.posteriors import told
 from dreamshare.learning.moments import (
+    FARTHEST,
     Basis,
     cosines,
     flattened,
     packed_size,
     pixels,
     repeated,
+    size_of_map,
     unpacked_basis,
 )
 from dreamshare.updates import Field, PublicArray
@@ -48,6 +53,8 @@ SIZES = (128, 96, 64, 56, 48, 40, 32, 24, 16, 12, 8, 4, 2, 1)
 DCT_COMPONENTS = 64
 MOST_PLANES = 4
 """Channels that are colours; those of more are taken for sensors, which go together."""
+
+MAPS = 32
 
 CLIPPED_COMPONENTS = 196
 """Frequencies of a release with noise: more cost no example more, and 14x14 values have no more."""
@@ -70,15 +77,15 @@ class Form:
     """What is asked for.
 
     Attributes:
-        kind: "pixels", "basis", "dct" or "clipped".
-        components: B.
+        kind: "pixels", "basis", "dct", "maps" or "clipped".
+        components: B; features for "maps".
         columns: T; 0 without a sketch.
         planes: mixtures of channels (brightness, opponent colours) that share the directions of a
             basis, B / planes of them; second moments are within one. 1: directions are of all
             values together.
     """
 
-    kind: Literal["pixels", "basis", "dct", "clipped"]
+    kind: Literal["pixels", "basis", "dct", "maps", "clipped"]
     components: int
     columns: int = 0
     planes: int = 1
@@ -97,6 +104,8 @@ def form_of(config: MomentsConfig) -> Form:
             return Form("pixels", values)
         case "dct":
             return Form("dct", config.components or min(values, DCT_COMPONENTS))
+        case "maps":
+            return Form("maps", config.components or MAPS * size_of_map(config.shape))
         case "clipped":
             return Form("clipped", config.components or min(values, CLIPPED_COMPONENTS))
         case "basis":
@@ -115,6 +124,8 @@ def form_of(config: MomentsConfig) -> Form:
 
 def numbers_of(form: Form, values: int, classes: int) -> int:
     """Return how many numbers a device sends in the sums of moments."""
+    if form.kind == "maps":
+        return classes * (form.components + 1)
     first = classes * (values + 1) + (values if form.kind != "pixels" else 0)
     return first + values // form.planes * form.columns + classes * form.seconds
 
@@ -127,7 +138,12 @@ def told_basis(config: MomentsConfig, form: Form, tensors: Mapping[str, PublicAr
     """
     each = form.components // form.planes
     vectors_DB = told(tensors, "basis", (config.space.values // form.planes, each))
-    return repeated(unpacked_basis(vectors_DB, told(tensors, "scale", (each,))), form.planes)
+    return basis_of(form, vectors_DB, told(tensors, "scale", (each,)))
+
+
+def basis_of(form: Form, bytes_DB: NDArray[np.generic], scale_B: NDArray[np.generic]) -> Basis:
+    """Return the basis of these bytes and scales; ConfigError where they are none."""
+    return repeated(unpacked_basis(bytes_DB, scale_B.astype(np.float64)), form.planes)
 
 
 def public_basis(config: MomentsConfig, form: Form) -> Basis:
@@ -165,6 +181,10 @@ def sketch_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
 
 def describe_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     """Return the fields of `describe`: what is left of the moments."""
+    if form.kind == "maps":
+        shape = (config.classes, form.components)
+        means = (_share(config), Field("features", shape, bound=FARTHEST, bits=config.bits))
+        return (*means, clipped_field(means))
     size = (config.classes, form.seconds)
     firsts = {"pixels": _first(config)[:2], "dct": _first(config), "basis": (_share(config),)}
     bound = {"pixels": 1.0, "dct": REACH, "basis": SPREAD}[form.kind]

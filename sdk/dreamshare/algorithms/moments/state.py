@@ -55,6 +55,7 @@ class MomentsState:
         covariance_KP: of the components over their scales, as devices are told; one for all classes
             in a release.
         apart_KQ: of a release: what classes' covariances of the lowest components have over it.
+        features_KF: means of the form "maps"; no columns in others.
         residual_D: variance outside the basis, as devices are told.
         pictures_MCHW: the set, a byte a value.
         labels_M: its classes.
@@ -75,6 +76,7 @@ class MomentsState:
     scale_B: Floats
     covariance_KP: Floats
     apart_KQ: Floats
+    features_KF: Floats
     residual_D: Floats
     pictures_MCHW: NDArray[np.uint8]
     labels_M: Ints
@@ -98,6 +100,8 @@ def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
     classes, values = config.classes, config.space.values
     form = form_of(config)
     matrices = 1 if form.kind == "clipped" else classes
+    features = form.components if form.kind == "maps" else 0
+    seconds = 0 if features else form.seconds
     return MomentsState(
         stage=Stage.WARM_UP if config.warm_up_epochs else after_warm_up(config),
         totals_K=np.zeros(classes),
@@ -107,8 +111,9 @@ def first_state(config: MomentsConfig, student: Trained) -> MomentsState:
         variance_D=np.zeros(values),
         basis_DB=np.zeros((0, 0), np.uint8),
         scale_B=np.zeros(0, np.float32),
-        covariance_KP=np.zeros((matrices, form.seconds), np.float32),
+        covariance_KP=np.zeros((matrices, seconds), np.float32),
         apart_KQ=np.zeros((classes, packed_size(lowest_of(form))), np.float32),
+        features_KF=np.zeros((classes, features), np.float32),
         residual_D=np.zeros(values, np.float32),
         pictures_MCHW=np.zeros((0, *config.shape), np.uint8),
         labels_M=np.zeros(0, np.int64),

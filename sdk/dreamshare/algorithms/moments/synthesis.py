@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from dreamshare.algorithms.moments import forms
 from dreamshare.algorithms.moments.config import MomentsConfig
 from dreamshare.algorithms.moments.forms import form_of
+from dreamshare.algorithms.moments.pictures import Pictures
 from dreamshare.algorithms.moments.state import Doubles, MomentsState
 from dreamshare.algorithms.posteriors import told
 from dreamshare.algorithms.shares import over_mass
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Floats, Ints
+from dreamshare.learning.base import Floats
 from dreamshare.learning.moments import (
     Basis,
     Gaussians,
     Sketch,
-    Space,
     packed_basis,
     packed_size,
     products,
@@ -39,38 +39,8 @@ from dreamshare.learning.moments import (
     symmetric_blocks,
     test_matrix,
 )
-from dreamshare.payloads.pixels import packed, unpacked
+from dreamshare.payloads.pixels import packed
 from dreamshare.updates import Array, PublicArray
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """A labelled set, a byte a value.
-
-    Attributes:
-        bytes_MCHW: its inputs.
-        labels_M: their classes.
-        space: whose ranges say what the smallest and the largest byte mean.
-    """
-
-    bytes_MCHW: NDArray[np.uint8]
-    labels_M: Ints
-    space: Space
-
-    def __len__(self) -> int:
-        return len(self.labels_M)
-
-    def counts(self, classes: int) -> Ints:
-        """Return how many there are of each class, (K,)."""
-        return np.bincount(self.labels_M, minlength=classes).astype(np.int64)
-
-    def input(self, place: int) -> Floats:
-        """Return one input (C, H, W)."""
-        return unpacked(self.bytes_MCHW[place], *self.space.ends)
-
-    def inputs(self) -> Floats:
-        """Return all of them (M, C, H, W)."""
-        return unpacked(self.bytes_MCHW, *self.space.ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +153,15 @@ def covariances(
 
 
 def told_sums(config: MomentsConfig, state: MomentsState) -> dict[str, PublicArray]:
-    """Return what a device draws the set from."""
+    """Return what a device draws the set from; what pictures are matched to."""
+    form = form_of(config)
+    if form.kind == "maps":
+        return {"totals": state.known_K, "features": state.features_KF}
     tensors: dict[str, PublicArray] = {
         "totals": state.known_K,
         "mean": state.mean_KD,
         "covariance": state.covariance_KP,
     }
-    form = form_of(config)
     if form.kind != "pixels":
         tensors["residual"] = state.residual_D
     if form.kind == "clipped":

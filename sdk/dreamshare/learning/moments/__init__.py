@@ -23,6 +23,13 @@ from dreamshare.learning.moments.bases import (
 )
 from dreamshare.learning.moments.filtering import Filtered, Noisy, filtered
 from dreamshare.learning.moments.gaussians import Gaussians
+from dreamshare.learning.moments.maps import (
+    FARTHEST,
+    FeatureMaps,
+    feature_maps,
+    match,
+    size_of_map,
+)
 from dreamshare.learning.moments.releasing import Release, Sums, deviations, over_weights, rows_of
 from dreamshare.learning.moments.sketching import Sketch, sketched, test_matrix
 from dreamshare.learning.moments.spaces import (
@@ -36,6 +43,8 @@ from dreamshare.learning.moments.spaces import (
 
 __all__ = (
     "Basis",
+    "FARTHEST",
+    "FeatureMaps",
     "Filtered",
     "Gaussians",
     "Noisy",
@@ -45,8 +54,10 @@ __all__ = (
     "Sums",
     "cosines",
     "deviations",
+    "feature_maps",
     "filtered",
     "flattened",
+    "match",
     "over_weights",
     "symmetric_blocks",
     "packed_basis",
@@ -55,6 +66,7 @@ __all__ = (
     "products",
     "repeated",
     "rows_of",
+    "size_of_map",
     "sketched",
     "symmetric",
     "test_matrix",

@@ -27,6 +27,7 @@ Pull = Callable[[Floats], tuple[Floats, dict[str, Floats]]]
 """From a gradient with respect to an output to those with respect to input and parameters."""
 
 EPSILON = np.float32(1e-5)
+SHIFTS = tuple((i, j) for i in range(3) for j in range(3))
 
 
 class Layer(Protocol):
@@ -74,10 +75,11 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """3x3, stride 1, zeros around: (N, H, W, C) to (N, H, W, D)."""
+    """3x3, zeros around: (N, H, W, C) to (N, H, W, D), over `step` in H and W, rounded up."""
 
     inputs: int
     outputs: int
+    step: int = 1
 
     def start(self, rng: np.random.Generator) -> dict[str, Floats]:
         spread = math.sqrt(2.0 / (9 * self.inputs))
@@ -89,19 +91,19 @@ class Convolution:
         weight = own["weight"]
         _, height, width, _ = x.shape
         padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        y = np.broadcast_to(own["bias"], (*x.shape[:3], self.outputs)).copy()
-        for i in range(3):
-            for j in range(3):
-                y += padded[:, i : i + height, j : j + width] @ weight[i, j]
+        step = self.step
+        size = (len(x), -(-height // step), -(-width // step), self.outputs)
+        y = np.broadcast_to(own["bias"], size).copy()
+        for i, j in SHIFTS:
+            y += padded[:, i : i + height : step, j : j + width : step] @ weight[i, j]
 
         def pull(gradient: Floats) -> tuple[Floats, dict[str, Floats]]:
             back, to_weight = np.zeros_like(padded), np.empty_like(weight)
             flat = gradient.reshape(-1, self.outputs)
-            for i in range(3):
-                for j in range(3):
-                    seen = padded[:, i : i + height, j : j + width]
-                    to_weight[i, j] = seen.reshape(-1, self.inputs).T @ flat
-                    back[:, i : i + height, j : j + width] += gradient @ weight[i, j].T
+            for i, j in SHIFTS:
+                here = (slice(None), slice(i, i + height, step), slice(j, j + width, step))
+                to_weight[i, j] = padded[here].reshape(-1, self.inputs).T @ flat
+                back[here] += gradient @ weight[i, j].T
             inner = back[:, 1:-1, 1:-1]
             return inner, {"weight": to_weight, "bias": flat.sum(axis=0)}
 
@@ -207,6 +209,24 @@ class Halved(Fixed):
 
 
 @dataclass(frozen=True, slots=True)
+class Gridded(Fixed):
+    """The means of `rows` by `columns` fields of about one size, which may share pixels."""
+
+    rows: int
+    columns: int
+
+    def forward(self, own: Parameters, x: Floats) -> tuple[Floats, Pull]:
+        down, along = _fields(self.rows, x.shape[1]), _fields(self.columns, x.shape[2])
+        y = np.einsum("rh,nhwc,sw->nrsc", down, x, along, optimize=True)
+
+        def pull(gradient: Floats) -> tuple[Floats, dict[str, Floats]]:
+            back = np.einsum("rh,nrsc,sw->nhwc", down, gradient, along, optimize=True)
+            return np.asarray(back, np.float32), {}
+
+        return np.asarray(y, np.float32), pull
+
+
+@dataclass(frozen=True, slots=True)
 class Rows(Fixed):
     """(N, H, W, K) to (N H W, K): pixels become entries of the batch."""
 
@@ -247,3 +267,12 @@ class Between(Fixed):
         bent = np.tanh(x)
         y = np.float32(self.low) + half * (1 + bent)
         return y, lambda gradient: (gradient * half * (1 - bent * bent), {})
+
+
+def _fields(count: int, length: int) -> Floats:
+    """Return weights (count, length) of means over stretches that cover a line."""
+    weights = np.zeros((count, length), np.float32)
+    for place in range(count):
+        first, last = place * length // count, -(-(place + 1) * length // count)
+        weights[place, first:last] = 1.0 / (last - first)
+    return weights
