@@ -55,8 +55,8 @@ class DataPlan:
         source: "digits" (scikit-learn), "fashion-mnist" (Debian's package), "digit-scenes" and
             "fashion-scenes" (two of them on a canvas, labels of pixels), "fashion-colours" and
             "fashion-colours-32" (coloured and textured), "waves" (generated time series), "table"
-            (generated) and "breast-cancer" (scikit-learn), "idx" (a folder), "download", or
-            "package.module:function" of your own.
+            and "parity" (generated), "breast-cancer" (scikit-learn), "idx" (a folder), "download",
+            or "package.module:function" of your own.
         folder: of "idx": holds the four files of MNIST's format, gzipped or not.
         files: of "download": the four files.
         halve: average blocks of 2x2 pixels, once.

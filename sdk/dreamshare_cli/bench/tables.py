@@ -38,6 +38,8 @@ net that never saw an example of a device. *sums* are masked sums that were open
 trip. Bytes are those of one device, counted on the wire with masks, signatures and framing, the
 set-up of keys and shares apart; device seconds are one thread's, learning and answering,
 cryptography apart. Curves are accuracy on validation examples, with the range of the seeds behind.
+*gain, by the run* is what a run that compares itself said of itself, on validation examples: below
+one point it ended with the advice to use another algorithm.
 An empty field means that there is nothing to measure. Where
 labels are of pixels, accuracies are of pixels, and *mean IoU* is the mean of the classes'
 intersections over unions, in percent.
@@ -45,6 +47,9 @@ intersections over unions, in percent.
 
 MOST_NAMED = 12
 """Missing cells that are called by their names."""
+
+GAIN = "gain"
+"""Metric of a run that compared itself with what it would have been without."""
 
 Value = Callable[[Row], str]
 
@@ -175,6 +180,8 @@ def _columns(results: Results, rows: Sequence[Row]) -> dict[str, Value]:
         base = by_name.get(labels.get(kind, ""))
         if base is not None:
             columns[f"over {kind}"] = _over(base)
+    if any(GAIN in cell.end.metrics for row in rows for cell in row.cells):
+        columns["gain, by the run"] = _metric(GAIN, sign=True)
     columns["student"] = lambda row: spread(row.students)
     for name, words in ((DEVICES_IOU, "mean IoU"), (STUDENT_IOU, "student's mean IoU")):
         if any(name in cell.end.metrics for row in rows for cell in row.cells):
@@ -198,10 +205,10 @@ def _over(base: Row) -> Value:
     return lambda row: "" if row is base else spread(row.over(base), sign=True)
 
 
-def _metric(name: str) -> Value:
+def _metric(name: str, *, sign: bool = False) -> Value:
     """Return what shows a share among the metrics of cells, in percent."""
     return lambda row: spread(
-        tuple(100 * c.end.metrics[name] for c in row.cells if name in c.end.metrics)
+        tuple(100 * c.end.metrics[name] for c in row.cells if name in c.end.metrics), sign=sign
     )
 
 

@@ -207,8 +207,19 @@ def test_a_generated_table_is_a_function_of_the_seed_and_has_every_class() -> No
     assert np.bincount(y).tolist() == [100] * tabular.CLASSES
 
 
+def test_rows_of_parity_have_one_mean_and_one_covariance_whatever_their_class() -> None:
+    x, y = tabular.make_parity(20_000, 5)
+    rows = x.reshape(len(x), -1).astype(np.float64)
+    means = [rows[y == label].mean(axis=0) for label in (0, 1)]
+    spreads = [np.cov(rows[y == label].T) for label in (0, 1)]
+    np.testing.assert_allclose(means[0], means[1], atol=0.03)
+    np.testing.assert_allclose(spreads[0], spreads[1], atol=0.03)
+    assert ((rows[:, : tabular.MARKS] > 0).prod(axis=1)[y == 0] == 0).all()
+
+
 @pytest.mark.parametrize(
-    ("source", "columns", "classes"), [("table", 20, tabular.CLASSES), ("breast-cancer", 30, 2)]
+    ("source", "columns", "classes"),
+    [("table", 20, tabular.CLASSES), ("parity", 6, 2), ("breast-cancer", 30, 2)],
 )
 def test_tables_are_pools_and_have_nets(source: str, columns: int, classes: int) -> None:
     pool = load_pool(DataPlan(source=source, validation=50, test=60))

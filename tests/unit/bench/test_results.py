@@ -110,6 +110,14 @@ def test_what_is_missing_is_said() -> None:
     assert "No recipe has been run yet" in page([])
 
 
+def test_what_a_run_said_of_itself_has_a_column(results: Results) -> None:
+    assert "gain, by the run |" not in page([results])
+    first, *rest = results.cells
+    said = replace(first, end=replace(first.end, metrics={"gain": -0.031}))
+    shown = page([replace(results, cells=(said, *rest))])
+    assert "gain, by the run |" in shown and "| -3.1 |" in shown
+
+
 def test_domains_get_columns_of_their_own(results: Results) -> None:
     end = replace(results.cells[0].end, own=(0.5, 0.7), others=(0.1, 0.3))
     found = page([replace(results, cells=(replace(results.cells[0], end=end),))])

@@ -21,7 +21,7 @@ from dreamshare_cli.bench.data.colours import coloured, padded
 from dreamshare_cli.bench.data.idx import PARTS, cache_folder, fetched, read_folder
 from dreamshare_cli.bench.data.pool import Pool, divided, halved, scaled
 from dreamshare_cli.bench.data.tabular import CLASSES as TABLE_CLASSES
-from dreamshare_cli.bench.data.tabular import make_table, tissue
+from dreamshare_cli.bench.data.tabular import make_parity, make_table, tissue
 from dreamshare_cli.bench.data.waves import CLASSES, make_waves
 from dreamshare_cli.bench.naming import imported
 from dreamshare_cli.bench.recipe import DataPlan
@@ -92,6 +92,8 @@ def _loaded(plan: DataPlan) -> Pool:
             return _whole(plan, CLASSES, *make_waves(WAVES, WAVES_SEED))
         case "breast-cancer":
             return _whole(plan, 2, *tissue())
+        case "parity":
+            return _whole(plan, 2, *make_parity(ROWS, TABLE_SEED))
         case "table":
             return _whole(plan, TABLE_CLASSES, *make_table(ROWS, TABLE_SEED))
     made = imported(plan.source, "data.source")(plan.validation, plan.test)

@@ -1,11 +1,12 @@
-"""Tables: one of tissue samples that scikit-learn brings along, one that is generated.
+"""Tables: one of tissue samples that scikit-learn brings along, two that are generated.
 
     measurements   means, and their exponentials: two looks of a class, correlated, of any scale
     events         small counts
     flags          0 or 1
 
 The generated one is a stand-in for records of machines or shops: what an algorithm reaches on it
-says that it can take columns of unlike scales, not how well it does on anybody's.
+says that it can take columns of unlike scales, not how well it does on anybody's. The other one is
+made to be misread: its two classes have the same mean and the same covariance (`make_parity`).
 
 Rules:
 - an example is a row, shape (F, 1, 1): a column is a channel, so that a net can scale it;
@@ -26,6 +27,11 @@ MEASURES, GROWTHS, EVENTS, FLAGS = 8, 4, 4, 4
 HIDDEN = 6
 """Numbers behind a row."""
 
+MARKS, STRAY = 3, 3
+"""Columns of `make_parity`: those that decide together, those that say nothing."""
+
+MARK, BLUR = 0.6, 0.15
+
 MOST_EVENTS = 12.0
 NOISE = 0.8
 LONGEST = 4.0
@@ -41,6 +47,20 @@ def tissue() -> tuple[Floats, Ints]:
     """
     x_NF, y_N = load_breast_cancer(return_X_y=True)
     return _rows(x_NF, x_NF.min(axis=0), x_NF.max(axis=0)), y_N.astype(np.int64)
+
+
+def make_parity(count: int, seed: int) -> tuple[Floats, Ints]:
+    """Return `count` rows whose class says whether an even number of three marks is low.
+
+    Any two marks are as often alike as unlike in either class, so that no mean and no covariance
+    tells the classes apart: what learns from second moments alone must fail here.
+    """
+    rng = np.random.default_rng([seed, 2])
+    signs_NF = rng.choice([-1.0, 1.0], (count, MARKS + STRAY))
+    y_N = (signs_NF[:, :MARKS].prod(axis=1) > 0).astype(np.int64)
+    x_NF = MARK * signs_NF + BLUR * rng.standard_normal(signs_NF.shape)
+    ends_F = np.ones(MARKS + STRAY)
+    return _rows(x_NF, -ends_F, ends_F), y_N
 
 
 def make_table(count: int, seed: int) -> tuple[Floats, Ints]:
