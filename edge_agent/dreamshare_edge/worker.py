@@ -26,7 +26,8 @@ from dreamshare.clock import Clock
 from dreamshare.engine import Engine
 from dreamshare.errors import ConfigError
 from dreamshare.ids import TaskId
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Data, KeepsArrays, Learner
+from dreamshare.learning.tape import Tape
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
@@ -50,7 +51,12 @@ class LocalWork(Protocol):
     """What a device computes; `dreamshare.binding` looks it up by the plan's algorithm."""
 
     def compute(
-        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
+        self,
+        order: Compute,
+        learner: Learner,
+        data: Data,
+        rng: np.random.Generator,
+        tape: KeepsArrays,
     ) -> Update:
         """Return the answer to a round."""
         ...
@@ -103,6 +109,7 @@ class AgentWorker:
         self._spending = spending
         self._policy = policy
         self._late = LateAnswers(store)
+        self._tape = Tape(clock)
         self._learnt: dict[TaskId, int] = {}
 
     async def begin(self) -> float | None:
@@ -153,7 +160,7 @@ class AgentWorker:
         learner = HaltingLearner(self._equipment.learner, halt)
         data = HaltingData(self._equipment.data, halt, self._policy.least_class_count)
         try:
-            own = self._work.compute(order, learner, data, rng)
+            own = self._work.compute(order, learner, data, rng, self._tape)
         except BaseException:
             learner.undo()
             raise

@@ -28,6 +28,7 @@ from dreamshare.algorithms.base import (
     Draws,
     HidesExamples,
     Question,
+    Recalls,
     RefusesNoise,
     TakesQuestions,
     Tell,
@@ -36,7 +37,7 @@ from dreamshare.algorithms.base import (
 from dreamshare.algorithms.catalog import algorithm_from, entry_of
 from dreamshare.algorithms.checkpoint import decode_state, encode_state
 from dreamshare.errors import ConfigError, LocalProtocolError
-from dreamshare.learning.base import Data, Learner
+from dreamshare.learning.base import Data, KeepsArrays, Learner
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.privacy.examples import example_fault, settle_examples
 from dreamshare.privacy.planning import settle
@@ -275,13 +276,18 @@ class CatalogWork:
         self._found: dict[tuple[str, bytes], Algorithm[object]] = {}
 
     def compute(
-        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
+        self,
+        order: Compute,
+        learner: Learner,
+        data: Data,
+        rng: np.random.Generator,
+        tape: KeepsArrays | None = None,
     ) -> Update:
-        """Return the answer to a round.
+        """Return the answer to a round; `tape` is the device's own, where it has one.
 
         Raises:
             ConfigError: algorithm, config or step are not known here; or the config promises noise
-                that the signed parameters do not have.
+                that the signed parameters do not have; or the tape has lost what is named.
         """
         ask = ask_of(order.plan, order.fields, order.weight_cap)
         algorithm = self._algorithm(order.plan)
@@ -291,6 +297,8 @@ class CatalogWork:
             sums = len(algorithm.steps())  # each is asked for once
             if fault := example_fault(hidden, dims, sums, order.noise):
                 raise ConfigError(f"{algorithm.name}: {fault}")
+        if tape is not None and isinstance(algorithm, Recalls):
+            ask = algorithm.recall(ask, tape)
         return algorithm.local(ask, learner, data, rng)
 
     def disclosure(self, plan: RoundPlan) -> Disclosure | None:

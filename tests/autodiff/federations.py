@@ -23,11 +23,14 @@ def oracle(devices: int = DEVICES, **options: object) -> Federation:
 
 @contextmanager
 def masked(
-    kinds: Sequence[str] = ("torch",) * DEVICES, kills: Sequence[Kill] = (), **options: object
+    kinds: Sequence[str] = ("torch",) * DEVICES,
+    kills: Sequence[Kill] = (),
+    config: AutodiffConfig = CONFIG,
+    **options: object,
 ) -> Iterator[Federation]:
     """A federation over simulated devices of these kinds, each with data of its own."""
     devices = [SimulatedDevice(learner_of(kind), data_of(i)) for i, kind in enumerate(kinds)]
     cohort = Cohort(least=len(devices), most=len(devices), survivors=3)
     times = SimulationOptions(deadlines=Deadlines(60, 60, 60), kills=kills)
-    with SimulatedSession(CONFIG, devices, cohort=cohort, options=times) as session:
-        yield Federation(SimulatedRounds(session), CONFIG, cohort, **options)  # type: ignore[arg-type]
+    with SimulatedSession(config, devices, cohort=cohort, options=times) as session:
+        yield Federation(SimulatedRounds(session), config, cohort, **options)  # type: ignore[arg-type]

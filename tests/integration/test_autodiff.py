@@ -16,10 +16,11 @@ from dreamshare import autodiff
 from dreamshare.algorithms.autodiff import Autodiff, AutodiffState
 from dreamshare.algorithms.base import Algorithm, Crowd
 from dreamshare.algorithms.catalog import algorithm_from
-from dreamshare.autodiff import Federation, NotAnswered
+from dreamshare.autodiff import Federation, NotAnswered, OracleRounds
 from dreamshare.client import Client
 from dreamshare.clock import SystemClock
 from dreamshare.protocol.messages import Cohort, Deadlines
+from dreamshare.protocol.outcomes import RoundDeclined
 from dreamshare.transport.grpc import GrpcLink, GrpcListener
 from dreamshare.transport.tap import Tap, TappedListener
 from dreamshare.transport.tls import TlsFiles
@@ -28,9 +29,10 @@ from dreamshare_aggregator import Surroundings
 from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
 from dreamshare_crypto.certificates import Role
+from dreamshare_crypto.identity import Identity
 from dreamshare_edge import EdgeAgent, FileStore, Policy
-from tests.autodiff.federations import oracle
-from tests.autodiff.programs import LOSS, data_of, learner_of
+from tests.autodiff.federations import CONFIG, oracle
+from tests.autodiff.programs import LOSS, SOURCES, data_of, learner_of
 from tests.autodiff.test_federation import ALONG, THETA
 from tests.integration.toy import Loopback
 
@@ -77,7 +79,9 @@ def aggregator_of(
 def agent_of(
     toy: Loopback, path: Path, number: int, port: int, kind: str, allowed: tuple[str, ...]
 ) -> EdgeAgent:
-    device = toy.enrol(Role.DEVICE, f"device-{number}")
+    key = toy.folder.folder / f"device-{number}.key"
+    known = key.exists()  # an agent that is started again
+    device = Identity.load(key) if known else toy.enrol(Role.DEVICE, f"device-{number}")
     return EdgeAgent(
         link=GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(device)),
         learner=learner_of(kind),
@@ -94,6 +98,7 @@ async def in_thread(
     work: Callable[[Federation], None],
     deadline_s: float = 200.0,
     eager: bool = True,
+    tape_s: float = 0.0,
 ) -> None:
     """What a notebook does: a plain function, in a thread without an event loop."""
 
@@ -106,6 +111,7 @@ async def in_thread(
             deadlines=TIMES,
             deadline_s=deadline_s,
             eager=eager,
+            tape_s=tape_s,
         ) as fed:
             work(fed)
 
@@ -186,6 +192,56 @@ async def test_the_guide_as_it_stands(tmp_path: Path) -> None:
     exact = oracle(DEVICES)
     true = exact.grad(lambda theta: exact.mean(LOSS, theta))(THETA)
     torch.testing.assert_close(theta.grad, true, rtol=0, atol=1e-5)
+
+
+async def test_a_device_that_was_started_again_has_no_tape(tmp_path: Path) -> None:
+    """It says so and is missing in the derivative, which counts by the crowds' sizes."""
+    toy = Loopback.create(tmp_path)
+    refusals: list[str] = []
+    main = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        listener = toy.listener()
+        await stack.enter_async_context(aggregator_of(toy, tmp_path, listener))
+        port = listener.port
+        for i in range(1, DEVICES):
+            agent = agent_of(toy, tmp_path, i, port, "torch", ALLOWED)
+            await stack.enter_async_context(agent)
+        first = await stack.enter_async_context(AsyncExitStack())
+        await first.enter_async_context(agent_of(toy, tmp_path, 0, port, "torch", ALLOWED))
+
+        async def listen(agent: EdgeAgent) -> None:
+            async for outcome in agent.outcomes():
+                if isinstance(outcome, RoundDeclined):
+                    refusals.append(outcome.text)
+
+        async def start_again() -> None:
+            await first.aclose()
+            agent = agent_of(toy, tmp_path, 0, port, "torch", ALLOWED)
+            await stack.enter_async_context(agent)
+            listening.append(asyncio.create_task(listen(agent)))
+            while not agent.connected:  # noqa: ASYNC110 - an agent does not say when it is there
+                await asyncio.sleep(0.01)
+
+        def work(fed: Federation) -> None:
+            leaf = THETA.clone().requires_grad_()
+            loss = fed.sum(LOSS, leaf)
+            assert isinstance(loss, Tensor)
+            asyncio.run_coroutine_threadsafe(start_again(), main).result(120)
+            loss.backward()
+            found.append(leaf.grad)
+            assert [each.survivors for each in fed.ledger] == [DEVICES, DEVICES - 1]
+
+        listening: list[asyncio.Task[None]] = []
+        found: list[Tensor | None] = []
+        link = GrpcLink(f"grpcs://127.0.0.1:{port}", TlsFiles.of(toy.operator))
+        await in_thread(Client(link, toy.operator), work, eager=False, tape_s=600.0)
+    assert "started again" in refusals[0]
+    others = Federation(
+        OracleRounds(CONFIG, SOURCES, [data_of(i) for i in range(1, DEVICES)]), CONFIG, COHORT
+    )
+    true = others.grad(lambda theta: others.sum(LOSS, theta))(THETA)
+    assert isinstance(true, Tensor)
+    torch.testing.assert_close(found, [true * DEVICES / (DEVICES - 1)], rtol=0, atol=1e-4)
 
 
 async def test_a_session_outlives_its_aggregator(tmp_path: Path) -> None:

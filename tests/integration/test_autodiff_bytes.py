@@ -26,7 +26,8 @@ pytestmark = [
 ]
 
 
-async def test_explain_equals_the_frames_of_the_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tape_s", [0.0, 3600.0])
+async def test_explain_equals_the_frames_of_the_run(tmp_path: Path, tape_s: float) -> None:
     """Set-ups included: the session is planned for two rounds, so that an epoch ends in it."""
     counter = FrameCounter()
 
@@ -39,6 +40,7 @@ async def test_explain_equals_the_frames_of_the_run(tmp_path: Path) -> None:
             rounds=2,
             deadlines=Deadlines(60, 60, 60),
             deadline_s=200.0,
+            tape_s=tape_s,
         ) as fed:
             for function, given in computations(fed):
                 said = fed.explain(function, *given)

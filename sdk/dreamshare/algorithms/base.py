@@ -50,7 +50,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from dreamshare.learning.base import Batch, Data, Learner
+from dreamshare.learning.base import Batch, Data, KeepsArrays, Learner
 from dreamshare.learning.public import PublicSet
 from dreamshare.payloads.gallery import Gallery
 from dreamshare.privacy.wanted import ExampleNoise
@@ -202,6 +202,19 @@ class TakesQuestions(Protocol):
 
         Raises:
             ConfigError: this state waits for no question, or not for this one.
+        """
+        ...
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """An algorithm whose Ask may name public arrays that an earlier one has brought."""
+
+    def recall(self, ask: Ask, tape: KeepsArrays) -> Ask:
+        """Return the Ask with the arrays that it names; keep those that later ones may name.
+
+        Raises:
+            ConfigError: this device has them no longer.
         """
         ...
 

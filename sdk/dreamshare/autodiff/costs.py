@@ -54,11 +54,13 @@ class Explanation:
         rounds: in order.
         cohort: devices that it needs.
         roster: devices that frames were counted for.
+        tape_s: seconds for which devices keep the arguments of values.
     """
 
     rounds: tuple[RoundCost, ...]
     cohort: Cohort
     roster: int
+    tape_s: float = 0.0
 
     @property
     def down(self) -> int:
@@ -84,7 +86,8 @@ class Explanation:
                 lines.append(_line("", "", "", each.setup, "set-up of an epoch"))
             lines.append(_line(i, each.down, each.up, each.wire, each.step))
         lines.append(_line("sum", self.down, self.up, self.wire, "bytes, each device"))
-        lines.append("state on devices between rounds: none")
+        kept = f"the arguments of values, for {self.tape_s:g} s" if self.tape_s else "none"
+        lines.append(f"state on devices between rounds: {kept}")
         lines.append(
             f"cohort: {self.cohort.least} to {self.cohort.most} devices; counted for {self.roster}"
         )

@@ -25,11 +25,13 @@ from torch.autograd import forward_ad
 from dreamshare.algorithms.autodiff.config import AutodiffConfig, Program
 from dreamshare.autodiff import dropouts as policies
 from dreamshare.autodiff.costs import Explanation, Ledger, RoundCost, Tracing
+from dreamshare.autodiff.memory import Memory
 from dreamshare.autodiff.nodes import value
 from dreamshare.autodiff.rounds import Rounds
 from dreamshare.autodiff.site import Site
 from dreamshare.autodiff.sums import Sums
 from dreamshare.autodiff.traffic import Scales
+from dreamshare.clock import Clock, SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import Cohort
 
@@ -66,6 +68,7 @@ class Federation:
         eager: ask for the gradient of a single loss together with its value.
         seed: of the examples that devices draw, >= 0.
         scales: weigh the session's messages; by default, those of a task with default deadlines.
+        clock: times what devices keep, where the config asks for a tape.
 
     Raises:
         ConfigError: an unknown policy; a program that is not among the terms.
@@ -82,6 +85,7 @@ class Federation:
         eager: bool = True,
         seed: int = 0,
         scales: Scales | None = None,
+        clock: Clock | None = None,
     ) -> None:
         policies.check_policy(dropouts)
         if seed < 0:
@@ -93,7 +97,8 @@ class Federation:
         self._eager = eager
         self._seed = seed
         self._ledger = Ledger(scales or Scales(config, cohort), cohort)
-        self._sums = Sums(rounds, clipped, self._ledger.note)
+        memory = Memory(config.tape_s, clock or SystemClock())
+        self._sums = Sums(rounds, clipped, self._ledger.note, memory)
 
     @property
     def ledger(self) -> tuple[RoundCost, ...]:
@@ -238,7 +243,7 @@ class Federation:
         try:
             function(*(each.detach().clone() for each in given))
             rounds = imagined.rounds[len(ledger.rounds) :]
-            return Explanation(rounds, self._cohort, imagined.roster)
+            return Explanation(rounds, self._cohort, imagined.roster, self._config.tape_s)
         finally:
             self._sums, self._ledger = sums, ledger
 

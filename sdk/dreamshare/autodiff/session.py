@@ -66,6 +66,7 @@ def federation(
     clipped: str = "refuse",
     eager: bool = True,
     seed: int = 0,
+    tape_s: float = 0.0,
     name: str = "",
 ) -> Iterator[Federation]:
     """Open a session.
@@ -79,6 +80,7 @@ def federation(
         deadline_s: seconds until a round counts as not answered, > 0; the first one waits for the
             cohort and its set-up, too.
         dropouts, clipped, eager, seed: see `Federation`.
+        tape_s: see `AutodiffConfig`; 0 to 3600.
         name: of the task, for people.
 
     Raises:
@@ -88,7 +90,7 @@ def federation(
     """
     if deadline_s <= 0:
         raise ConfigError(f"deadline_s is {deadline_s}; it must be above 0")
-    config = AutodiffConfig(tuple(programs), rounds)
+    config = AutodiffConfig(tuple(programs), rounds, tape_s)
     with _Thread() as thread:
         thread.run(client.__aenter__(), None)
         try:

@@ -3,6 +3,8 @@
 Rules:
 - a sum is kept under what it depends on: program, arguments and seed, cotangents and tangents where
   they matter, and its port; it is asked for once, whoever wants it (docs/protocol.md 13.3);
+- with a tape a derivative's request names the arguments of its value instead of bringing them,
+  while devices still have them (`memory`);
 - what is wanted together comes with one question, where the terms have such a step;
 - a sum that devices had to clip is wrong, so it is refused unless the caller takes such.
 """
@@ -14,9 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dreamshare.algorithms.autodiff.config import Program
-from dreamshare.algorithms.autodiff.requests import tensors_of
+from dreamshare.algorithms.autodiff.requests import taped_of, tensors_of
 from dreamshare.algorithms.base import Question
+from dreamshare.autodiff.memory import Memory
 from dreamshare.autodiff.rounds import Answer, Rounds
+from dreamshare.clock import SystemClock
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare.learning.programs import ProgramCall, Wanted
 from dreamshare.updates import Array
@@ -72,19 +76,23 @@ class Sums:
         rounds: where sums come from.
         clipped: "refuse", or "take" sums that devices had to clip.
         told: hears of every round.
+        memory: what devices still have; by default nothing.
     """
 
-    def __init__(self, rounds: Rounds, clipped: str, told: Spread) -> None:
+    def __init__(
+        self, rounds: Rounds, clipped: str, told: Spread, memory: Memory | None = None
+    ) -> None:
         if clipped not in ("refuse", "take"):
             raise ConfigError(f"clipped is {clipped!r}; choose 'refuse' or 'take'")
         self._rounds = rounds
         self._clipped = clipped
         self._told = told
+        self._memory = memory or Memory(0.0, SystemClock())
         self._kept: dict[bytes, Summed] = {}
 
     def imagined(self, rounds: Rounds, told: Spread) -> Sums:
         """Return a copy that goes on with other rounds; nothing of it comes back."""
-        copy = Sums(rounds, self._clipped, told)
+        copy = Sums(rounds, self._clipped, told, self._memory.copy())
         copy._kept = dict(self._kept)
         return copy
 
@@ -114,8 +122,11 @@ class Sums:
             point.cotangents if pulls else {},
             point.tangents if pushes else {},
         )
-        question = Question(wanted.step, tensors_of(program, call, point.seed))
+        request = taped_of if self._memory.has(call, point.seed) else tensors_of
+        question = Question(wanted.step, request(program, call, point.seed))
+        began = self._memory.now()
         answer = self._rounds.ask(question)
+        self._memory.note(call, point.seed, began)
         self._told(program, wanted, question, answer)
         for field in program.fields(wanted)[:-1]:
             group, _, place = field.name.rpartition("_")

@@ -151,6 +151,18 @@ class GivesFeatureStatistics(Protocol):
         ...
 
 
+class KeepsArrays(Protocol):
+    """A device's memory of public arrays (`dreamshare.learning.tape`)."""
+
+    def keep(self, token: bytes, arrays: Mapping[str, PublicArray], seconds: float) -> None:
+        """Keep arrays for so many seconds, or as long as there is room."""
+        ...
+
+    def find(self, token: bytes) -> Mapping[str, PublicArray]:
+        """Return what was kept; raises ConfigError where it is gone."""
+        ...
+
+
 @runtime_checkable
 class KeepsSnapshots(Protocol):
     """Data that change while a device lives, and can give what they were.

@@ -38,6 +38,9 @@ NEEDS: Mapping[str, Transform] = MappingProxyType(
 )
 """The transform that allows a group."""
 
+MOST_TAPE_S = 3600.0
+"""Seconds that a device keeps a value's arguments at most (`learning.tape`)."""
+
 _STEP = re.compile(r"([a-z][a-z0-9_]{0,47}/[1-9][0-9]{0,5}):([a-z+]{1,40})(?::(\d{1,3}))?")
 
 

@@ -16,6 +16,7 @@ from dreamshare.driver.device import DeviceDriver
 from dreamshare.driver.waiting import stop
 from dreamshare.errors import ConfigError
 from dreamshare.ids import PartyId, TaskId
+from dreamshare.learning.tape import Tape
 from dreamshare.protocol.events import Compute, KeepEvidence, Learn
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.messages import CheckIn
@@ -70,6 +71,7 @@ class VirtualDevice:
         self._dies_at = dies_at
         self._once = once
         self._stopwatch = stopwatch
+        self._tape: Tape | None = None
         self._answers = 0
         self._memory = Memory()
         self._driver: DeviceDriver | None = None
@@ -82,6 +84,7 @@ class VirtualDevice:
         jitter = random.Random(self._entropy.fork("jitter").draw(16))
         link = network.link(self.id.hex())
         self._network = network
+        self._tape = Tape(clock)
         self._driver = DeviceDriver(link, self._identity, clock, self, self, jitter)
         self._clock = clock
         self._running = asyncio.ensure_future(self._serve(self._driver))
@@ -147,10 +150,11 @@ class VirtualDevice:
             await self._die()
         self._answers += 1
         rng = self._rng(order.payload_hash)
+        own = self._device
         with self._timed():
-            update = self._work.compute(order, self._device.learner, self._device.data, rng)
-        await self._pause(self._device.traits.compute_s)
-        return corrupted(update, order.fields, self._device.traits.corrupt, rng)
+            update = self._work.compute(order, own.learner, own.data, rng, self._tape)
+        await self._pause(own.traits.compute_s)
+        return corrupted(update, order.fields, own.traits.corrupt, rng)
 
     async def learn(self, task: TaskId, order: Learn) -> None:
         rng = self._rng(order.plan.payload().hash)

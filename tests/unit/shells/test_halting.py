@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dreamshare.clock import ManualClock
+from dreamshare.clock import ManualClock, SystemClock
 from dreamshare.engine import ThreadEngine
 from dreamshare.learning.base import Batch, Data, Learner
 from dreamshare.learning.data import ArrayData
 from dreamshare.learning.objectives import FitObjective
 from dreamshare.learning.onnx import OnnxLearner
+from dreamshare.learning.tape import Tape
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.transport.tap import ByteCounter
@@ -40,7 +41,7 @@ class Endless:
         self.ended: BaseException | None = None
 
     def compute(
-        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
+        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator, tape: Tape
     ) -> Update:
         def steps() -> Iterator[tuple[Batch, ...]]:
             for number, batch in enumerate(data.batches(rng, 8)):
@@ -62,7 +63,7 @@ class Endless:
         return own
 
     def learn(self, order: Learn, learner: Learner, data: Data, rng: np.random.Generator) -> None:
-        self.compute(ASK, learner, data, rng)
+        self.compute(ASK, learner, data, rng, Tape(SystemClock()))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from dreamshare.engine import InlineEngine
 from dreamshare.errors import BudgetExhausted, ConfigError
 from dreamshare.ids import TaskId
 from dreamshare.learning.base import Data, Floats, Learner
+from dreamshare.learning.tape import Tape
 from dreamshare.protocol.events import Compute, Learn
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.transport.tap import ByteCounter
@@ -41,7 +42,7 @@ class Work:
         self.fails = False
 
     def compute(
-        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator
+        self, order: Compute, learner: Learner, data: Data, rng: np.random.Generator, tape: Tape
     ) -> Update:
         return Update({"x": rng.normal(size=3)})
 

@@ -5,6 +5,8 @@ Rules:
   every device, sizes first;
 - `cycle` stays 0: the payload's hash is the evaluation's content, so that a device which answered
   refuses the same evaluation later (docs/protocol.md 13.3);
+- with a tape (`AutodiffConfig.tape_s`) a device keeps the arguments of values, and a derivative's
+  request may name them by their digest; a device that has them no longer refuses it;
 - examples are taken in an order that the request's seed gives, the same for value and derivative;
   of data that change, those of the value (`learning.snapshots`);
 - a device without examples answers zeros.
@@ -18,10 +20,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dreamshare.algorithms.autodiff.config import AutodiffConfig
-from dreamshare.algorithms.autodiff.requests import read_call, token_of
+from dreamshare.algorithms.autodiff.requests import (
+    TAPE,
+    check_taped,
+    kept_of,
+    read_call,
+    token_of,
+)
 from dreamshare.algorithms.base import Ask, Crowd, Done, Question, Tell, Wait
 from dreamshare.errors import ConfigError
-from dreamshare.learning.base import Batch, Data, KeepsSnapshots, Learner
+from dreamshare.learning.base import Batch, Data, KeepsArrays, KeepsSnapshots, Learner
 from dreamshare.learning.programs import ProgramCall, Wanted, evaluation
 from dreamshare.updates import Array, Field, PublicArray, Update
 
@@ -85,10 +93,28 @@ class Autodiff:
             raise ConfigError("a question is open, or the session is closed")
         if not question.step:
             return replace(state, over=True)
-        self._call(question.step, question.tensors)
+        if TAPE in question.tensors:
+            self._taped(question.step, question.tensors)
+        else:
+            self._call(question.step, question.tensors)
         return replace(
             state, asked=state.asked + 1, step=question.step, tensors=question.tensors, sums={}
         )
+
+    def recall(self, ask: Ask, tape: KeepsArrays) -> Ask:
+        """Keep a value's arguments, or return a derivative's Ask with those that were kept.
+
+        Raises:
+            ConfigError: they are gone, or the request does not keep to the terms.
+        """
+        if TAPE in ask.tensors:
+            kept = tape.find(self._taped(ask.step, ask.tensors))
+            ways = {name: array for name, array in ask.tensors.items() if name != TAPE}
+            return replace(ask, tensors={**kept, **ways})
+        if self.config.tape_s and "value" in Wanted.parse(ask.step).groups:
+            token = token_of(*self._call(ask.step, ask.tensors))
+            tape.keep(bytes.fromhex(token), kept_of(ask.tensors), self.config.tape_s)
+        return ask
 
     def local(
         self, ask: Ask | Tell, learner: Learner, data: Data, rng: np.random.Generator
@@ -123,6 +149,12 @@ class Autodiff:
         # numbers stay arrays: a checkpoint is read back as what the state declares
         sums = {n: np.asarray(a * crowd.survivors, np.float64) for n, a in mean.items()}
         return replace(state, step="", tensors={}, sums=sums, survivors=crowd.survivors)
+
+    def _taped(self, step: str, tensors: Mapping[str, PublicArray]) -> bytes:
+        wanted = Wanted.parse(step)
+        if not self.config.tape_s:
+            raise ConfigError("this session has no tape")
+        return check_taped(self.config.program(wanted.program), wanted, tensors)
 
     def _call(self, step: str, tensors: Mapping[str, PublicArray]) -> tuple[ProgramCall, int]:
         wanted = Wanted.parse(step)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from dreamshare.errors import ConfigError
 from dreamshare.learning.onnx.signatures import check_name, check_transforms
-from dreamshare.learning.programs import Wanted
+from dreamshare.learning.programs import MOST_TAPE_S, Wanted
 from dreamshare.updates import Field
 
 MOST_STEPS = 64
@@ -163,10 +163,13 @@ class AutodiffConfig:
     Attributes:
         programs: what it may ask for.
         rounds: rounds that it is planned for, >= 1; they size its epochs, and more are possible.
+        tape_s: seconds for which devices keep a value's arguments, which its derivatives need not
+            bring again then, 0 to 3600; 0: they keep nothing.
     """
 
     programs: tuple[Program, ...]
     rounds: int = 64
+    tape_s: float = 0.0
 
     def __post_init__(self) -> None:
         names = [program.name for program in self.programs]
@@ -180,6 +183,8 @@ class AutodiffConfig:
             )
         if self.rounds < 1:
             raise ConfigError(f"rounds is {self.rounds}; choose 1 or more")
+        if not 0 <= self.tape_s <= MOST_TAPE_S:
+            raise ConfigError(f"tape_s is {self.tape_s}; choose 0 to {MOST_TAPE_S:g} seconds")
 
     def program(self, name: str) -> Program:
         """Return the terms of a program; raises ConfigError where there are none."""
