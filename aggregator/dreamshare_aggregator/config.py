@@ -85,6 +85,11 @@ class AggregatorConfig:
         default=None,
         example="rounds.db.artefacts",
     )
+    shards: str = setting(
+        "Where shards of this aggregator come in: grpcs://host:port, for `dreamshare shard` and for "
+        "nobody else. Empty: this process does everything.",
+        default="",
+    )
     away_s: float = setting(
         "Seconds, about, that a device which no task needs hangs up for, 0 to 86,400. It saves "
         "connections and batteries; a new task waits as long for its devices. 0: they stay.",

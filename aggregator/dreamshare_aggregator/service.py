@@ -130,6 +130,7 @@ class Aggregator:
             grace_s=self._around.grace_s,
             engine=self._engine,
             trace=self._around.trace,
+            trunks=self._around.trunks,
         )
         try:
             if self._around.may_stand_by:
@@ -184,7 +185,8 @@ class Aggregator:
 
     def renew(self, identity: Identity) -> None:
         """Go on with a newer certificate or revocation list; revoked parties are sent away."""
-        show_certificate(self._listeners, self._identity, identity)
+        trunks = () if self._around.trunks is None else (self._around.trunks,)
+        show_certificate((*self._listeners, *trunks), self._identity, identity)
         self._identity = identity
         if self._driver is not None:
             self._driver.renew(identity)

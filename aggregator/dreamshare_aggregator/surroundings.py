@@ -15,6 +15,7 @@ from dreamshare.clock import Clock, SystemClock
 from dreamshare.driver.aggregator import GRACE_S
 from dreamshare.driver.trace import Trace, untraced
 from dreamshare.errors import ConfigError
+from dreamshare.transport.base import Listener
 from dreamshare_aggregator.retention import Retention
 from dreamshare_aggregator.turns import TurnSettings
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
@@ -42,6 +43,7 @@ class Surroundings:
         turns: how many tasks run at once, and for how long while others wait.
         grace_s: seconds that a device may be cut off before rounds go on without it.
         away_s: seconds, about, that a device which no task needs stays away; 0: it stays here.
+        trunks: where shards of this aggregator come in; None: everything is one process.
     """
 
     evidence: Path | None = None
@@ -56,6 +58,7 @@ class Surroundings:
     turns: TurnSettings = TurnSettings()
     away_s: float = 0.0
     grace_s: float = GRACE_S
+    trunks: Listener | None = None
 
     def __post_init__(self) -> None:
         if self.threads < 1:

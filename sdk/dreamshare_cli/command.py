@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dreamshare.errors import DreamshareError
-from dreamshare_cli import agent, broker, enrol, history, policy, run, store, up
+from dreamshare_cli import agent, broker, enrol, history, policy, run, shard, store, up
 from dreamshare_cli.bench.command import bench
 from dreamshare_cli.demo.command import demo
 from dreamshare_cli.exits import Exit, UsageMistake, exit_of
@@ -37,6 +37,7 @@ def build() -> typer.Typer:
     app.callback()(_top)
     app.command(name="demo")(demo)
     app.command(name="up")(up.up)
+    app.command(name="shard")(shard.shard)
     app.add_typer(agent.app, name="agent")
     app.add_typer(run.app, name="run")
     app.add_typer(enrol.app, name="enrol")

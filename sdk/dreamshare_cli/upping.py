@@ -94,6 +94,7 @@ async def _serve_seen(
         turns=TurnSettings(config.tasks_at_once),
         away_s=config.away_s,
         trace=sight.took,
+        trunks=listener_at(config.shards, identity) if config.shards else None,
     )
 
     def watch(report: TaskReport) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dreamshare_crypto.encoding import Params
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.keys import Secret
+from dreamshare_crypto.secagg.shard_messages import FromShard, ToShard
 
 
 class Stage(IntEnum):
@@ -231,7 +232,8 @@ class Acknowledging:
 
 ServerInput = (
     Acknowledging | Arrived | Opened | Left | Passed | Returned | Cancelled | Ticked | Abandoned
-)
+    | FromShard
+)  # fmt: skip
 
 # ---- effects -------------------------------------------------------------------------------------
 
@@ -371,5 +373,5 @@ ClientEffect = (
 )  # fmt: skip
 ServerEffect = (
     Send | Persist | Refuse | KeepEvidence | SessionReady | Summed | RoundAbandoned | Faulty
-    | EpochOver
+    | EpochOver | ToShard
 )  # fmt: skip

@@ -70,6 +70,10 @@ class Mailbox(Generic[M]):
             return None
         return KeepEvidence(self._code, first.encode(), message.encode(), device)
 
+    def forget(self, device: bytes) -> None:
+        """Take back a device's answer, as if none had come: what it was about is lost."""
+        self._answers.pop(device, None)
+
     def leave(self, device: bytes) -> None:
         """Stop waiting for a device."""
         self._gone.add(device)

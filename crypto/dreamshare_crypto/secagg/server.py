@@ -39,16 +39,19 @@ from dreamshare_crypto.secagg.events import (
     ServerEffect,
     ServerInput,
     SessionReady,
+    Stage,
     Ticked,
 )
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.refusals import Ignored
-from dreamshare_crypto.secagg.round_messages import RoundStart
+from dreamshare_crypto.secagg.round_messages import InputReceipt, RoundStart
+from dreamshare_crypto.secagg.server_collecting import Collecting
 from dreamshare_crypto.secagg.server_course import Course
 from dreamshare_crypto.secagg.server_phases import ServerPhase, ServerStage, owed_to, phase_of
 from dreamshare_crypto.secagg.server_records import TookRecord
 from dreamshare_crypto.secagg.server_restore import MICROSECONDS, restore_course
-from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
+from dreamshare_crypto.secagg.server_round import Agreeing, Unmasking
+from dreamshare_crypto.secagg.shard_messages import Claim, Collect, FromShard, Granted, ToShard
 from dreamshare_crypto.secagg.terms import EpochTerms
 
 
@@ -190,6 +193,12 @@ class SecaggServer:
                 return stage.round.start
         return None
 
+    @property
+    def collecting(self) -> Collect | None:
+        """What shards have to know of the round whose vectors come in; None while none do."""
+        stage = self._course.stage
+        return stage.order() if isinstance(stage, Collecting) else None
+
     # ---- inputs ----------------------------------------------------------------------------------
 
     def start(self, now: float) -> tuple[ServerEffect, ...]:
@@ -253,6 +262,8 @@ class SecaggServer:
                 return course.cancel()
             case Ticked():
                 return course.advance(now, late=now >= course.stage_ends)
+            case FromShard():
+                return self._hear_shard(event, now)
             case Abandoned():
                 return course.end(EndReason.CLOSED)
 
@@ -278,6 +289,40 @@ class SecaggServer:
             if not known and event.device in stage.box:
                 head.append(Persist(_took(stage, event, now), sync=False))
         return (*head, *self._course.advance(now))
+
+    def _hear_shard(self, event: FromShard, now: float) -> tuple[ServerEffect, ...]:
+        stage = self._course.stage
+        message, effects = event.message, list[ServerEffect]()
+        if isinstance(message, Claim):
+            return self._claim(event.shard, message, now)
+        if isinstance(stage, Collecting):
+            lost = stage.hear(event.shard, message)
+            effects += [send for device in sorted(lost) for send in stage.owed(device)]
+        return (*effects, *self._course.advance(now))
+
+    def _claim(self, shard: int, claim: Claim, now: float) -> tuple[ServerEffect, ...]:
+        """Answer a claim, whatever it is worth: the shard holds a vector until it hears."""
+        stage, effects, granted = self._course.stage, list[ServerEffect](), False
+        try:
+            receipt = InputReceipt.decode(claim.receipt)
+        except MalformedError:
+            self.counts[RefusalCode.M1] += 1
+            return ()
+        if isinstance(stage, Collecting) and claim.device in stage.box.asked:
+            try:
+                granted, evidence = stage.claim(shard, claim)
+            except AuthenticationError:
+                self.counts[RefusalCode.M2] += 1
+            except Ignored as refusal:
+                self.counts[refusal.code] += 1
+            else:
+                effects += [] if evidence is None else [evidence]
+        if granted:
+            at = round(now * MICROSECONDS)
+            took = TookRecord(Stage.MASKED_INPUT, claim.device, at, claim.receipt)
+            effects.append(Persist(took.record(), sync=False))
+        answer = Granted(receipt.session, receipt.round, claim.device, granted)
+        return (*effects, ToShard(shard, answer), *self._course.advance(now))
 
     def _keep_sum(self) -> tuple[ServerEffect, ...]:
         """Store what the vectors that came add up to, where any came since it last was."""

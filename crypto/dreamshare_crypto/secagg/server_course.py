@@ -32,6 +32,7 @@ from dreamshare_crypto.secagg.events import (
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.open_round import OpenRound, open_round
 from dreamshare_crypto.secagg.round_messages import RoundAbort, RoundResult, RoundStart
+from dreamshare_crypto.secagg.server_collecting import Collecting
 from dreamshare_crypto.secagg.server_phases import ServerStage, owed_to_all
 from dreamshare_crypto.secagg.server_records import (
     AskedRecord,
@@ -41,7 +42,7 @@ from dreamshare_crypto.secagg.server_records import (
     RoundRecord,
     Standing,
 )
-from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
+from dreamshare_crypto.secagg.server_round import Agreeing, Unmasking
 from dreamshare_crypto.secagg.server_setup import Advertising, Cohort, Delivering, Seeding, Sharing
 
 RESENDS = 3
@@ -126,6 +127,14 @@ class Course:
     def advance(self, now: float, *, late: bool = False) -> Effects:
         """Leave every stage that is settled; `late` leaves the present one as it is."""
         effects: list[ServerEffect] = []
+        if isinstance(self.stage, Collecting):
+            overdue = self.stage.closed  # shards had their time
+            effects += self.stage.wanting(close=late)
+            if late and self.stage.owing and not overdue:
+                self.stage_ends = now + self.stage.round.reveal_s
+                return tuple(effects)
+            if late:
+                self.stage.lose_all()
         while self.stage is not None and (late or self.stage.settled):
             effects += self._leave(self.stage, now)
             late = False

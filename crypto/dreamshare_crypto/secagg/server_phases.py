@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from dreamshare_crypto.secagg.events import Send, Stage
-from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
+from dreamshare_crypto.secagg.server_collecting import Collecting
+from dreamshare_crypto.secagg.server_round import Agreeing, Unmasking
 from dreamshare_crypto.secagg.server_setup import Advertising, Delivering, Seeding, Sharing
 
 

@@ -21,6 +21,7 @@ from dreamshare_crypto.secagg.events import Record, RecordKind, Stage
 from dreamshare_crypto.secagg.offer import EpochOffer
 from dreamshare_crypto.secagg.refusals import Ignored
 from dreamshare_crypto.secagg.round_messages import InputReceipt, RoundStart
+from dreamshare_crypto.secagg.server_collecting import Collecting
 from dreamshare_crypto.secagg.server_course import Course
 from dreamshare_crypto.secagg.server_phases import ServerStage
 from dreamshare_crypto.secagg.server_records import (
@@ -34,7 +35,7 @@ from dreamshare_crypto.secagg.server_records import (
     SumRecord,
     TookRecord,
 )
-from dreamshare_crypto.secagg.server_round import Agreeing, Collecting, Unmasking
+from dreamshare_crypto.secagg.server_round import Agreeing, Unmasking
 from dreamshare_crypto.secagg.server_setup import Advertising, Delivering, Seeding, Sharing
 
 MICROSECONDS = 1_000_000

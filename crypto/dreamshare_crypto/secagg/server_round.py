@@ -1,22 +1,21 @@
-"""The aggregator's stages of a round: collect, agree, unmask (docs/protocol.md section 7).
+"""The aggregator's stages of a round after its vectors came: agree, unmask (docs/protocol.md 7).
 
 Rules:
 - each stage is an object that is asked for its next one, without clock or sends;
-- vectors are added up as they come and not kept; of each its signed statement stays as a receipt;
-- once survivors are fixed they never change, and later vectors are not read (7.3);
+- once survivors are fixed they never change (7.3);
 - of every device the first answer counts (10.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dreamshare_crypto.encoding import decode_sum, words_from_bytes, words_to_bytes
-from dreamshare_crypto.errors import MalformedError, RefusalCode
+from dreamshare_crypto.encoding import decode_sum, words_to_bytes
+from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.kdf import hash_parts
 from dreamshare_crypto.prg import apply_masks
 from dreamshare_crypto.secagg.events import AbortReason, KeepEvidence, Send, Stage, Summed
@@ -24,8 +23,7 @@ from dreamshare_crypto.secagg.mailbox import Mailbox
 from dreamshare_crypto.secagg.open_round import OpenRound
 from dreamshare_crypto.secagg.reconstruction import Moment, Reconstruction, masks_of_sum
 from dreamshare_crypto.secagg.refusals import Ignored
-from dreamshare_crypto.secagg.round_messages import InputReceipt, MaskedInput, RoundResult
-from dreamshare_crypto.secagg.server_records import SumRecord
+from dreamshare_crypto.secagg.round_messages import RoundResult
 from dreamshare_crypto.secagg.survivor_messages import (
     Agree,
     AgreeSet,
@@ -34,97 +32,6 @@ from dreamshare_crypto.secagg.survivor_messages import (
     survivors_hash,
 )
 from dreamshare_crypto.shamir import decode_element
-
-
-class Collecting:
-    """COLLECTING: masked vectors come in."""
-
-    ACCEPTS: ClassVar[Stage] = Stage.MASKED_INPUT
-
-    def __init__(self, round_: OpenRound, gone: Iterable[bytes]) -> None:
-        self.round = round_
-        self._body = round_.start.encode()
-        self._total = np.zeros(round_.start.params.words, dtype=np.uint64)
-        self._kept = 0  # how many vectors the last stored sum holds
-        asked = round_.ids(round_.start.active)
-        self.box: Mailbox[InputReceipt] = Mailbox(RefusalCode.S2, asked, gone)
-
-    @property
-    def settled(self) -> bool:
-        """Whether nobody is waited for."""
-        return not self.box.awaited
-
-    def owed(self, device: bytes) -> tuple[Send, ...]:
-        """Return the RoundStart; its plan is the caller's to add."""
-        return (Send(Stage.ROUND_START, self._body, (device,)),)
-
-    def take(self, device: bytes, body: bytes, now: float) -> KeepEvidence | None:
-        """Take a vector into the sum; return evidence when it is the device's second one."""
-        message = MaskedInput.decode(body, 8 * self.round.start.params.words)
-        self.round.check_named(message.session, message.round)
-        receipt = message.receipt()
-        receipt.verify(self.round.key_of(device))
-        if message.context != self.round.context:
-            raise Ignored(RefusalCode.U1, "a vector of another round context")
-        if device not in self.box:
-            np.add(self._total, words_from_bytes(message.vector), out=self._total)
-        return self.box.put(device, receipt)
-
-    def keep(self) -> SumRecord | None:
-        """Return the sum to store where vectors came since it last was; None where none did."""
-        if self._kept == len(self.box):
-            return None
-        self._kept = len(self.box)
-        return SumRecord(self.survivors, self.round.start.n, words_to_bytes(self._total))
-
-    def restore(self, receipts: Mapping[bytes, InputReceipt], stored: SumRecord | None) -> None:
-        """Go back to a stored sum: its vectors count, and receipts of others are forgotten.
-
-        Raises:
-            MalformedError: the sum is of another round, or a vector in it has no receipt.
-            AuthenticationError: a receipt is of another round, or not its device's.
-        """
-        start, ids = self.round.start, self.round.cohort.session.ids
-        members = frozenset[int]() if stored is None else stored.members
-        if stored is not None:
-            words = 8 * start.params.words
-            if (stored.n, len(stored.total)) != (start.n, words) or members - start.active:
-                raise MalformedError("a stored sum of another round")
-            self._total = words_from_bytes(stored.total).astype(np.uint64)
-        named = frozenset(ids[index] for index in members)
-        if named - receipts.keys():
-            raise MalformedError("a stored sum with a vector that has no receipt")
-        for device, receipt in receipts.items():
-            if device in named:
-                self.round.check_named(receipt.session, receipt.round)
-                receipt.verify(self.round.key_of(device))
-                self.box.put(device, receipt)
-        self._kept = len(self.box)
-
-    @property
-    def survivors(self) -> frozenset[int]:
-        """Roster indices whose vectors are in the sum so far."""
-        index_of = self.round.cohort.session.index_of
-        return frozenset(index_of[device] for device in self.box.answers)
-
-    def next(self, gone: Iterable[bytes]) -> Agreeing | Unmasking | None:
-        """Fix the survivors; None when they are fewer than u_min (7.3).
-
-        Bounded mode asks for shares at once (7.5). There u_min bounds the active devices; with more
-        of them than A_min, more survivors are needed than u_min: all but d (row B1).
-        """
-        start, session = self.round.start, self.round.cohort.session
-        derived = session.derived
-        survivors = self.survivors
-        if len(survivors) < max(derived.u_min, derived.t):
-            return None
-        if session.bounded and len(start.active) - len(survivors) > derived.d:
-            return None
-        fixed = Survivors(start.session, start.round, self.round.context, start.n, survivors)
-        fixed = fixed.sign(self.round.identity.signing)
-        if session.bounded:
-            return Unmasking(self.round, fixed, None, self._total, frozenset(), gone)
-        return Agreeing(self.round, fixed, self._total, gone)
 
 
 class Agreeing:

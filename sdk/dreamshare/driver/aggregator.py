@@ -12,27 +12,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 from dreamshare.clock import Clock
+from dreamshare.driver.answering import answer
 from dreamshare.driver.broadcasts import Broadcasts, Shared
 from dreamshare.driver.front import FrontDesk, Observer
+from dreamshare.driver.gate import Gate
 from dreamshare.driver.jobs import Jobs
-from dreamshare.driver.offloading import Encoded, Opener, encoded
+from dreamshare.driver.offloading import Encoded, Opener, encode
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Opened, Peering
+from dreamshare.driver.presence import Presence
 from dreamshare.driver.reception import receive
 from dreamshare.driver.room import ROOM, Room
+from dreamshare.driver.shards import Shards, largest_of
 from dreamshare.driver.stream import converse, say_goodbye
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.trace import Trace, untraced
-from dreamshare.driver.waiting import at_most, first_of
+from dreamshare.driver.waiting import at_most, first_of, until
 from dreamshare.engine import Engine, InlineEngine
 from dreamshare.errors import (
     AbortCode,
-    DreamshareError,
     LocalProtocolError,
     PeerProtocolError,
     TransportError,
@@ -40,16 +43,14 @@ from dreamshare.errors import (
 from dreamshare.ids import NO_TASK, PartyId, TaskId, short
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
-from dreamshare.protocol.envelope import Address, refusal_of_request
+from dreamshare.protocol.envelope import Address
 from dreamshare.protocol.journal import Journal
 from dreamshare.protocol.messages import (
     CheckIn,
-    ControlError,
     Declined,
     DeviceStatus,
     Message,
     NotNeeded,
-    Reply,
     Request,
     Sa2,
     TaskClosed,
@@ -87,6 +88,8 @@ class AggregatorDriver:
         engine: where machines' steps run and large frames are opened; it may do several at once.
         trace: is told what happens in every task, as facts without payloads.
         room: bytes that frames may take which are not handled yet, of all parties together.
+        trunks: where shards come in; None has none.
+        gate: makes this process a shard: what devices say goes there, and nothing to tasks.
     """
 
     def __init__(
@@ -100,6 +103,8 @@ class AggregatorDriver:
         engine: Engine | None = None,
         trace: Trace = untraced,
         room: int = ROOM,
+        trunks: Listener | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._listeners = tuple(listeners)
         self._identity = identity
@@ -115,6 +120,11 @@ class AggregatorDriver:
         self._parties: dict[PartyId, Party] = {}
         self._openers: dict[PartyId, Opener] = {}
         self._tasks: dict[TaskId, TaskRun] = {}
+        self._presence = Presence(self._tasks, front)
+        self._gate = gate
+        self._shards: Shards | None = None
+        if trunks is not None:
+            self._shards = Shards(trunks, identity, clock, grace_s, self._presence, self._is_here)
         self._jobs: Jobs | None = None
         self._closed = asyncio.Event()
 
@@ -123,6 +133,8 @@ class AggregatorDriver:
         self._jobs = Jobs()
         for listener in self._listeners:
             await listener.start()
+        if self._shards is not None:
+            await self._shards.listener.start()
 
     async def run(self) -> None:
         """Serve until `close`; `start` comes first.
@@ -134,20 +146,21 @@ class AggregatorDriver:
         jobs = self._started()
         for listener in self._listeners:
             jobs.start(self._listen(listener))
+        if self._shards is not None:
+            jobs.start(self._shards.serve(jobs.start))
         try:
-            await first_of(self._until_closed(), jobs.until_failed())
+            await first_of(until(self._closed), jobs.until_failed())
         finally:
             await jobs.stop()
             for listener in self._listeners:
                 await listener.close()
+            if self._shards is not None:
+                await self._shards.close()
 
     def _started(self) -> Jobs:
         if self._jobs is None:
             raise LocalProtocolError("an aggregator's driver is started before it is used")
         return self._jobs
-
-    async def _until_closed(self) -> None:
-        await self._closed.wait()
 
     async def close(self) -> None:
         """Take no more connections, send what is queued, hang up and stop. Idempotent."""
@@ -172,6 +185,8 @@ class AggregatorDriver:
         for party in self._parties.values():
             if party.connected and identity.revocations.revokes(party.peering.certificate):
                 self._started().start(party.send_away("the certificate is revoked"))
+        if self._shards is not None:
+            self._started().start(self._shards.renew())
 
     # ---- tasks -----------------------------------------------------------------------------------
 
@@ -181,12 +196,17 @@ class AggregatorDriver:
             coordinator,
             journal,
             self._clock,
-            self._post,
+            self.post,
             self._front.evidence,
             self._engine,
             self._trace,
+            self._shards,
         )
         self._tasks[run.task] = run
+        if self._shards is not None:
+            self._shards.begun(largest_of(self._tasks.values()))
+            for joined in self._shards.joined():
+                run.give(joined)
         self._started().start(self._serve(run))
         for party in self._parties.values():
             if party.offer is not None:
@@ -196,13 +216,16 @@ class AggregatorDriver:
 
     def send_home(self, device: PartyId, for_s: float) -> None:
         """Tell a device that no task needs it for so many seconds, > 0."""
+        if self._shards is not None:
+            self._shards.post((device,), Address(NO_TASK), encode(NotNeeded(for_s)).body)
         party = self._parties.get(device)
         if party is not None and party.connected:
             self._tell(party, NO_TASK, NotNeeded(for_s))
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return every device that came since the start, by first arrival."""
-        return tuple(p.status() for p in self._parties.values() if p.role is Role.DEVICE)
+        here = tuple(p.status() for p in self._parties.values() if p.role is Role.DEVICE)
+        return here if self._shards is None else self._shards.beside(here)
 
     async def _serve(self, run: TaskRun) -> None:
         try:
@@ -210,8 +233,13 @@ class AggregatorDriver:
         finally:
             self._tasks.pop(run.task, None)
             self._broadcasts.forget(run.task)
+            if self._shards is not None:
+                self._shards.ended(run.task)
 
-    async def _post(self, devices: tuple[PartyId, ...], address: Address, message: Encoded) -> None:
+    async def post(self, devices: tuple[PartyId, ...], address: Address, message: Encoded) -> None:
+        if self._shards is not None:
+            self._shards.post(devices, address, message.body)
+            devices = tuple(device for device in devices if not self._shards.has(device))
         parties = [self._parties[device] for device in devices if device in self._parties]
         shared = None
         if sum(party.peering.relayed for party in parties) > 1:
@@ -287,8 +315,9 @@ class AggregatorDriver:
 
     def _wanted(self) -> int:
         """Return the largest frame that a device of the present tasks may have to send."""
-        largest = (run.coordinator.terms.largest_answer for run in self._tasks.values())
-        return limits.WANTED_LEAST + max(largest, default=0)
+        if self._gate is not None:
+            return limits.WANTED_LEAST + self._gate.largest
+        return limits.WANTED_LEAST + largest_of(self._tasks.values())
 
     def _next_birth(self) -> int:
         self._birth = max(self._birth + 1, int(self._clock.now() * 1_000_000))
@@ -299,10 +328,12 @@ class AggregatorDriver:
             await self._clock.sleep_until(self._clock.now() + after_s)
         came = party.offer is not None
         party.depart(self._next_birth())
-        for run in self._tasks.values():
-            run.give(events.Departed(party.id))
+        if self._shards is not None and self._shards.has(party.id):
+            return
+        if self._gate is not None and came:
+            self._gate.went(party.id)
         if came:
-            self._front.device_went(party.id)
+            self._presence.departed(party.id)
 
     # ---- frames ----------------------------------------------------------------------------------
 
@@ -327,44 +358,37 @@ class AggregatorDriver:
         message = opened.message
         match message:
             case Sa2() | Declined() | TellDone():
-                run = self._tasks.get(TaskId(opened.header.task))
+                task, heard = TaskId(opened.header.task), events.HeardFrom(party.id, message)
+                run = self._tasks.get(task)
+                if self._gate is not None:
+                    self._gate.heard(task, heard, lambda: party.peering.acknowledge(place))
+                    return
                 if run is not None:
                     run.traffic += len(opened.body)
-                    run.give(
-                        events.HeardFrom(party.id, message),
-                        lambda: party.peering.acknowledge(place),
-                    )
+                    run.give(heard, lambda: party.peering.acknowledge(place))
                     return
-                if not self._front.knows(TaskId(opened.header.task)):
-                    self._tell(party, TaskId(opened.header.task), TaskClosed("unknown"))
+                if not self._front.knows(task):
+                    self._tell(party, task, TaskClosed("unknown"))
             case CheckIn():
                 self._checked_in(party, message)
             case Request():
-                self._started().start(self._answer(party, message))
+                tell = partial(self._tell, party, NO_TASK)
+                self._started().start(answer(party, message, self._front, self._engine, tell))
         party.peering.acknowledge(place)
 
     def _checked_in(self, party: Party, offer: CheckIn) -> None:
         joined = events.Joined(party.id, offer.algorithms, party.fresh, offer.attributes)
         party.offer = offer
         party.fresh = False
-        for run in self._tasks.values():
-            run.give(joined)
-        self._front.device_came(party.id)
+        if self._shards is not None:
+            self._shards.came_here(party.id)
+        if self._gate is not None:
+            self._gate.came(party.id, offer, fresh=joined.fresh)
+        self._presence.joined(joined)
 
-    async def _answer(self, party: Party, request: Request) -> None:
-        refused = refusal_of_request(party.role, request.request)
-        if refused:
-            self._tell(party, NO_TASK, Reply(request.number, ControlError(refused)))
-            return
-        replies: AsyncIterator[Reply] = self._front.answer(party.id, request)
-        try:
-            async for reply in replies:
-                await party.peering.until_room()
-                if not party.connected:
-                    return
-                party.post(Address(NO_TASK), await encoded(self._engine, reply))
-        except DreamshareError as error:
-            self._tell(party, NO_TASK, Reply(request.number, ControlError(str(error))))
+    def _is_here(self, device: PartyId) -> bool:
+        party = self._parties.get(device)
+        return party is not None and party.offer is not None
 
     def _tell(self, party: Party, task: TaskId, message: Message) -> None:
         self._put(party, Address(task), message)

@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from dreamshare.clock import Clock
 from dreamshare.driver.effects import store
@@ -33,7 +34,8 @@ from dreamshare.protocol.messages import DownMessage, Sa2, TellOrder
 from dreamshare.protocol.outcomes import TaskOutcome
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.wire.codec import decode_message
-from dreamshare_crypto.secagg.events import Record, RecordKind
+from dreamshare_crypto.secagg.events import Record, RecordKind, Stage
+from dreamshare_crypto.secagg.shard_messages import Claim, Collect, FromShard, ToShard
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +44,18 @@ MOST_TOGETHER = 64
 
 Post = Callable[[tuple[PartyId, ...], Address, Encoded], Awaitable[None]]
 """Queue an encoded message for parties."""
+
+
+class VectorShards(Protocol):
+    """Where vectors of a task come in beside this process."""
+
+    def order(self, task: TaskId, order: Collect | None) -> None:
+        """Tell every shard of a task's round, or that none is open."""
+        ...
+
+    def tell(self, task: TaskId, said: ToShard) -> None:
+        """Tell one shard what a task says about its vectors."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class TaskRun:
         keep_evidence: takes contradictions that devices signed.
         engine: where the coordinator's steps run.
         trace: is told what happens, as facts without payloads.
+        shards: where other processes of this aggregator take vectors; None where there are none.
     """
 
     def __init__(
@@ -74,6 +89,7 @@ class TaskRun:
         keep_evidence: Callable[[TaskId, events.KeepEvidence], None],
         engine: Engine,
         trace: Trace = untraced,
+        shards: VectorShards | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._journal = journal
@@ -82,6 +98,8 @@ class TaskRun:
         self._keep_evidence = keep_evidence
         self._engine = engine
         self._trace = trace
+        self._shards = shards
+        self._order: Collect | None = None  # the round that shards were told of
         self._items: asyncio.Queue[_Item] = asyncio.Queue()
         self._reports: asyncio.Queue[TaskOutcome | None] = asyncio.Queue()
         self._timer = Timer(clock, lambda: self.give(events.Ticked()))
@@ -151,9 +169,17 @@ class TaskRun:
             _LOG.exception("a message of %s was left with an error of this program", short(device))
         else:
             self._trace_heard(item.event, round_)
+            self._order_shards()
             await self._carry_out(effects)
         self._timer.set(self._coordinator.deadline)
         return item.handled
+
+    def _order_shards(self) -> None:
+        """Tell shards of a round before any device is: their vectors may be there at once."""
+        order = self._coordinator.collecting
+        if self._shards is not None and order is not self._order:
+            self._order = order
+            self._shards.order(self.task, order)
 
     async def _step(self, event: events.CoordinatorInput) -> tuple[events.CoordinatorEffect, ...]:
         now = self._clock.now()
@@ -187,6 +213,8 @@ class TaskRun:
                     self._trace(Reported(self.task, outcome, self._clock.now()))
                 case events.KeepEvidence():
                     self._keep_evidence(self.task, effect)
+                case ToShard() if self._shards is not None:
+                    self._shards.tell(self.task, effect)
                 case events.Close():
                     self._open = False
         await self._store(waiting)
@@ -215,6 +243,10 @@ class TaskRun:
             case events.HeardFrom(device, Sa2(stage, body)):
                 now = self._clock.now()
                 self._trace(Heard(self.task, device, stage, round_, len(body), now))
+            case FromShard(_, Claim(device, receipt)):
+                stage, now = Stage.MASKED_INPUT, self._clock.now()
+                who, size = PartyId(device), len(receipt)
+                self._trace(Heard(self.task, who, stage, round_, size, now))
 
     async def _send(self, devices: tuple[PartyId, ...], message: DownMessage) -> None:
         session = self._coordinator.session

@@ -36,6 +36,11 @@ async def stop(*tasks: asyncio.Task[T]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def until(event: asyncio.Event) -> None:
+    """Return when the event is set."""
+    await event.wait()
+
+
 async def at_most(clock: Clock, seconds: float, work: Coroutine[None, None, None]) -> None:
     """Run `work` to its end, or for so many seconds."""
     await first_of(work, clock.sleep_until(clock.now() + seconds))

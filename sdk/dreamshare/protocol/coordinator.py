@@ -49,6 +49,7 @@ from dreamshare_crypto.entropy import Entropy
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.server import SecaggServer
+from dreamshare_crypto.secagg.shard_messages import Claim, Collect, FromShard
 
 
 class Coordinator:
@@ -133,6 +134,11 @@ class Coordinator:
         """The devices that the next round is open to; empty outside an epoch."""
         return () if self._course.server is None else _ids(self._course.server.members)
 
+    @property
+    def collecting(self) -> Collect | None:
+        """What shards have to know of the round whose vectors come in; None while none do."""
+        return None if self._course.server is None else self._course.server.collecting
+
     def renew(self, identity: Identity) -> None:
         """Offer with a newer certificate or revocation list, from the next epoch on (5.6, 5.7)."""
         self._epochs.renew(identity)
@@ -171,6 +177,10 @@ class Coordinator:
                 if stage is sa2.Stage.MASKED_INPUT and isinstance(self.phase, Summing):
                     self._pacing.answered(device, now)
                 yield from self._course.forward(sa2.Arrived(device, stage, body), now)
+            case FromShard(_, said):
+                if isinstance(said, Claim) and isinstance(self.phase, Summing):
+                    self._pacing.answered(PartyId(said.device), now)
+                yield from self._course.forward(event, now)
             case events.HeardFrom(device, messages.Declined(code, round_)):
                 yield from self._course.declined(outcomes.DeviceDeclined(device, code, round_), now)
             case events.HeardFrom(device, messages.TellDone(number)):

@@ -36,6 +36,7 @@ from dreamshare.protocol.terms import TaskTerms
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg import events as sa2
 from dreamshare_crypto.secagg.server import SecaggServer
+from dreamshare_crypto.secagg.shard_messages import ToShard
 
 Effects = Iterator[CoordinatorEffect]
 
@@ -113,7 +114,7 @@ class Course:
             match effect:
                 case sa2.Send():
                     yield sending(effect, self.phase)
-                case sa2.Persist() | sa2.KeepEvidence():
+                case sa2.Persist() | sa2.KeepEvidence() | ToShard():
                     yield effect
                 case sa2.SessionReady() if isinstance(self.phase, SettingUp):
                     self.phase = Ready(self.phase.server)

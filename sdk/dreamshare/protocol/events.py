@@ -28,6 +28,7 @@ from dreamshare_crypto.secagg.events import Keep as Keep
 from dreamshare_crypto.secagg.events import KeepEvidence as KeepEvidence
 from dreamshare_crypto.secagg.events import Persist as Persist
 from dreamshare_crypto.secagg.events import Ticked as Ticked
+from dreamshare_crypto.secagg.shard_messages import FromShard, ToShard
 
 # ---- participant: inputs -------------------------------------------------------------------------
 
@@ -251,6 +252,7 @@ CoordinatorInput = (
     | Finished
     | Ticked
     | Acknowledging
+    | FromShard
 )
 
 # ---- coordinator: effects ------------------------------------------------------------------------
@@ -279,4 +281,4 @@ class Report:
     outcome: TaskOutcome
 
 
-CoordinatorEffect = SendTo | Persist | KeepTell | KeepEvidence | Report | Close
+CoordinatorEffect = SendTo | Persist | KeepTell | KeepEvidence | Report | Close | ToShard

@@ -53,6 +53,7 @@ from dreamshare.protocol.messages import (
 from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Field, Update
 from dreamshare_crypto.secagg.events import Send, Stage
+from dreamshare_crypto.secagg.shard_messages import FromShard
 
 if TYPE_CHECKING:  # the aggregator's half of the protocol: devices, too, read these phases
     from dreamshare_crypto.secagg.server import SecaggServer
@@ -248,6 +249,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Gathering, Held): frozenset({Gathering}),
     (Gathering, Released): frozenset({Gathering, SettingUp, Telling}),
     (Gathering, Acknowledging): frozenset({Gathering}),
+    (Gathering, FromShard): frozenset({Gathering}),
     (Gathering, Finished): frozenset({Over}),
     (SettingUp, Joined): frozenset({SettingUp}),
     (SettingUp, Departed): frozenset({SettingUp, Gathering, Summing, Telling, Over}),
@@ -258,6 +260,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (SettingUp, Held): frozenset({SettingUp}),
     (SettingUp, Released): frozenset({SettingUp}),
     (SettingUp, Acknowledging): frozenset({SettingUp}),
+    (SettingUp, FromShard): frozenset({SettingUp}),
     (SettingUp, Finished): frozenset({Over}),
     (Ready, Joined): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
     (Ready, Departed): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
@@ -268,6 +271,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Ready, Told): frozenset({Telling, Ready}),
     (Ready, Ticked): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
     (Ready, Acknowledging): frozenset({Ready}),
+    (Ready, FromShard): frozenset({Ready}),
     (Ready, Held): frozenset({Ready}),
     (Ready, Released): frozenset({Ready, Summing, Telling, SettingUp, Gathering}),
     (Ready, Finished): frozenset({Over}),
@@ -280,6 +284,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Summing, Held): frozenset({Summing, Ready, Gathering}),
     (Summing, Released): frozenset({Summing}),
     (Summing, Acknowledging): frozenset({Summing}),
+    (Summing, FromShard): frozenset({Summing, Ready, Gathering, SettingUp, Telling, Over}),
     (Summing, Finished): frozenset({Over}),
     (Telling, Joined): frozenset({Telling}),
     (Telling, Departed): frozenset({Telling, Ready, Gathering, Summing, SettingUp}),
@@ -290,6 +295,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Telling, Held): frozenset({Telling}),
     (Telling, Released): frozenset({Telling}),
     (Telling, Acknowledging): frozenset({Telling}),
+    (Telling, FromShard): frozenset({Telling}),
     (Telling, Finished): frozenset({Over}),
     (Over, Joined): frozenset({Over}),
     (Over, Departed): frozenset({Over}),
@@ -300,6 +306,7 @@ COORDINATOR_LEGAL: Mapping[tuple[type, type], frozenset[type]] = {
     (Over, Held): frozenset({Over}),
     (Over, Released): frozenset({Over}),
     (Over, Acknowledging): frozenset({Over}),
+    (Over, FromShard): frozenset({Over}),
     (Over, Finished): frozenset({Over}),
 }
 

@@ -24,6 +24,7 @@ from dreamshare.protocol.plan import RoundPlan
 from dreamshare.updates import Update
 from dreamshare_crypto.errors import RefusalCode
 from dreamshare_crypto.secagg.events import Stage
+from dreamshare_crypto.secagg.shard_messages import FromShard, Lost
 from tests.sim.rounds.toy import FIELDS
 from tests.sim.rounds.world import World
 
@@ -68,6 +69,7 @@ COORDINATOR_INPUTS: tuple[events.CoordinatorInput, ...] = (
     events.Finished("done"),
     events.Ticked(),
     events.Acknowledging(),
+    FromShard(1, Lost()),
 )
 
 
