@@ -86,8 +86,8 @@ class AggregatorConfig:
         example="rounds.db.artefacts",
     )
     shards: str = setting(
-        "Where shards of this aggregator come in: grpcs://host:port, for `dreamshare shard` and for "
-        "nobody else. Empty: this process does everything.",
+        "Where shards of this aggregator come in: grpcs://host:port, for `dreamshare shard` and "
+        "for nobody else. Empty: this process does everything.",
         default="",
     )
     away_s: float = setting(

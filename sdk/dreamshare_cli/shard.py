@@ -14,7 +14,9 @@ def shard(
     ],
     listen: Annotated[
         list[str],
-        typer.Option("--listen", "-l", help="Where devices come in: grpcs://host:port. Repeatable."),
+        typer.Option(
+            "--listen", "-l", help="Where devices come in: grpcs://host:port. Repeatable."
+        ),
     ],
     identity: Annotated[
         Path, typer.Option("--identity", "-i", help="The aggregator's identity; never another's.")

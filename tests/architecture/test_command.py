@@ -53,6 +53,7 @@ VERBS = {
     "run result",
     "run submit",
     "run watch",
+    "shard",
     "store backup",
     "store check",
     "store migrate",
