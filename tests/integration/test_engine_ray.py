@@ -23,6 +23,7 @@ async def keep(checks: Sequence[Check], root: Path) -> str:
         return await bits_of(engine)
 
 
+@pytest.mark.timeout(400)  # a cluster's processes take long to start on a busy machine
 async def test_a_cluster_keeps_the_contract(tmp_path: Path) -> None:
     on_cluster = await keep(ALWAYS, tmp_path)
     async with open_engine(EngineConfig("processes", 2)) as engine:

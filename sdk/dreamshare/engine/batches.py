@@ -85,6 +85,8 @@ class Batch(Generic[C, A, R]):
         resources: of one piece.
         retries: how often a piece is begun again whose worker died, 0 to 100. One that raises is
             not: it would raise again.
+        fresh: give every piece a process of its own, so that nothing of one reaches into another;
+            it costs a start of Python each. In threads it means nothing.
     """
 
     function: Function[C, A, R]
@@ -92,6 +94,7 @@ class Batch(Generic[C, A, R]):
     common: C
     resources: Resources = Resources()
     retries: int = 3
+    fresh: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.retries <= MOST_RETRIES:

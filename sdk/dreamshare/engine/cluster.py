@@ -80,7 +80,8 @@ class _OnCluster(Generic[C, A, R]):
         self._lock = threading.Lock()
         self._running: set[ray.ObjectRefGenerator] = set()
         self._stopped = False
-        self._task = ray.remote(_stream).options(
+        # at most so many calls a worker process; 0 for any number
+        self._task = ray.remote(max_calls=int(batch.fresh))(_stream).options(
             num_returns="streaming",
             max_retries=batch.retries,
             name=batch.name,

@@ -30,13 +30,24 @@ class EngineConfig:
     address: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            known = ", ".join(get_args(Kind))
-            raise ConfigError(f"there is no engine {self.kind!r}; choose one of {known}")
+        kind_of(self.kind)
         if not 0 <= self.at_once <= MOST_PLACES:
             raise ConfigError(f"{self.at_once} pieces at a time; use 0 to {MOST_PLACES}")
         if self.address and self.kind != "ray":
             raise ConfigError(f"an address belongs to engine 'ray', not to {self.kind!r}")
+
+
+def kind_of(name: str) -> Kind:
+    """Return the engine of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    kinds: tuple[Kind, ...] = get_args(Kind)
+    for kind in kinds:
+        if kind == name:
+            return kind
+    raise ConfigError(f"there is no engine {name!r}; choose one of {', '.join(kinds)}")
 
 
 def open_engine(config: EngineConfig) -> BatchEngine:

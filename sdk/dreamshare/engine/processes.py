@@ -60,10 +60,10 @@ class ProcessBackend:
             raise unsendable(0, "common argument", error).error() from error
         return _Elsewhere(self, batch, common)
 
-    def worker(self, place: int) -> _Worker:
-        """Return the worker of a place, a new one where there is none that lives."""
+    def worker(self, place: int, fresh: bool) -> _Worker:
+        """Return the worker of a place: a new one where none lives, or a fresh one is wanted."""
         worker = self._workers[place]
-        if worker is None or not worker.alive:
+        if worker is None or fresh or not worker.alive:
             if worker is not None:
                 worker.end()
             self._workers[place] = worker = _Worker(place)
@@ -108,6 +108,8 @@ class _Elsewhere(Generic[C, A, R]):
             finally:
                 with self._lock:
                     self._busy.discard(worker)
+                if self._batch.fresh:
+                    worker.kill()
         text = f"its worker died, {self._batch.retries + 1} times; the last one: {words}"
         return Failed(piece.number, Reason.LOST, "", text)
 
@@ -115,7 +117,7 @@ class _Elsewhere(Generic[C, A, R]):
         with self._lock:
             if self._stopped:
                 raise GivenUp
-            worker = self._backend.worker(place)
+            worker = self._backend.worker(place, self._batch.fresh)
             self._busy.add(worker)
             return worker
 

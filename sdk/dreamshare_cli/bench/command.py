@@ -30,6 +30,15 @@ def bench(
         int | None,
         typer.Option(help="Processes, one core each; 0: this process. Default: a core each."),
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Where they are: local (threads), processes, ray (a cluster).")
+    ] = "processes",
+    address: Annotated[
+        str, typer.Option(help="Of a Ray cluster, HOST:PORT; without it one starts here.")
+    ] = "",
+    devices: Annotated[
+        int | None, typer.Option(help="So many devices instead of the recipe's.", min=3)
+    ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Cells whose name holds this, as --list shows it; may be repeated."),
@@ -44,15 +53,17 @@ def bench(
     A cell is one method, one partition, one seed. Run the same command again to go on where a run
     was stopped: finished cells are kept.
     """
+    from dreamshare.engine.opening import EngineConfig, kind_of
     from dreamshare_cli.bench.running import BenchRequest, list_cells, run_bench, run_report
 
     if words[0] == Path("report"):
-        if listed or only or workers is not None:
+        if listed or only or workers is not None or devices is not None:
             raise ConfigError("`bench report` takes files, --out and --json")
         raise typer.Exit(run_report(words[1:], out or Path("results.md"), as_json))
     if len(words) > 1:
         raise ConfigError(
             "`bench` runs one recipe; for result files: dreamshare bench report FILES"
         )
-    request = BenchRequest(words[0], out, workers, tuple(only or ()), as_json)
+    where = EngineConfig(kind_of(engine), address=address)
+    request = BenchRequest(words[0], out, workers, tuple(only or ()), as_json, where, devices)
     raise typer.Exit(list_cells(request) if listed else run_bench(request))

@@ -18,7 +18,7 @@ import json
 import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -271,6 +271,20 @@ def read_recipe(path: Path) -> Recipe:
         return parse_recipe(raw.decode())
     except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def with_devices(recipe: Recipe, count: int) -> Recipe:
+    """Return a recipe with another number of devices, and a text and a name that say so.
+
+    Raises:
+        ConfigError: out of range.
+    """
+    return replace(
+        recipe,
+        name=f"{recipe.name}-{count}",
+        devices=replace(recipe.devices, count=count),
+        text=f"{recipe.text}\n# run with --devices {count}\n",
+    )
 
 
 def parse_recipe(text: str) -> Recipe:

@@ -1,34 +1,33 @@
 """Runs cells: each in a process of its own, several at a time, or one after the other in this one.
 
+Where those processes are is an engine's business (`dreamshare.engine`): here, or on a cluster.
+
 Rules:
 - a finished cell is not run again; one that was killed is begun anew, and said so: a half-trained
   federation is spread over keys, optimisers and generators, and starting over is exact;
 - a cell that fails does not stop the others;
-- whatever happens, no process outlives `run_cells`, nor does a pipe to one.
+- whatever happens, no process outlives `run_cells`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from dreamshare.engine.environment import ONE_THREAD
+from dreamshare.engine.batches import Batch, BatchEngine, Failed, Reason, Resources, Told
+from dreamshare.engine.opening import EngineConfig, open_engine
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare_cli.bench.cells import Cell
-from dreamshare_cli.bench.rows import Line, Record, Round, finished, from_line, rounds_in
-from dreamshare_cli.bench.work import write_cell
+from dreamshare_cli.bench.rows import Line, Record, Round, Start, finished, from_line, rounds_in
+from dreamshare_cli.bench.work import told_cell, write_cell
 
-MOST_LINE_BYTES = 1 << 24
 LAST_WORDS = 2_000
-"""Characters of a failed cell's standard error that are shown."""
+"""Characters of a failed cell's traceback that are shown."""
 
 
 class State(StrEnum):
@@ -98,49 +97,38 @@ class Inline:
             raise
 
 
-class Processes:
-    """Computes in a new process with one compute thread.
+class OnEngine:
+    """Computes in a fresh process of an engine, on this machine or another.
+
+    Lines come back as they are told; a file is written here alone, and begun anew where a worker
+    died and the cell with it.
 
     Args:
-        most: processes at a time; each has a place of its own among them, by which it takes its
-            turn where there are several GPUs.
+        engine: open.
     """
 
-    def __init__(self, most: int) -> None:
-        self._free = list(range(most))
+    def __init__(self, engine: BatchEngine) -> None:
+        self._engine = engine
 
     async def compute(self, cell: Cell, path: Path, tell: Callable[[Round], None]) -> None:
-        place = self._free.pop(0)
-        try:
-            await self._compute(cell, path, tell, place)
-        finally:
-            self._free.append(place)
-
-    async def _compute(
-        self, cell: Cell, path: Path, tell: Callable[[Round], None], place: int
-    ) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dreamshare_cli.bench.work", str(path), str(place)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=MOST_LINE_BYTES,
-            env={**os.environ, **ONE_THREAD},
-            start_new_session=True,  # Ctrl-C is this process's to pass on
-        )
-        words = asyncio.ensure_future(_read(process.stderr))
-        try:
-            await _give(process.stdin, cell.to_json())
-            await _follow(process.stdout, tell)
-            code = await process.wait()
-            said = await words
-        finally:
-            if process.returncode is None:
-                _kill(process)
-                # to their ends: a pipe that is open when the loop closes complains then
-                await asyncio.gather(_read(process.stdout), words, process.wait())
-        if code:
-            raise CellFailed(said.strip()[-LAST_WORDS:] or f"its process ended with status {code}")
+        gpus = 1.0 if cell.devices.device.startswith("cuda") else 0.0
+        pieces = (cell.to_json(),)
+        batch = Batch(told_cell, pieces, None, Resources(gpus=gpus), retries=1, fresh=True)
+        with path.open("w", encoding="utf-8") as file:
+            async with self._engine.run(batch) as events:
+                async for event in events:
+                    if isinstance(event, Failed):
+                        trace = "" if event.reason is Reason.REFUSED else event.trace
+                        raise CellFailed(f"{event.error()}\n{trace[-LAST_WORDS:]}".strip())
+                    if isinstance(event, Told):
+                        line = from_line(event.text)
+                        if isinstance(line, Start):
+                            file.seek(0)
+                            file.truncate()
+                        file.write(event.text + "\n")
+                        file.flush()
+                        if isinstance(line, Round):
+                            tell(line)
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:
@@ -157,7 +145,12 @@ def load_records(folder: Path, cells: Sequence[Cell]) -> Iterator[tuple[Cell, Re
 
 
 async def run_cells(
-    cells: Sequence[Cell], folder: Path, workers: int, tell: Tell, engine: Engine | None = None
+    cells: Sequence[Cell],
+    folder: Path,
+    workers: int,
+    tell: Tell,
+    engine: Engine | None = None,
+    config: EngineConfig | None = None,
 ) -> int:
     """Run what is not finished yet and return how many cells failed.
 
@@ -166,15 +159,24 @@ async def run_cells(
         folder: where their files go.
         workers: processes at a time; 0 computes in this process.
         tell: is told what happens.
-        engine: instead of the one that `workers` means.
+        engine: instead of the one that `workers` and `config` mean.
+        config: where processes are; on this machine without it.
 
     Raises:
-        ConfigError: workers below 0.
+        ConfigError: workers below 0, or the engine cannot be had here.
     """
     if workers < 0:
         raise ConfigError(f"{workers} workers; use 0 (in this process) or more")
-    chosen = engine or (Processes(workers) if workers else Inline())
-    places = asyncio.Semaphore(max(1, workers))
+    if engine is not None or not workers:
+        return await _run_all(cells, folder, max(1, workers), tell, engine or Inline())
+    async with open_engine(replace(config or EngineConfig(), at_once=workers)) as opened:
+        return await _run_all(cells, folder, workers, tell, OnEngine(opened))
+
+
+async def _run_all(
+    cells: Sequence[Cell], folder: Path, at_once: int, tell: Tell, chosen: Engine
+) -> int:
+    places = asyncio.Semaphore(at_once)
     (folder / "cells").mkdir(parents=True, exist_ok=True)
 
     async def one(cell: Cell) -> bool:
@@ -209,31 +211,3 @@ async def _run(cell: Cell, path: Path, engine: Engine, tell: Tell) -> bool:
         return False
     tell(News(cell, State.DONE))
     return True
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a process and whatever it started."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-async def _give(stream: asyncio.StreamWriter | None, text: str) -> None:
-    if stream is not None:
-        stream.write(text.encode())
-        stream.close()
-        await stream.wait_closed()
-
-
-async def _follow(stream: asyncio.StreamReader | None, tell: Callable[[Round], None]) -> None:
-    if stream is None:
-        return
-    async for raw in stream:
-        line = from_line(raw.decode())
-        if isinstance(line, Round):
-            tell(line)
-
-
-async def _read(stream: asyncio.StreamReader | None) -> str:
-    return "" if stream is None else (await stream.read()).decode(errors="replace")

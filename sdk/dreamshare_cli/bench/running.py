@@ -11,16 +11,16 @@ Objects with `--json`, one a line:
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from dreamshare.engine.opening import EngineConfig, cores
 from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell, cells_of, chosen
-from dreamshare_cli.bench.recipe import Recipe, read_recipe
+from dreamshare_cli.bench.recipe import Recipe, read_recipe, with_devices
 from dreamshare_cli.exits import Exit
 from dreamshare_cli.loops import stoppable, until_stopped
 from dreamshare_cli.output import Output, complain
@@ -38,6 +38,8 @@ class BenchRequest:
         workers: processes; None for one a core.
         only: words that a cell's key must hold.
         as_json: print JSON lines.
+        engine: where the processes are.
+        devices: instead of the recipe's; None for those.
     """
 
     recipe: Path
@@ -45,6 +47,8 @@ class BenchRequest:
     workers: int | None
     only: tuple[str, ...]
     as_json: bool
+    engine: EngineConfig = EngineConfig()
+    devices: int | None = None
 
     def folder(self, recipe: Recipe) -> Path:
         """Return where a run's files go."""
@@ -55,6 +59,9 @@ class BenchRequest:
         words = ["dreamshare", "bench", str(self.recipe)]
         words += [] if self.out is None else ["--out", str(self.out)]
         words += [] if self.workers is None else ["--workers", str(self.workers)]
+        words += [] if self.devices is None else ["--devices", str(self.devices)]
+        words += [] if self.engine.kind == "processes" else ["--engine", self.engine.kind]
+        words += ["--address", self.engine.address] if self.engine.address else []
         for word in self.only:
             words += ["--only", word]
         return shlex.join([*words, "--json"] if self.as_json else words)
@@ -133,15 +140,18 @@ def _compute(request: BenchRequest, cells: Sequence[Cell], folder: Path) -> int 
         from dreamshare_cli.bench.runner import run_cells
 
         check_cells(cells)
-        workers = _cores() if request.workers is None else request.workers
+        workers = cores() if request.workers is None else request.workers
         with JsonShow() if request.as_json else BarShow(len(cells)) as show:
-            return asyncio.run(until_stopped(run_cells(cells, folder, workers, show.tell)))
+            running = run_cells(cells, folder, workers, show.tell, config=request.engine)
+            return asyncio.run(until_stopped(running))
     except KeyboardInterrupt:
         return None
 
 
 def _read(request: BenchRequest) -> tuple[Recipe, tuple[Cell, ...]]:
     recipe = read_recipe(request.recipe)
+    if request.devices is not None:
+        recipe = with_devices(recipe, request.devices)
     return recipe, chosen(cells_of(recipe), request.only)
 
 
@@ -152,7 +162,3 @@ def _need(recipe: Recipe) -> None:
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise ConfigError(f"this recipe needs {', '.join(missing)}; install it with: {_EXTRA}")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,19 +1,14 @@
-"""One cell in a process of its own: a cell as JSON on standard input, its lines in a file.
-
-    python -m dreamshare_cli.bench.work FILE PLACE < cell.json
+"""One cell: from the recipe's words to its lines.
 
 Rules:
-- PLACE, from 0, tells the processes beside each other apart: of several GPUs each takes its turn;
-- one compute thread, so that a result does not depend on how many processes run beside it; the
-  runner sets what has to be set before numpy is loaded;
-- each line is flushed at once, to the file and to standard output, where the runner reads it;
-- an error that was raised on purpose is one line on standard error and exit code 2;
-- where nobody reads its lines any more, a killed runner for example, it ends at the next one.
+- one compute thread, so that a result does not depend on how many processes run beside it; what has
+  to be set before numpy is loaded is set by whoever starts the process;
+- a place, from 0, tells the processes beside each other apart: of several GPUs each takes its turn;
+- lines are told as they come, so that a cell that is killed has shown how far it was.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dreamshare.errors import DreamshareError
+from dreamshare.engine.batches import Site
 from dreamshare.learning.base import Data, Learner
 from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare.learning.public import PublicSet
@@ -36,7 +31,7 @@ from dreamshare_cli.bench.learners import STUDENT_PLACE, make_learner
 from dreamshare_cli.bench.measuring import Student, accuracy, mean_ious, tested
 from dreamshare_cli.bench.partitions import deal
 from dreamshare_cli.bench.recipe import DevicePlan
-from dreamshare_cli.bench.rows import End, Line, Round, Start, to_line
+from dreamshare_cli.bench.rows import End, Line, Start, to_line
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
 
 LIBRARIES = ("dreamshare", "numpy", "torch", "onnxruntime")
@@ -128,6 +123,30 @@ def write_cell(cell: Cell, path: Path, tell: Callable[[Line], None]) -> None:
         run_cell(cell, both)
 
 
+def told_cell(common: None, text: str, site: Site) -> None:
+    """Compute a cell in a process of its own, on any engine; tell its lines as JSON.
+
+    Args:
+        common: nothing.
+        text: the cell as JSON.
+        site: is told the lines.
+
+    Raises:
+        DreamshareError: as `run_cell`.
+    """
+    cell = Cell.from_json(text)
+    one_thread(cell.devices, site.place)
+    run_cell(cell, lambda line: site.tell(to_line(line)))
+
+
+def one_thread(plan: DevicePlan, place: int) -> None:
+    """Have this process compute these devices with one thread, and on its own of several GPUs."""
+    if plan.runtime == "torch":
+        from dreamshare_cli.bench.nets import own_process
+
+        own_process(plan.device, place)
+
+
 def _awake(learner: Learner, data: Data) -> None:
     """Let the framework do once what it does at first, so that no device's seconds hold it."""
     few = next(data.batches(np.random.default_rng(0), 4))
@@ -144,33 +163,3 @@ def _student(cell: Cell, pool: Pool, public: PublicSet | None) -> Student | None
         cell.devices, plan.architecture, pool.shape, pool.labels, cell.seed, STUDENT_PLACE
     )
     return Student(plan, learner, cell.seed, public)
-
-
-def main() -> int:
-    """Run the cell on standard input; return the exit code."""
-    if len(sys.argv) != 3 or not sys.argv[2].isdigit():
-        sys.stderr.write("usage: python -m dreamshare_cli.bench.work FILE PLACE < cell.json\n")
-        return 2
-    try:
-        cell = Cell.from_json(sys.stdin.read())
-        if cell.devices.runtime == "torch":
-            from dreamshare_cli.bench.nets import own_process
-
-            own_process(cell.devices.device, int(sys.argv[2]))
-        write_cell(cell, Path(sys.argv[1]), _told)
-    except DreamshareError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except BrokenPipeError:
-        return 1
-    return 0
-
-
-def _told(line: Line) -> None:
-    if isinstance(line, Round):
-        sys.stdout.write(to_line(line) + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from dreamshare.errors import ConfigError
 from dreamshare_cli.bench.cells import Cell, cells_of
 from dreamshare_cli.bench.rows import Round
 from dreamshare_cli.bench.runner import News, State, cell_path, load_records, run_cells
-from tests.unit.bench.recipes import tiny
+from tests.unit.bench.recipes import timeless, tiny
 
 CELLS = cells_of(tiny())
 
@@ -25,14 +24,6 @@ def run(cells: tuple[Cell, ...], folder: Path, workers: int = 0) -> tuple[int, l
 
 def states(news: list[News]) -> list[State]:
     return [each.state for each in news if each.state is not State.ROUND]
-
-
-def timeless(path: Path) -> list[dict[str, object]]:
-    lines = [json.loads(text) for text in path.read_text().splitlines()]
-    return [
-        {k: v for k, v in line.items() if k not in ("compute_s", "seconds", "cpu_s")}
-        for line in lines
-    ]
 
 
 def test_a_finished_cell_is_found_and_a_torn_one_begun_anew(tmp_path: Path) -> None:

@@ -153,7 +153,14 @@ async def workers_compute_with_one_thread_in_their_places(
     assert {threads for _, _, threads in seen} == {"1"}
 
 
+async def fresh_pieces_have_processes_of_their_own(engine: BatchEngine, folder: Path) -> None:
+    await gathered(engine, Batch(work.process, range(2), None))
+    seen = await gathered(engine, Batch(work.process, range(4), None, fresh=True))
+    assert len({pid for pid, _, _ in seen}) == 4
+
+
 ELSEWHERE = (
+    fresh_pieces_have_processes_of_their_own,
     arrays_are_shared_and_read_only,
     what_cannot_be_sent_is_said,
     a_piece_outlives_its_worker,
