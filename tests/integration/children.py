@@ -67,15 +67,20 @@ async def child(
         await process.wait()
 
 
+RUN = "DREAMSHARE_TEST_RUN"
+"""Environment variable that marks a program and all that it starts."""
+
+
 def processes_of(folder: Path) -> dict[int, str]:
-    """Return pid and command line of every process whose command line names this folder."""
+    """Return pid and command line of every process that names this folder there or in `RUN`."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                marked = f"{RUN}={folder}\0".encode() in (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if str(folder) in command:
+            if str(folder) in command or marked:
                 found[int(entry.name)] = command
     return found

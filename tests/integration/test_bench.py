@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.packages import ROOT
-from tests.integration.children import processes_of
+from tests.integration.children import RUN, processes_of
 from tests.services import tethered
 
 pytestmark = pytest.mark.integration
@@ -66,7 +66,8 @@ def started(recipe: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dreamshare_cli", "bench", str(recipe), "--json"]
     command += ["--out", str(out), "--workers", "2", *options]
     pipe = subprocess.PIPE
-    return subprocess.Popen(tethered(command), stdout=pipe, stderr=pipe, text=True)
+    marked = {**os.environ, RUN: str(out)}
+    return subprocess.Popen(tethered(command), stdout=pipe, stderr=pipe, text=True, env=marked)
 
 
 @pytest.fixture

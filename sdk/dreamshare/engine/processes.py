@@ -109,7 +109,7 @@ class _Elsewhere(Generic[C, A, R]):
                 with self._lock:
                     self._busy.discard(worker)
                 if self._batch.fresh:
-                    worker.kill()
+                    worker.end()
         text = f"its worker died, {self._batch.retries + 1} times; the last one: {words}"
         return Failed(piece.number, Reason.LOST, "", text)
 
@@ -190,13 +190,15 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process and whatever it started; returns at once."""
+        if self._process.returncode is not None:  # its number may be another's by now
+            return
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
 
     def end(self) -> None:
-        """End the process and wait for that."""
+        """End the process and wait for that. Idempotent."""
         self.kill()
         self._process.wait()
         self._peer.close()
