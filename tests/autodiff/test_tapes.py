@@ -11,14 +11,15 @@ import torch
 from dreamshare.algorithms.autodiff import Autodiff, AutodiffConfig
 from dreamshare.algorithms.autodiff.requests import TAPE, taped_of, tensors_of
 from dreamshare.algorithms.base import Ask, Question
-from dreamshare.autodiff import Federation
+from dreamshare.autodiff import Federation, OracleRounds
 from dreamshare.clock import ManualClock
 from dreamshare.errors import ConfigError
 from dreamshare.learning.programs import ProgramCall, Wanted
 from dreamshare.learning.tape import Tape
+from dreamshare.protocol.messages import Cohort
 from dreamshare.updates import PublicArray
 from tests.autodiff.federations import CONFIG, masked, oracle
-from tests.autodiff.programs import BEND, LOSS, TERMS, data_of, learner_of
+from tests.autodiff.programs import BEND, LOSS, SOURCES, TERMS, data_of, learner_of
 from tests.autodiff.test_federation import ALONG, THETA, B, W, objective
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
@@ -74,6 +75,17 @@ def test_after_half_the_time_arguments_travel_again() -> None:
         assert slope(fed, W) == 32 + 6 * 8
         late = TAPE_S / 2
         assert slope(fed, 2 * W) == 8 + 6 * 8 + 6 * 8  # seed, arguments, cotangents
+
+
+@pytest.mark.parametrize(("policy", "named"), [("strict", True), ("resample", False)])
+def test_others_than_those_of_the_value_have_no_tape(policy: str, named: bool) -> None:
+    """So that `resample` brings arguments along. Exact rounds keep tapes, too."""
+    rounds = OracleRounds(TAPED, SOURCES, [data_of(i) for i in range(4)])
+    fed = Federation(rounds, TAPED, Cohort(least=4, most=4), dropouts=policy)
+    found = fed.grad(lambda w: fed.sum(BEND, w, B)[1])(W)
+    exact = oracle()
+    torch.testing.assert_close(found, exact.grad(lambda w: exact.sum(BEND, w, B)[1])(W))
+    assert (fed.ledger[-1].down < fed.ledger[0].down + 6 * 8) is named
 
 
 # ---- a device ------------------------------------------------------------------------------------

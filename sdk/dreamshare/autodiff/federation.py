@@ -97,7 +97,9 @@ class Federation:
         self._eager = eager
         self._seed = seed
         self._ledger = Ledger(scales or Scales(config, cohort), cohort)
-        memory = Memory(config.tape_s, clock or SystemClock())
+        # a derivative by others than those of its value has to bring the arguments to them
+        relied_on_s = 0.0 if dropouts == "resample" else config.tape_s
+        memory = Memory(relied_on_s, clock or SystemClock())
         self._sums = Sums(rounds, clipped, self._ledger.note, memory)
 
     @property

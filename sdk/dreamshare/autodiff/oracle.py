@@ -15,13 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamshare.algorithms.autodiff.algorithm import Autodiff
 from dreamshare.algorithms.autodiff.config import AutodiffConfig
 from dreamshare.algorithms.autodiff.requests import read_call
-from dreamshare.algorithms.base import Question
+from dreamshare.algorithms.base import Ask, Question
 from dreamshare.autodiff.rounds import Answer
+from dreamshare.clock import SystemClock
 from dreamshare.errors import ConfigError
 from dreamshare.learning.base import Data
 from dreamshare.learning.programs import Wanted, data_of
+from dreamshare.learning.tape import Tape
 from dreamshare.learning.torch.sources import ProgramSource
 from dreamshare.updates import Array
 
@@ -43,12 +46,15 @@ class OracleRounds:
         self._config = config
         self._sources = {source.name: source for source in sources}
         self._data = data
+        self._tape = Tape(SystemClock())
 
     def ask(self, question: Question) -> Answer:
         wanted = Wanted.parse(question.step)
         program = self._config.program(wanted.program)
         source = self._sources[wanted.program]
-        call, seed = read_call(program, wanted, question.tensors)
+        asked = Ask(question.step, program.fields(wanted), question.tensors)
+        asked = Autodiff(self._config).recall(asked, self._tape)
+        call, seed = read_call(program, wanted, asked.tensors)
         stacked = self._stacked(source, program.examples, seed)
         arguments, cotangents, tangents = (
             {name: torch.tensor(array) for name, array in group.items()}
