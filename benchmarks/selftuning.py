@@ -5,7 +5,7 @@
 Fashion-MNIST in 14x14 grey (Debian: `apt-get install dataset-fashion-mnist`), ten devices, a net of
 196-32-10, all methods in the same rounds. Sums are clipped and rounded as the encoding does
 (`tests/algorithms/oracle.py`); with --masks every round goes through the real machines, which gives
-the same up to that rounding, and takes three times as long.
+the same up to that rounding where devices draw the same batches, as a test of selftuning/1 shows.
 
 Step: classes dealt by Dirichlet 0.5. Constant server steps of 0.01 to 10; `selftuning/1` that
 starts at the wrong ones of these, 0.01, 0.1 and 10, by exact slopes and by the lagged rule.
