@@ -26,12 +26,12 @@ from dreamshare.algorithms.base import Ask, Done
 from dreamshare.binding import Idle, Order, TaskLoop
 from dreamshare.engine.batches import Site
 from dreamshare.errors import ConfigError, PrivacyError
-from dreamshare.protocol.messages import Cohort
+from dreamshare.protocol.messages import Cohort, DeviceStatus
 from dreamshare.protocol.outcomes import EpochStarted, SumDone, TaskOutcome, TellSpread
 from dreamshare.simulate.jumping import SimulationStalled
 from dreamshare.simulate.population import LEAST_GROUP, Bytes, Cost, Group, GroupDone, Step
 from dreamshare.simulate.run import TaskGaveUp, prepared
-from dreamshare.simulate.values import SimulatedDevice, SimulationOptions
+from dreamshare.simulate.values import Moment, SimulatedDevice, SimulationOptions
 
 DOOMED = ("advertise", "shares")
 """Where a device is lost before the roster is complete."""
@@ -62,27 +62,29 @@ class OneStep(TaskLoop):
 
 @dataclass(slots=True)
 class _Watch:
-    """Wall and CPU time of this thread; `turn` is the end of the set-up."""
+    """Wall and CPU time of this thread; `turn` is the end of the set-up, `sent` its bytes."""
 
     start: tuple[float, float]
     turn: tuple[float, float]
+    sent: tuple[int, int] = (0, 0)
 
     @classmethod
     def started(cls) -> _Watch:
         now = _now()
         return cls(now, now)
 
-    def follow(self, report: TaskOutcome) -> None:
-        if isinstance(report, EpochStarted):
-            self.turn = _now()
+    def follow(self, moment: Moment) -> None:
+        if isinstance(moment.report, EpochStarted):
+            self.turn, self.sent = _now(), _bytes(moment.statuses)
 
-    def cost(self, simulated_s: float) -> Cost:
+    def cost(self, simulated_s: float = 0.0, compute_s: float = 0.0) -> Cost:
         end = _now()
         return Cost(
             setup_s=self.turn[0] - self.start[0],
             round_s=end[0] - self.turn[0],
             setup_cpu_s=self.turn[1] - self.start[1],
             round_cpu_s=end[1] - self.turn[1],
+            compute_s=compute_s,
             simulated_s=simulated_s,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             peak_mb=peak_mb(),
@@ -102,7 +104,11 @@ def group_step(step: Step, group: Group, site: Site) -> GroupDone:
     doomed = sum(device.traits.lost_at in DOOMED for device in devices)
     cohort = Cohort(max(LEAST_GROUP, len(devices) - doomed), len(devices))
     options = SimulationOptions(
-        deadlines=step.deadlines, floor=step.floor, lookup=step.lookup, on_report=watch.follow
+        deadlines=step.deadlines,
+        floor=step.floor,
+        lookup=step.lookup,
+        on_moment=watch.follow,
+        stopwatch=time.thread_time,
     )
     seed = seed_of(step.seed, step.number, group.number)
     wanted = (step.algorithm, step.config)
@@ -111,17 +117,18 @@ def group_step(step: Step, group: Group, site: Site) -> GroupDone:
         with asyncio.Runner(loop_factory=run.new_event_loop) as runner:
             result = runner.run(run.run(loop, coordinator))
     except (PrivacyError, SimulationStalled, TaskGaveUp) as error:
-        cost, trouble = watch.cost(0.0), str(error)
+        cost, trouble = watch.cost(), str(error)
         return GroupDone(group.number, len(devices), 0, cost=cost, trouble=trouble)
-    up = sum(status.bytes_up for status in result.statuses)
-    down = sum(status.bytes_down for status in result.statuses)
+    up, down = _bytes(result.statuses)
     done = GroupDone(
         group.number,
         len(devices),
         0,
         bytes_up=up,
         bytes_down=down,
-        cost=watch.cost(result.simulated_s),
+        setup_up=watch.sent[0],
+        setup_down=watch.sent[1],
+        cost=watch.cost(result.simulated_s, sum(result.compute_s)),
     )
     match loop.answer:
         case SumDone(mean, weight_sum, survivors, roster):
@@ -149,6 +156,10 @@ def peak_mb() -> float:
     if status.exists():
         return int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def _bytes(statuses: Sequence[DeviceStatus]) -> tuple[int, int]:
+    return sum(each.bytes_up for each in statuses), sum(each.bytes_down for each in statuses)
 
 
 def _now() -> tuple[float, float]:

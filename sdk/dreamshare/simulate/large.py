@@ -15,7 +15,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class LargeOptions:
         steps: how many to run at most; 0 for all.
         folder: keeps what is finished; None for nowhere.
         resources: of a group's piece.
-        on_step: called after each step.
+        on_step: called after each step; what it returns is awaited.
         on_group: called with each group that has finished, as they come.
     """
 
@@ -93,7 +93,7 @@ class LargeOptions:
     steps: int = 0
     folder: Path | None = None
     resources: Resources = Resources()
-    on_step: Callable[[StepDone], None] | None = None
+    on_step: Callable[[StepDone], Awaitable[None] | None] | None = None
     on_group: Callable[[GroupDone], None] | None = None
 
 
@@ -173,7 +173,7 @@ async def simulate_population(
         keeper.end(number, loop.checkpoint(), groups if learns else ())
         number, run = number + 1, run + 1
         if options.on_step is not None:
-            options.on_step(
+            seen = options.on_step(
                 StepDone(
                     step.number,
                     order.plan.step,
@@ -185,6 +185,8 @@ async def simulate_population(
                     groups,
                 )
             )
+            if seen is not None:
+                await seen
     end = loop.done or Done()
     return LargeResult(end.result, end.metrics, end.advice, loop.state, run, groups)
 

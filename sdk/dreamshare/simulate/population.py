@@ -126,6 +126,7 @@ class Cost:
     Attributes:
         setup_s, round_s: wall seconds, up to the end of the epoch's set-up and from there.
         setup_cpu_s, round_cpu_s: CPU seconds of the same.
+        compute_s: CPU seconds in which its devices computed, cryptography apart.
         simulated_s: how far the clock went.
         worker: which process it was.
         peak_mb: the most memory that this process has ever held, 10^6 bytes.
@@ -135,6 +136,7 @@ class Cost:
     round_s: float = 0.0
     setup_cpu_s: float = 0.0
     round_cpu_s: float = 0.0
+    compute_s: float = 0.0
     simulated_s: float = 0.0
     worker: str = ""
     peak_mb: float = 0.0
@@ -151,7 +153,8 @@ class GroupDone:
         mean: of each field over the survivors; empty after a Tell.
         weight_sum: their weights.
         states: of all its devices, where they learnt; empty where they did not.
-        bytes_up, bytes_down: of all its devices.
+        bytes_up, bytes_down: of all its devices, set-up included.
+        setup_up, setup_down: what of these had gone by at the end of the set-up.
         cost: what it took; not part of the result.
         trouble: why nothing came of it; empty where something did.
     """
@@ -164,5 +167,7 @@ class GroupDone:
     states: tuple[Bytes, ...] = ()
     bytes_up: int = 0
     bytes_down: int = 0
+    setup_up: int = 0
+    setup_down: int = 0
     cost: Cost = Cost()
     trouble: str = ""

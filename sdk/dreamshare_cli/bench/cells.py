@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from dreamshare.algorithms.trees import CLASS, Tree, from_tree, to_tree
 from dreamshare.errors import ConfigError
+from dreamshare.simulate.conditions import Conditions
 from dreamshare_cli.bench.recipe import (
     AlgorithmPlan,
     BaselinePlan,
@@ -26,6 +27,10 @@ from dreamshare_cli.bench.recipe import (
     Recipe,
     StudentPlan,
 )
+from dreamshare_crypto.graph import LARGEST_COMPLETE
+
+COHORT = 64
+"""Devices of a cohort where a recipe has more than one and does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Cell:
         algorithm: what is run; exactly one of this and `baseline` is given.
         baseline: the same.
         schedule: of baselines, canonical JSON.
+        conditions: how devices of an algorithm behave.
     """
 
     row: str
@@ -54,6 +60,7 @@ class Cell:
     algorithm: AlgorithmPlan | None
     baseline: BaselinePlan | None
     schedule: str
+    conditions: Conditions = Conditions()
 
     def __post_init__(self) -> None:
         if (self.algorithm is None) == (self.baseline is None):
@@ -85,9 +92,26 @@ class Cell:
         names = own or self.devices.architectures
         return tuple(names[place % len(names)] for place in range(self.devices.count))
 
+    @property
+    def crowd(self) -> bool:
+        """Whether its devices form cohorts of a population instead of one cohort."""
+        wanted = self.devices.cohort > 0 or self.conditions != Conditions()
+        return self.algorithm is not None and (wanted or self.devices.count > LARGEST_COMPLETE)
+
+    @property
+    def cohort(self) -> int:
+        """Devices of a cohort at most."""
+        return self.devices.cohort or min(self.devices.count, COHORT)
+
     def to_json(self) -> str:
-        """Return the cell as one line of JSON."""
-        return json.dumps(to_tree(self), sort_keys=True)
+        """Return the cell as one line of JSON; what came later is left out where it is unused."""
+        tree = to_tree(self)
+        if isinstance(tree, dict) and isinstance(devices := tree["devices"], dict):
+            if self.conditions == Conditions():
+                del tree["conditions"]
+            if not self.devices.cohort:
+                del devices["cohort"]
+        return json.dumps(tree, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Cell:
@@ -98,7 +122,7 @@ class Cell:
             raise ConfigError(f"a cell is one JSON object: {error}") from None
         if isinstance(tree, dict):
             tree.pop(CLASS, None)
-        return from_tree(tree, cls)
+        return from_tree(tree, cls, defaults=True)
 
 
 def cells_of(recipe: Recipe) -> tuple[Cell, ...]:
@@ -120,6 +144,7 @@ def cells_of(recipe: Recipe) -> tuple[Cell, ...]:
             algorithm,
             baseline,
             recipe.schedule,
+            recipe.conditions,
         )
         for seed in recipe.seeds
         for partition in recipe.partition

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +28,7 @@ from dreamshare.simulate import (
     SimulationResult,
     simulate,
 )
+from dreamshare.updates import PublicArray
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.measuring import Student, accuracy, validated_at
 from dreamshare_cli.bench.partitions import Dealt
@@ -143,11 +144,11 @@ def counted(moment: Moment) -> tuple[Counts, Counts]:
 
 
 def pictures_of(
-    config: object, result: SimulationResult, low: float, high: float
+    config: object, arrays: Mapping[str, PublicArray], low: float, high: float
 ) -> Pictures | None:
     """Return one picture for each class of the last cycle, where the algorithm draws."""
     algorithm = algorithm_of(config)
-    gallery = algorithm.gallery_of(result.arrays) if isinstance(algorithm, Draws) else None
+    gallery = algorithm.gallery_of(arrays) if isinstance(algorithm, Draws) else None
     return None if gallery is None or not len(gallery) else _pictures(gallery, low, high)
 
 

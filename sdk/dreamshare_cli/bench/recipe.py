@@ -24,13 +24,15 @@ from typing import Literal
 
 from dreamshare.algorithms.trees import Tree, from_tree
 from dreamshare.errors import ConfigError
+from dreamshare.simulate.conditions import Conditions
+from dreamshare_crypto.graph import LARGEST_COMPLETE
 
 PartitionKind = Literal["iid", "dirichlet", "domain"]
 BaselineKind = Literal["independent", "label histogram only", "centralised"]
 Runtime = Literal["torch", "onnx"]
 
 MOST_RECIPE_BYTES = 1 << 20
-MOST_DEVICES = 10_000
+MOST_DEVICES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ class DevicePlan:
     """The simulated devices.
 
     Attributes:
-        count: 3 to 10,000; the cohort takes them all.
+        count: 3 to 1,000,000; one cohort takes up to 128, if `cohort` and conditions are not set.
+        cohort: 3 to 128, devices of a cohort at most: each has a sum of its own, and the algorithm
+            the mean of all; 0 for one cohort, or for 64 where there are more than 128.
         architectures: in turn from device to device: a name of `nets`, "package.module:function" of
             your own (called with shape, classes and seed), or a bundle's path ("net.dream").
         runtime: "torch", or "onnx" for bundles (the demo's, or paths).
@@ -129,6 +133,7 @@ class DevicePlan:
     """
 
     count: int = 4
+    cohort: int = 0
     architectures: tuple[str, ...] = (
         "VGG-like",
         "ResNet-like",
@@ -141,6 +146,8 @@ class DevicePlan:
     def __post_init__(self) -> None:
         if not 3 <= self.count <= MOST_DEVICES:
             raise ConfigError(f"devices.count is {self.count}; choose 3 to {MOST_DEVICES}")
+        if self.cohort and not 3 <= self.cohort <= LARGEST_COMPLETE:
+            raise ConfigError(f"devices.cohort is {self.cohort}; choose 3 to {LARGEST_COMPLETE}")
         if not self.architectures:
             raise ConfigError("devices.architectures must name at least one")
         if self.runtime == "onnx" and self.device != "cpu":
@@ -214,6 +221,7 @@ class Recipe:
         data, devices, student: see there.
         partition, algorithm, baseline: see there.
         schedule: canonical JSON of the local schedule of the baselines: fields of CoDream's config.
+        conditions: how devices of algorithms behave: see `dreamshare.simulate.Conditions`.
         text: the file's.
     """
 
@@ -229,6 +237,7 @@ class Recipe:
     algorithm: tuple[AlgorithmPlan, ...] = ()
     baseline: tuple[BaselinePlan, ...] = ()
     schedule: str = "{}"
+    conditions: Conditions = Conditions()
     text: str = ""
 
     def __post_init__(self) -> None:

@@ -19,11 +19,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from dreamshare.engine.batches import Batch, BatchEngine, Failed, Reason, Resources, Told
+from dreamshare.engine.batches import Batch, BatchEngine, Failed, Reason, Told
 from dreamshare.engine.opening import EngineConfig, open_engine
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare_cli.bench.cells import Cell
-from dreamshare_cli.bench.rows import Line, Record, Round, Start, finished, from_line, rounds_in
+from dreamshare_cli.bench.crowd import resources_of, run_crowd
+from dreamshare_cli.bench.rows import (
+    Line,
+    Record,
+    Round,
+    Start,
+    finished,
+    from_line,
+    rounds_in,
+    to_line,
+)
 from dreamshare_cli.bench.work import told_cell, write_cell
 
 LAST_WORDS = 2_000
@@ -111,9 +121,11 @@ class OnEngine:
         self._engine = engine
 
     async def compute(self, cell: Cell, path: Path, tell: Callable[[Round], None]) -> None:
-        gpus = 1.0 if cell.devices.device.startswith("cuda") else 0.0
+        if cell.crowd:
+            await self._crowd(cell, path, tell)
+            return
         pieces = (cell.to_json(),)
-        batch = Batch(told_cell, pieces, None, Resources(gpus=gpus), retries=1, fresh=True)
+        batch = Batch(told_cell, pieces, None, resources_of(cell), retries=1, fresh=True)
         with path.open("w", encoding="utf-8") as file:
             async with self._engine.run(batch) as events:
                 async for event in events:
@@ -129,6 +141,17 @@ class OnEngine:
                         file.flush()
                         if isinstance(line, Round):
                             tell(line)
+
+    async def _crowd(self, cell: Cell, path: Path, tell: Callable[[Round], None]) -> None:
+        with path.open("w", encoding="utf-8") as file:
+
+            def both(line: Line) -> None:
+                file.write(to_line(line) + "\n")
+                file.flush()
+                if isinstance(line, Round):
+                    tell(line)
+
+            await run_crowd(cell, self._engine, both)
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:

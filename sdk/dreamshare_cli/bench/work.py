@@ -9,32 +9,31 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from dreamshare.engine.batches import Site
+from dreamshare.engine.opening import EngineConfig, open_engine
 from dreamshare.learning.base import Data, Learner
 from dreamshare.learning.objectives import DreamObjective, FitObjective
-from dreamshare.learning.public import PublicSet
 from dreamshare_cli.bench.alone import run_alone
 from dreamshare_cli.bench.cells import Cell
+from dreamshare_cli.bench.crowd import run_crowd
 from dreamshare_cli.bench.data.pool import Pool
 from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.drawing import with_drawn
 from dreamshare_cli.bench.federated import Follower, pictures_of, run_federated
 from dreamshare_cli.bench.filling import config_of, schedule_of, starts_equal
-from dreamshare_cli.bench.learners import STUDENT_PLACE, make_learner
+from dreamshare_cli.bench.learners import make_learner
 from dreamshare_cli.bench.measuring import Student, accuracy, mean_ious, tested
 from dreamshare_cli.bench.partitions import deal
-from dreamshare_cli.bench.recipe import DevicePlan
 from dreamshare_cli.bench.rows import End, Line, Start, to_line
+from dreamshare_cli.bench.versions import one_thread, student_of, versions
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
-
-LIBRARIES = ("dreamshare", "numpy", "torch", "onnxruntime")
 
 
 def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
@@ -44,6 +43,9 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
         ConfigError: data, nets or config cannot be had or do not fit together.
         DreamshareError: the federation failed.
     """
+    if cell.crowd:
+        asyncio.run(_crowd_here(cell, tell))
+        return
     began, cpu = time.monotonic(), time.process_time()
     tell(Start(cell.key, cell.fingerprint, versions(cell.devices)))
     pool = load_pool(cell.data)
@@ -60,11 +62,11 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
         run_alone(cell, schedule, learners, dealt, tell, time.thread_time)
     else:
         config = config_of(cell, pool, dealt.public, learners[0])
-        student = _student(cell, pool, dealt.public)
+        student = student_of(cell, pool, dealt.public)
         follower = Follower(cell, learners, dealt, student, tell)
         result = run_federated(cell, config, follower, time.thread_time)
         sums, metrics = result.aggregations, dict(result.metrics)
-        pictures = pictures_of(config, result, pool.low, pool.high)
+        pictures = pictures_of(config, result.arrays, pool.low, pool.high)
     found = tested(learners, dealt)
     taught = student.learner if student is not None and student.taught else None
     metrics |= mean_ious(learners, taught, dealt)
@@ -85,6 +87,11 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
     )
 
 
+async def _crowd_here(cell: Cell, tell: Callable[[Line], None]) -> None:
+    async with open_engine(EngineConfig("local", 1)) as engine:
+        await run_crowd(cell, engine, tell)
+
+
 def learners_of(cell: Cell, pool: Pool) -> tuple[Learner, ...]:
     """Return the devices' learners with their first weights; ConfigError where there is none."""
     equal = starts_equal(cell)
@@ -92,22 +99,6 @@ def learners_of(cell: Cell, pool: Pool) -> tuple[Learner, ...]:
         make_learner(cell.devices, name, pool.shape, pool.labels, cell.seed, 0 if equal else place)
         for place, name in enumerate(cell.architectures)
     )
-
-
-def versions(plan: DevicePlan) -> dict[str, str]:
-    """Return the versions of what computes these devices here, and the GPU where one does."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    if plan.runtime == "torch":
-        from dreamshare_cli.bench.nets import gpu_name
-
-        gpu = gpu_name(plan.device)
-        found |= {"gpu": gpu} if gpu else {}
-    return found
 
 
 def write_cell(cell: Cell, path: Path, tell: Callable[[Line], None]) -> None:
@@ -139,27 +130,9 @@ def told_cell(common: None, text: str, site: Site) -> None:
     run_cell(cell, lambda line: site.tell(to_line(line)))
 
 
-def one_thread(plan: DevicePlan, place: int) -> None:
-    """Have this process compute these devices with one thread, and on its own of several GPUs."""
-    if plan.runtime == "torch":
-        from dreamshare_cli.bench.nets import own_process
-
-        own_process(plan.device, place)
-
-
 def _awake(learner: Learner, data: Data) -> None:
     """Let the framework do once what it does at first, so that no device's seconds hold it."""
     few = next(data.batches(np.random.default_rng(0), 4))
     labels_B = None if few.y_N is None else few.y_N.reshape(-1)
     learner.fit([(few,)], FitObjective())
     learner.input_gradient(few.x_NCHW, DreamObjective(labels_B=labels_B))
-
-
-def _student(cell: Cell, pool: Pool, public: PublicSet | None) -> Student | None:
-    plan = cell.student
-    if plan is None:
-        return None
-    learner = make_learner(
-        cell.devices, plan.architecture, pool.shape, pool.labels, cell.seed, STUDENT_PLACE
-    )
-    return Student(plan, learner, cell.seed, public)
