@@ -55,6 +55,7 @@ LOCAL = {
     "enrol": "the authority's and a party's keys; requests travel to an authority, not to tasks",
     "export": "makes a bundle",
     "policy": "signs a file",
+    "shard": "starts a shard of an aggregator",
     "store": "an aggregator's own files",
     "up": "starts an aggregator",
 }
