@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -127,9 +127,9 @@ class Loader(Handset):
 
 
 async def load(
-    folder: Path, link: str, devices: int, algorithm: str, coordinates: int, ahead: int
+    folder: Path, links: Sequence[str], devices: int, algorithm: str, coordinates: int, ahead: int
 ) -> None:
-    """Be these devices until standard input ends."""
+    """Be these devices, spread over the links, until standard input ends."""
     pace, once, engine = Pace(ahead), Once.shared(), ThreadEngine()
     answer = np.full(coordinates, 0.25, dtype=np.float32)
     for number in range(devices):
@@ -137,7 +137,9 @@ async def load(
         loader = Loader(identity, algorithm, pace, answer, once)
         pace.drivers.append(
             DeviceDriver(
-                GrpcLink(link, TlsFiles.of(identity), connect_timeout_s=300.0),
+                GrpcLink(
+                    links[number % len(links)], TlsFiles.of(identity), connect_timeout_s=300.0
+                ),
                 identity,
                 SystemClock(),
                 loader,

@@ -153,7 +153,7 @@ def main() -> int:
     if asked.load is not None:
         link, ahead = f"grpcs://127.0.0.1:{asked.port}", asked.ahead * 1_000_000
         with narrow(asked.neighbours):
-            asyncio.run(load(asked.load, link, asked.devices, NAME, asked.dims, ahead))
+            asyncio.run(load(asked.load, [link], asked.devices, NAME, asked.dims, ahead))
         return 0
     record: dict[str, object] = {
         "devices": asked.devices,

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from dreamshare.errors import DreamshareError
-from dreamshare_cli import agent, broker, enrol, history, policy, run, shard, store, up
+from dreamshare_cli import agent, broker, enrol, history, plan, policy, run, shard, store, up
 from dreamshare_cli.bench.command import bench
 from dreamshare_cli.demo.command import demo
 from dreamshare_cli.exits import Exit, UsageMistake, exit_of
@@ -45,6 +45,7 @@ def build() -> typer.Typer:
     app.add_typer(store.app, name="store")
     app.add_typer(policy.app, name="policy")
     app.command(name="history")(history.history)
+    app.command(name="plan")(plan.plan)
     app.command(name="export")(export)
     app.command(name="bench")(bench)
     return app

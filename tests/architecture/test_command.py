@@ -41,6 +41,7 @@ VERBS = {
     "enrol withdraw",
     "export",
     "history",
+    "plan",
     "policy key",
     "policy show",
     "policy sign",

@@ -20,7 +20,7 @@ from dreamshare.driver.waiting import first_of
 from dreamshare.wire import limits
 from dreamshare.wire.transfer import Place
 
-ROOM = 256 * limits.MIB
+ROOM = 128 * limits.MIB
 """Bytes for frames of all peers together; never less than one frame."""
 
 FREE = 64 * limits.KIB

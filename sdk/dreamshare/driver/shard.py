@@ -50,7 +50,7 @@ class _Vector:
     handled: Callable[[], None]
 
 
-class _Lobby:
+class Lobby:
     """A shard's shell: it has no tasks, and operators ask the root."""
 
     async def answer(self, operator: PartyId, request: Request) -> AsyncIterator[Reply]:
@@ -92,7 +92,7 @@ class ShardLife:
         self._line = Trunk(connection)
         self._engine = engine
         self._driver = AggregatorDriver(
-            listeners, identity, clock, _Lobby(), engine=engine, gate=self
+            listeners, identity, clock, Lobby(), engine=engine, gate=self
         )
         self._items: asyncio.Queue[_Vector | trunk.TrunkMessage] = asyncio.Queue()
         self._machines: dict[TaskId, Shard] = {}
