@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dreamshare.algorithms.base import Algorithm, Ask, Crowd, Done
 from dreamshare.algorithms.catalog import algorithm_from, algorithm_of, config_json_of
@@ -21,7 +22,7 @@ from dreamshare.learning.measures import softmax
 from dreamshare.learning.objectives import DreamObjective
 from dreamshare.protocol.outcomes import SumDone, TellSpread
 from dreamshare.simulate.values import SimulatedDevice
-from dreamshare.updates import Field, Update
+from dreamshare.updates import Array, Field, Update
 
 CLASSES = 10
 SIDE = 28
@@ -72,6 +73,13 @@ class Classifiers:
         return SimulatedDevice(Linear(rng), data, self.seed)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class SumState:
+    """The mean, once there is one."""
+
+    mean: NDArray[np.float64] | None = None
+
+
 class Sum:
     """One sum of `dims` numbers, of which each device knows its own."""
 
@@ -83,17 +91,17 @@ class Sum:
     def steps(self) -> Mapping[str, tuple[Field, ...]]:
         return {"sum": (self._field,)}
 
-    def init(self, rng: np.random.Generator) -> np.ndarray:
-        return np.zeros(0)
+    def init(self, rng: np.random.Generator) -> SumState:
+        return SumState()
 
-    def plan(self, state: np.ndarray) -> Ask | Done:
-        return Done({"x": state}) if len(state) else Ask("sum", (self._field,))
+    def plan(self, state: SumState) -> Ask | Done:
+        return Ask("sum", (self._field,)) if state.mean is None else Done({"x": state.mean})
 
     def local(self, ask: object, learner: object, data: object, rng: np.random.Generator) -> Update:
         return Update({"x": rng.uniform(-1, 1, self._field.shape)})
 
-    def merge(self, state: np.ndarray, mean: Mapping[str, np.ndarray], crowd: Crowd) -> np.ndarray:
-        return np.asarray(mean["x"], np.float64)
+    def merge(self, state: SumState, mean: Mapping[str, Array], crowd: Crowd) -> SumState:
+        return SumState(np.asarray(mean["x"], np.float64))
 
 
 def lookup(name: str, config: bytes) -> Algorithm[object]:
