@@ -54,6 +54,7 @@ LOCAL = {
     "demo": "starts a federation of its own, and is a client like any other",
     "enrol": "the authority's and a party's keys; requests travel to an authority, not to tasks",
     "export": "makes a bundle",
+    "plan": "counts, on this machine alone",
     "policy": "signs a file",
     "shard": "starts a shard of an aggregator",
     "store": "an aggregator's own files",

@@ -1,0 +1,90 @@
+"""Draws the growth that was measured, and what it leads to, from benchmarks/results.
+
+    python -m benchmarks.scaling_plots        # writes docs/images/scaling.svg
+
+Rules: what was measured is a line with dots; what is counted or extrapolated is dashed. The same
+results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PICTURE = ROOT / "benchmarks" / "results", ROOT / "docs" / "images" / "scaling.svg"
+MEASURED, BEYOND = "#6a3df0", "#c2334d"
+CLAIM_MB = 1000.0
+
+
+def read(name: str) -> dict[str, object]:
+    """Return a file of results."""
+    found: dict[str, object] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+    return found
+
+
+def memory(axes: Axes) -> None:
+    """Memory of the aggregator against devices; a straight line through what was measured."""
+    rows = [(r["devices"], r["peak_mb"]) for r in read("aggregator_memory.json")["rows"]]  # type: ignore[attr-defined]
+    (x0, y0), (x1, y1) = rows[0], rows[-1]
+    axes.plot(*zip(*rows, strict=True), "o-", color=MEASURED, label="measured")
+    if x1 < 2000:
+        beyond = (x1, 2000), (y1, y1 + (y1 - y0) / (x1 - x0) * (2000 - x1))
+        axes.plot(*beyond, "--", color=BEYOND, label="extrapolated")
+    axes.axhline(CLAIM_MB, color="#8d899c", linewidth=0.8)
+    axes.set(xlabel="devices, d = 1,000,000", ylabel="aggregator's peak, MB", ylim=(0, 1100))
+
+
+def shards(axes: Axes) -> None:
+    """Processor seconds of a round against shards."""
+    rows = read("shards.json")["rows"]
+    found = [(r["shards"], r["server_s"], r["predicted_server_s"]) for r in rows]  # type: ignore[attr-defined]
+    x, measured, planned = zip(*found, strict=True)
+    axes.plot(x, measured, "o-", color=MEASURED, label="measured")
+    axes.plot(x, planned, "--", color=BEYOND, label="planned")
+    axes.set(xlabel="shards, 48 devices of d = 500,000", ylabel="shard and root, s", ylim=(0, None))
+
+
+def devices(axes: Axes) -> None:
+    """A device's check of its roster, and the aggregator's unmasking, against the cohort."""
+    rows = read("secagg_scaling.json")["rows"]
+    found = [
+        (r["n"], r["measured"]["roster_check_s"], r["counted"]["unmask_s"])
+        for r in rows  # type: ignore[attr-defined]
+    ]
+    x, check, unmask = zip(*found, strict=True)
+    axes.plot(x, check, "o-", color=MEASURED, label="a roster's check, measured")
+    axes.plot(x, unmask, "--", color=BEYOND, label="unmasking, counted")
+    axes.set(xlabel="devices of a cohort", ylabel="processor seconds", xscale="log", yscale="log")
+
+
+def picture() -> bytes:
+    """Return the picture."""
+    look = {"svg.hashsalt": "scaling", "svg.fonttype": "none", "font.size": 9}
+    with rc_context(look):
+        figure = Figure(figsize=(11, 3.4), layout="constrained")
+        FigureCanvasSVG(figure)
+        for axes, draw in zip(figure.subplots(1, 3), (memory, shards, devices), strict=True):
+            draw(axes)
+            axes.legend(frameon=False)
+            axes.spines[["top", "right"]].set_visible(False)
+        out = io.BytesIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue()
+
+
+def main() -> int:
+    """Write the picture."""
+    PICTURE.write_bytes(picture())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
