@@ -5,7 +5,8 @@ Rules:
 - bytes and secrets are never written out, whatever a caller passes: a value that is bytes, a
   `Secret`, or goes by a telling name becomes its kind and size, and a long run of hexadecimal or
   base64 digits inside a text is cut to its first eight;
-- control characters are escaped, so that nothing that a peer chose can forge a line.
+- control characters are escaped, so that nothing that a peer chose can forge a line;
+- what a library adds to every record for itself, under a name that begins with _, is left out.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def configure_logs(log_format: str, level: str, stream: TextIO | None = None) ->
 
 def without_secrets(logger: object, method: str, event: Event) -> Event:
     """Return the event with every value that could be a secret replaced; a structlog processor."""
-    return {name: _clean(name, value) for name, value in event.items()}
+    told = (each for each in event.items() if not each[0].startswith("_"))
+    return {name: _clean(name, value) for name, value in told}
 
 
 def _clean(name: str, value: object) -> object:

@@ -7,6 +7,7 @@ import json
 import logging
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,26 @@ def test_json_has_one_object_a_line_with_its_fields() -> None:
         "sums": 3,
     }
     assert "ValueError: a reason" in second["exception"]
+
+
+def test_what_a_library_adds_to_every_record_is_left_out() -> None:
+    """Ray does: importing it sets a factory of records with `_ray_timestamp_ns`."""
+
+    def marked(*args: Any, **named: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*args, **named)
+        record.__dict__["_of_a_library"] = 7
+        return record
+
+    before = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(marked)
+    try:
+        stream, log = lines("json")
+        log.info("a device came", extra={"sums": 3})
+    finally:
+        logging.setLogRecordFactory(before)
+    told = json.loads(stream.getvalue())
+    assert "_of_a_library" not in told
+    assert told["sums"] == 3
 
 
 def test_the_console_has_one_line_for_people() -> None:
