@@ -1,9 +1,9 @@
 """A Connection made of one bidirectional call, whatever library carries the call.
 
 Rules:
-- one task reads for the life of the call, a packet whenever its owner asks for one: an owner that
-  reads slowly slows the peer down, thousands of them hold no packets, and nobody ever cancels a
-  read;
+- one task reads for the life of the call, ahead of its owner by `AHEAD_BYTES` or by one packet: an
+  owner that reads slowly slows the peer down, thousands of them hold little, a peer's close is
+  noticed by an owner who is busy, and nobody ever cancels a read;
 - a `send` that is cancelled still goes out, because giving a write up would give up the call;
 - `close` lets what was sent arrive, then waits for the call to end; a peer that does not let go
   within the grace is left behind;
@@ -19,6 +19,9 @@ from typing import Protocol
 
 from dreamshare.errors import Unreachable
 from dreamshare.transport.base import PACKET_LIMIT, check_packet
+
+AHEAD_BYTES = 4096
+"""Of packets that wait for the owner of a connection: more are read when these are taken."""
 
 GRACE_S = 5.0
 """Seconds that a peer has to let go of a call that this end closes."""
@@ -60,7 +63,9 @@ class StreamConnection:
         self._packets: deque[bytes] = deque()
         self._news = asyncio.Event()  # a packet came, or none comes any more
         self._ended = False
-        self._asked = asyncio.Event()
+        self._waiting = 0  # bytes of `_packets`
+        self._room = asyncio.Event()
+        self._to_the_end = False
         self._failure: Unreachable | None = None
         self._over = False
         self._closing = False
@@ -100,6 +105,8 @@ class StreamConnection:
     async def packets(self) -> AsyncIterator[bytes]:
         while await self._until_packet() and not self._closing:
             self._bytes_in += len(self._packets[0])
+            self._waiting -= len(self._packets[0])
+            self._room.set()
             yield self._packets.popleft()  # not kept here while its reader works on it
         if self._failure is not None and not self._closing:
             raise self._failure
@@ -107,19 +114,19 @@ class StreamConnection:
     async def _until_packet(self) -> bool:
         """Say whether a packet is there, once one is or none comes any more."""
         while not self._packets and not self._ended:
-            self._asked.set()
             self._news.clear()
             await self._news.wait()
         return bool(self._packets)
 
     def call_ended(self) -> None:
-        """The call is over: its end is read, whether or not somebody asks."""
-        self._asked.set()
+        """The call is over: its end is read, whatever waits."""
+        self._to_the_end = True
+        self._room.set()
 
     async def close(self) -> None:
         if not self._closing:
             self._closing = True
-            self._asked.set()
+            self.call_ended()
             try:
                 async with asyncio.timeout(GRACE_S), self._writing:
                     await self._stream.end()
@@ -140,11 +147,12 @@ class StreamConnection:
     async def _read(self) -> None:
         broken = True
         try:
-            while (packet := await self._read_when_asked()) is not None:
+            while (packet := await self._read_with_room()) is not None:
                 if len(packet) > PACKET_LIMIT:
                     raise Unreachable(f"the peer sent a packet of {len(packet)} bytes")
                 if not self._closing:
                     self._packets.append(packet)
+                    self._waiting += len(packet)
                     self._news.set()
                 del packet  # it is its reader's alone
             broken = False
@@ -156,9 +164,9 @@ class StreamConnection:
             self._ended = True
             self._news.set()
 
-    async def _read_when_asked(self) -> bytes | None:
-        """Return the next packet once somebody wants it, or this end closes and reads past it."""
-        await self._asked.wait()
-        if not self._closing:
-            self._asked.clear()
+    async def _read_with_room(self) -> bytes | None:
+        """Return the next packet once little waits, or this end closes and reads past it."""
+        while self._waiting >= AHEAD_BYTES and not self._to_the_end:
+            self._room.clear()
+            await self._room.wait()
         return await self._stream.read()
