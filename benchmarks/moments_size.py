@@ -92,6 +92,8 @@ def forms_of(shape: tuple[int, int, int]) -> dict[str, dict[str, object]]:
     if shape[0] == 1:
         forms["by rule, 12 bits"] = {"bits": 12}
         forms["dct 64, 14 bits"] = {"form": "dct", "components": 64}
+    else:  # as many directions as still stay under 400 kB at 3x32x32
+        forms["planes 60, 14 bits"] = {"form": "planes", "components": 60 * shape[0]}
     return forms
 
 
