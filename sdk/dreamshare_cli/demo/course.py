@@ -112,10 +112,10 @@ class Course:
             self._show()
 
         async with Children(federation.logs) as children:
-            self._words = "starting the processes"
+            self._enter("starting the processes")
             await federation.start(children)
             await self._beside(self._work(federation, children), children, look)
-            self._words = "collecting the reports"
+            self._enter("collecting the reports")
             await self._beside(self._last_words(), children, look)
         return self._finish()
 
@@ -150,9 +150,9 @@ class Course:
     async def _work(self, federation: DemoFederation, children: Children) -> None:
         """Run the algorithms one after another, and fetch their results."""
         link, identity = federation.operator()
-        self._words = "waiting for the aggregator"
+        self._enter("waiting for the aggregator")
         async with Client(link, identity, self._clock, START_PATIENCE_S) as client:
-            self._words = WAITING
+            self._enter(WAITING)
             for method in self._methods:
                 began = self._clock.now()
                 self._stage = Stage(method)
@@ -213,6 +213,11 @@ class Course:
         return Finished(
             demo_result(self._options, self._runs, clients, seconds), dict(self._galleries)
         )
+
+    def _enter(self, words: str) -> None:
+        """Begin a stage and show it at once: one may be over before the next look."""
+        self._words = words
+        self._show()
 
     def _show(self) -> None:
         method = self._stage.method
