@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -27,7 +29,7 @@ from dreamshare.clock import SystemClock
 from dreamshare.driver.desk import Seat
 from dreamshare.driver.device import DeviceDriver
 from dreamshare.engine import ThreadEngine
-from dreamshare.ids import TaskId
+from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.events import Compute, ParticipantEffect, ParticipantInput
 from dreamshare.protocol.journal import MemoryJournal
 from dreamshare.protocol.participant import Participant
@@ -35,6 +37,8 @@ from dreamshare.transport.backoff import BackoffSettings
 from dreamshare.transport.grpc import GrpcLink
 from dreamshare.transport.tls import TlsFiles
 from dreamshare.updates import Update
+from dreamshare_crypto.authority import Authority
+from dreamshare_crypto.certificates import Role
 from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.floor import Floor
 from dreamshare_crypto.graph import Claims, Derived, Profile, derive_parameters
@@ -49,6 +53,17 @@ FLOOR = Floor(profiles=(Profile.COMPLETE, Profile.REGULAR))
 LOOK_S = 0.02
 CONNECTING = 10
 """Devices that greet at the same time: all handshakes at once would outlast their time limits."""
+
+
+def issue_fleet(folder: Path, devices: int) -> None:
+    """Write the keys of one federation: `aggregator.key`, and `0.key` upwards for its devices."""
+    entropy, now = SystemEntropy(), time.time()
+    authority = Authority.create(entropy.draw(16), entropy, now)
+    aggregator = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, ("127.0.0.1",))
+    aggregator.save(folder / "aggregator.key")
+    for number in range(devices):
+        device = authority.issue(Role.DEVICE, f"device-{number}", entropy, now)
+        device.save(folder / f"{number}.key")
 
 
 @contextmanager
@@ -76,11 +91,14 @@ class Forgetful(MemoryJournal):
 class Lean(Participant):
     """A device that forgets its vector once it is queued; nobody asks it twice here."""
 
+    queued: Callable[[], None]
+
     def handle(self, event: ParticipantInput, now: float) -> tuple[ParticipantEffect, ...]:
         effects = super().handle(event, now)
         phase = self._core.phase
         if isinstance(phase, Sent | Agreed | Answered) and phase.masked:
             self._core._phase = replace(phase, masked=b"")
+            self.queued()
         return effects
 
 
@@ -91,18 +109,23 @@ class Pace:
         self._ahead = ahead
         self.drivers: list[DeviceDriver] = []
         self._turn = asyncio.Lock()
-        self._expected = 0
+        self._masking: dict[PartyId, int] = {}  # bytes that a device has computed and not queued
 
-    async def wait(self, size: int) -> None:
-        """Return when there is room for one vector more."""
+    async def wait(self, device: PartyId, size: int) -> None:
+        """Return when there is room for a device's vector, which `queued` follows."""
         async with self._turn:
             while self._waiting() + size > self._ahead:  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(LOOK_S)
-            await asyncio.sleep(0)
+            self._masking[device] = size
+
+    def queued(self, device: PartyId) -> None:
+        """A device's vector is masked, and waits where its driver counts it; from any thread."""
+        self._masking.pop(device, None)
 
     def _waiting(self) -> int:
         callers = (driver._caller.peering for driver in self.drivers)
-        return sum(peering.backlog for peering in callers if peering is not None)
+        queued = sum(peering.backlog for peering in callers if peering is not None)
+        return queued + sum(tuple(self._masking.values()))
 
 
 class Loader(Handset):
@@ -113,16 +136,18 @@ class Loader(Handset):
     ) -> None:
         super().__init__(identity, algorithm, 0.0, FLOOR)
         self._pace = pace
+        self._id = PartyId(identity.id)
         self._answer = answer
         self._once = once
 
     def seat(self, task: TaskId) -> Seat | None:
         entropy = SystemEntropy()
         participant = Lean(self._identity, task, FLOOR, entropy, permit, Memory(), once=self._once)
+        participant.queued = partial(self._pace.queued, self._id)
         return Seat(participant, Forgetful())
 
     async def compute(self, task: TaskId, order: Compute) -> Update:
-        await self._pace.wait(4 * self._answer.size)
+        await self._pace.wait(self._id, 4 * self._answer.size)
         return Update({"x": self._answer})
 
 

@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from benchmarks.aggregator_load import load, narrow
+from benchmarks.aggregator_load import issue_fleet, load, narrow
 from benchmarks.rig import Mean, Sums, machine, peak_mb, resident_kb, sums_config
 
 from dreamshare.algorithms.base import Algorithm, Ask, Done, Tell
@@ -42,9 +42,6 @@ from dreamshare_aggregator.allocation import give_large_blocks_back
 from dreamshare_aggregator.service import Aggregator
 from dreamshare_aggregator.store import open_store
 from dreamshare_aggregator.surroundings import Surroundings
-from dreamshare_crypto.authority import Authority
-from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 
 NAME = "load/1"
@@ -106,14 +103,7 @@ def measure(asked: argparse.Namespace) -> dict[str, float]:
     for option in ("devices", "dims", "neighbours", "rounds"):
         me += [f"--{option}", str(getattr(asked, option))]
     with tempfile.TemporaryDirectory() as place:
-        folder, entropy, now = Path(place), SystemEntropy(), time.time()
-        authority = Authority.create(entropy.draw(16), entropy, now)
-        hosts = ("127.0.0.1",)
-        aggregator = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, hosts)
-        aggregator.save(folder / "aggregator.key")
-        for number in range(asked.devices):
-            device = authority.issue(Role.DEVICE, f"device-{number}", entropy, now)
-            device.save(folder / f"{number}.key")
+        issue_fleet(Path(place), asked.devices)
         server = subprocess.Popen([*me, "--serve", place], stdout=subprocess.PIPE, text=True)
         devices = None
         try:

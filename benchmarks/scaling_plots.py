@@ -12,6 +12,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -24,15 +25,15 @@ MEASURED, BEYOND = "#6a3df0", "#c2334d"
 CLAIM_MB = 1000.0
 
 
-def read(name: str) -> dict[str, object]:
-    """Return a file of results."""
-    found: dict[str, object] = json.loads((RESULTS / name).read_text(encoding="utf-8"))
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a file of results."""
+    found: list[dict[str, Any]] = json.loads((RESULTS / name).read_text(encoding="utf-8"))["rows"]
     return found
 
 
 def memory(axes: Axes) -> None:
     """Memory of the aggregator against devices; a straight line through what was measured."""
-    rows = [(r["devices"], r["peak_mb"]) for r in read("aggregator_memory.json")["rows"]]  # type: ignore[attr-defined]
+    rows = [(r["devices"], r["peak_mb"]) for r in rows_of("aggregator_memory.json")]
     (x0, y0), (x1, y1) = rows[0], rows[-1]
     axes.plot(*zip(*rows, strict=True), "o-", color=MEASURED, label="measured")
     if x1 < 2000:
@@ -44,8 +45,8 @@ def memory(axes: Axes) -> None:
 
 def shards(axes: Axes) -> None:
     """Processor seconds of a round against shards."""
-    rows = read("shards.json")["rows"]
-    found = [(r["shards"], r["server_s"], r["predicted_server_s"]) for r in rows]  # type: ignore[attr-defined]
+    rows = rows_of("shards.json")
+    found = [(r["shards"], r["server_s"], r["predicted_server_s"]) for r in rows]
     x, measured, planned = zip(*found, strict=True)
     axes.plot(x, measured, "o-", color=MEASURED, label="measured")
     axes.plot(x, planned, "--", color=BEYOND, label="planned")
@@ -54,11 +55,8 @@ def shards(axes: Axes) -> None:
 
 def devices(axes: Axes) -> None:
     """A device's check of its roster, and the aggregator's unmasking, against the cohort."""
-    rows = read("secagg_scaling.json")["rows"]
-    found = [
-        (r["n"], r["measured"]["roster_check_s"], r["counted"]["unmask_s"])
-        for r in rows  # type: ignore[attr-defined]
-    ]
+    rows = rows_of("secagg_scaling.json")
+    found = [(r["n"], r["measured"]["roster_check_s"], r["counted"]["unmask_s"]) for r in rows]
     x, check, unmask = zip(*found, strict=True)
     axes.plot(x, check, "o-", color=MEASURED, label="a roster's check, measured")
     axes.plot(x, unmask, "--", color=BEYOND, label="unmasking, counted")

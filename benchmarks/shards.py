@@ -24,11 +24,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from benchmarks.aggregator_load import load
+from benchmarks.aggregator_load import issue_fleet, load
 from benchmarks.aggregator_memory import ANSWER, BITS, DEADLINES, NAME, quiet
 from benchmarks.rig import machine, sums_config
 
@@ -42,9 +41,6 @@ from dreamshare_aggregator.surroundings import Surroundings
 from dreamshare_cli.planning.calibrate import calibrate
 from dreamshare_cli.planning.model import Fleet, plan_for
 from dreamshare_cli.planning.units import Units
-from dreamshare_crypto.authority import Authority
-from dreamshare_crypto.certificates import Role
-from dreamshare_crypto.entropy import SystemEntropy
 from dreamshare_crypto.identity import Identity
 from tests.services import free_port
 
@@ -155,15 +151,8 @@ def main() -> int:
         return 0
     units = calibrate() if asked.units is None else Units.load(asked.units)
     with tempfile.TemporaryDirectory() as place:
-        folder, entropy, now = Path(place), SystemEntropy(), time.time()
-        authority = Authority.create(entropy.draw(16), entropy, now)
-        hosts = ("127.0.0.1",)
-        issued = authority.issue(Role.AGGREGATOR, "aggregator", entropy, now, hosts)
-        issued.save(folder / "aggregator.key")
-        for number in range(asked.devices):
-            device = authority.issue(Role.DEVICE, f"device-{number}", entropy, now)
-            device.save(folder / f"{number}.key")
-        rows = [row(asked, folder, int(shards), units) for shards in asked.shards.split(",")]
+        issue_fleet(Path(place), asked.devices)
+        rows = [row(asked, Path(place), int(shards), units) for shards in asked.shards.split(",")]
     first, last = rows[0], rows[-1]
     fall = last["server_s"] / first["server_s"]
     expected = last["predicted_server_s"] / first["predicted_server_s"]

@@ -42,10 +42,12 @@ class Progress:
     def __init__(self, devices: int) -> None:
         self._devices = devices
         self._seen = 0
+        self._sums: dict[int, bytes] = {}
         self.steps: list[StepDone] = []
 
     def group(self, done: GroupDone) -> None:
         """A group has finished."""
+        self._sums[done.number] = hash_of(done)
         before, self._seen = self._seen, self._seen + done.roster
         if 10 * self._seen // self._devices > 10 * before // self._devices:
             print(f"{self._seen} of {self._devices} devices", file=sys.stderr, flush=True)
@@ -53,6 +55,10 @@ class Progress:
     def step(self, done: StepDone) -> None:
         """The step is over."""
         self.steps.append(done)
+
+    def digest(self) -> str:
+        """Return a hash of every cohort's sum: the same on every engine."""
+        return hashlib.sha256(b"".join(self._sums[each] for each in sorted(self._sums))).hexdigest()
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, object]:
@@ -88,7 +94,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
         "profile": "C",
         "survivors": survivors,
         "failed_cohorts": sum(not group.survivors for group in groups),
-        "digest": digest(groups),
+        "digest": progress.digest(),
         "engine": arguments.engine,
         "workers": places,
         "start_seconds": opened - began,
@@ -104,14 +110,12 @@ async def run(arguments: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def digest(groups: tuple[GroupDone, ...]) -> str:
-    """Return a hash of every cohort's sum: the same on every engine."""
-    said = hashlib.sha256()
-    for group in groups:
-        said.update(f"{group.number} {group.survivors} {group.weight_sum!r}".encode())
-        for name in sorted(group.mean):
-            said.update(np.ascontiguousarray(group.mean[name]).tobytes())
-    return said.hexdigest()
+def hash_of(group: GroupDone) -> bytes:
+    """Return a hash of a cohort's sum."""
+    said = hashlib.sha256(f"{group.number} {group.survivors} {group.weight_sum!r}".encode())
+    for name in sorted(group.mean):
+        said.update(np.ascontiguousarray(group.mean[name]).tobytes())
+    return said.digest()
 
 
 def memory(groups: tuple[GroupDone, ...]) -> Mapping[str, float]:

@@ -19,8 +19,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from dreamshare.algorithms.base import Done
 from dreamshare.algorithms.catalog import algorithm_from, config_json_of
 from dreamshare.binding import Lookup, TaskLoop
@@ -35,7 +33,8 @@ from dreamshare.simulate.conditions import Conditions
 from dreamshare.simulate.grouped import group_step
 from dreamshare.simulate.keeping import Keeper
 from dreamshare.simulate.population import Group, GroupDone, Population, Step, groups_of
-from dreamshare.updates import Array, PublicArray
+from dreamshare.simulate.totals import Total
+from dreamshare.updates import PublicArray
 from dreamshare_crypto.floor import Floor
 
 
@@ -48,7 +47,7 @@ class StepDone:
         name: of the step, as the algorithm calls it.
         cycle: the algorithm's outer counter of the step.
         learnt: whether devices were told something; otherwise a sum was made.
-        groups: what came of each group, in order.
+        groups: what came of each group, in order; their means are in the state by now.
         state: the algorithm's, merged.
         next_cycle: of what it wants next; -1 once it is done.
         states: of each group's devices, as they are now.
@@ -77,10 +76,10 @@ class LargeOptions:
         lookup: where algorithms come from: a function at the top of a module.
         checkpoint: a state of the algorithm to begin with.
         steps: how many to run at most; 0 for all.
-        folder: keeps what is finished; None for nowhere.
+        folder: where finished groups are kept for a run that goes on; None keeps none.
         resources: of a group's piece.
         on_step: called after each step; what it returns is awaited.
-        on_group: called with each group that has finished, as they come.
+        on_group: called with each group that has finished, as they come, with its mean.
     """
 
     seed: int = 0
@@ -163,13 +162,17 @@ async def simulate_population(
             options.lookup,
         )
         keeper.begin(number, step.checkpoint)
-        done = await _all(engine, step, groups, keeper, options)
+        total = Total()
+        done = await _all(engine, step, groups, keeper, options, total)
         if learns:
             groups = tuple(
                 replace(group, states=each.states or group.states)
                 for group, each in zip(groups, done, strict=True)
             )
-        loop.react(_told(order, done, number) if isinstance(order, Told) else _summed(order, done))
+        if isinstance(order, Told):
+            loop.react(_told(order, done, number))
+        else:
+            loop.react(_summed(order, done, total))
         keeper.end(number, loop.checkpoint(), groups if learns else ())
         number, run = number + 1, run + 1
         if options.on_step is not None:
@@ -197,9 +200,10 @@ async def _all(
     groups: Sequence[Group],
     keeper: Keeper,
     options: LargeOptions,
+    total: Total,
 ) -> tuple[GroupDone, ...]:
-    """Run a step in every group that has not finished it yet."""
-    done = {each.number: each for each in keeper.finished(step.number, groups)}
+    """Run a step in every group that has not finished it yet; the sums of all go to `total`."""
+    done = {each.number: total.take(each) for each in keeper.finished(step.number, groups)}
     left = [group for group in groups if group.number not in done]
     batch = Batch(group_step, left, step, options.resources)
     async with engine.run(batch) as events:
@@ -207,7 +211,7 @@ async def _all(
             match event:
                 case Computed(value=each):
                     keeper.keep(step.number, each)
-                    done[each.number] = each
+                    done[each.number] = total.take(each)
                     if options.on_group is not None:
                         options.on_group(each)
                 case Failed():
@@ -217,21 +221,14 @@ async def _all(
     return tuple(done[group.number] for group in groups)
 
 
-def _summed(order: Asked, done: Sequence[GroupDone]) -> SumDone:
+def _summed(order: Asked, done: Sequence[GroupDone], total: Total) -> SumDone:
     """Return the mean over the survivors of all groups, as one sum would have given it."""
-    with_sum = [each for each in done if each.weight_sum > 0]
-    if not with_sum:
+    if not total.weight_sum:
         raise NoSurvivors(f"no group gave a sum; the first: {done[0].trouble or 'no weight'}")
-    total = sum(each.weight_sum for each in with_sum)
-    mean: dict[str, Array] = {}
-    for name in with_sum[0].mean:
-        added = np.zeros(np.shape(with_sum[0].mean[name]))
-        for each in with_sum:
-            added += each.weight_sum * each.mean[name]
-        mean[name] = added / total
+    with_sum = [each for each in done if each.weight_sum > 0]
     return SumDone(
-        mean,
-        total,
+        total.mean(),
+        total.weight_sum,
         _anybody(sum(each.survivors for each in with_sum)),
         sum(each.roster for each in with_sum),
         order.plan.step,

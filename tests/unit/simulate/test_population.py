@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from dreamshare.simulate import (
     simulate_population,
 )
 from dreamshare.simulate.population import groups_of
+from dreamshare.simulate.values import LossStage
 from tests.unit.simulate.crowds import CONFIG, NAME, STEP, Values, lookup
 
 QUICK = Deadlines(20.0, 40.0, 10.0)
@@ -109,12 +111,10 @@ async def test_a_run_that_was_killed_goes_on(after: int, tmp_path: Path) -> None
         await run(12, folder=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "stage", ["advertise", "shares", "masked_input", "agree", "unmask_response"]
-)
-async def test_devices_are_lost_at_each_stage(stage: str) -> None:
+@pytest.mark.parametrize("stage", [stage for stage in get_args(LossStage) if stage])
+async def test_devices_are_lost_at_each_stage(stage: LossStage) -> None:
     """Device 4 of twelve is lost: before its vector has come the mean is over the others."""
-    trace = tuple(Traits(lost_at=stage if place == 4 else "") for place in range(12))  # type: ignore[arg-type]
+    trace = tuple(Traits(lost_at=stage if place == 4 else "") for place in range(12))
     steps: list[StepDone] = []
     result = await run(12, most=12, conditions=Conditions(trace=trace), on_step=steps.append)
     inside = stage in ("agree", "unmask_response")
