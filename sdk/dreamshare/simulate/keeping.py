@@ -46,7 +46,7 @@ class Keeper:
         told = folder / "run.txt"
         if not told.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            _write(told, run.encode())
+            write_whole(told, run.encode())
         elif told.read_text(encoding="utf-8") != run:
             raise ConfigError(f"{folder} holds another run: name another folder, or remove it")
 
@@ -65,7 +65,7 @@ class Keeper:
         """A step begins; the state before it is kept, and steps before it are over."""
         if self._folder is None:
             return
-        _write(self._step(step) / "state.bin", checkpoint)
+        write_whole(self._step(step) / "state.bin", checkpoint)
         for folder in self._folder.glob("step-*"):
             if folder != self._step(step):
                 shutil.rmtree(folder)
@@ -81,7 +81,7 @@ class Keeper:
     def keep(self, step: int, done: GroupDone) -> None:
         """A group has finished a step."""
         if self._folder is not None:
-            _write(self._group(step, done.number), encode_state(done))
+            write_whole(self._group(step, done.number), encode_state(done))
 
     def end(self, step: int, checkpoint: bytes, groups: Sequence[Group]) -> None:
         """A step is merged: keep the state after it, and what devices are now where they learnt.
@@ -93,8 +93,8 @@ class Keeper:
             return
         for group in groups:
             path = self._folder / "states" / f"{group.number:05}.npz"
-            _write(path, encode_state(_States(group.states)))
-        _write(self._step(step + 1) / "state.bin", checkpoint)
+            write_whole(path, encode_state(_States(group.states)))
+        write_whole(self._step(step + 1) / "state.bin", checkpoint)
 
     def _with_states(self, group: Group) -> Group:
         if self._folder is None:
@@ -111,7 +111,7 @@ class Keeper:
         return self._step(step) / f"{number:05}.npz"
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -78,7 +78,8 @@ class LargeOptions:
         steps: how many to run at most; 0 for all.
         folder: where finished groups are kept for a run that goes on; None keeps none.
         resources: of a group's piece.
-        on_step: called after each step; what it returns is awaited.
+        on_step: called after each step; what it returns is awaited. The step is put away after
+            that: where a run is killed in between, the next one calls it again for the same step.
         on_group: called with each group that has finished, as they come, with its mean.
     """
 
@@ -173,12 +174,10 @@ async def simulate_population(
             loop.react(_told(order, done, number))
         else:
             loop.react(_summed(order, done, total))
-        keeper.end(number, loop.checkpoint(), groups if learns else ())
-        number, run = number + 1, run + 1
         if options.on_step is not None:
             seen = options.on_step(
                 StepDone(
-                    step.number,
+                    number,
                     order.plan.step,
                     order.plan.cycle,
                     learns,
@@ -190,6 +189,8 @@ async def simulate_population(
             )
             if seen is not None:
                 await seen
+        keeper.end(number, loop.checkpoint(), groups if learns else ())
+        number, run = number + 1, run + 1
     end = loop.done or Done()
     return LargeResult(end.result, end.metrics, end.advice, loop.state, run, groups)
 

@@ -4,7 +4,8 @@ Rules:
 - what a device is follows from the cell and its number; it is made where its group is computed, and
   between steps it is the bytes of its learner (`dreamshare.simulate.large`);
 - devices are measured where they are made, too, and only figures come back;
-- bytes and seconds of a device are the mean of its cohort's.
+- bytes and seconds of a device are the mean of its cohort's;
+- a run that was killed goes on with the cohorts that it had finished (`crowd_record`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from dreamshare.simulate.large import LargeOptions, StepDone, simulate_populatio
 from dreamshare.simulate.population import Group, GroupDone
 from dreamshare.simulate.values import SimulatedDevice
 from dreamshare_cli.bench.cells import Cell
+from dreamshare_cli.bench.crowd_record import Counted, CrowdFolder
 from dreamshare_cli.bench.data.pool import Pool
 from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.drawing import with_drawn
@@ -34,7 +37,7 @@ from dreamshare_cli.bench.filling import config_of, starts_equal
 from dreamshare_cli.bench.learners import make_learner
 from dreamshare_cli.bench.measuring import Student, Tested, accuracy, tested, validated_at
 from dreamshare_cli.bench.partitions import Dealt, deal
-from dreamshare_cli.bench.rows import End, Line, Round, Start
+from dreamshare_cli.bench.rows import End, Line, Round, Start, to_line
 from dreamshare_cli.bench.versions import one_thread, student_of, versions
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
 
@@ -123,6 +126,7 @@ class _Course:
         engine: BatchEngine,
         student: Student | None,
         tell: Callable[[Line], None],
+        folder: CrowdFolder,
     ) -> None:
         self._cell = cell
         self._text = cell.to_json()
@@ -131,7 +135,11 @@ class _Course:
         self._engine = engine
         self._student = student
         self._tell = tell
+        self._folder = folder
         self._count = cell.devices.count
+        self._next = 0
+        self._lines: tuple[str, ...] = ()
+        self._began = time.monotonic(), time.process_time()
         self._sent = np.zeros((4, self._count), np.int64)
         self._seconds = np.zeros(self._count)
         self._cycle = 0
@@ -139,8 +147,47 @@ class _Course:
         self.rounds = 0
         self.sums = 0
 
+    def go_on(self, kept: Counted) -> None:
+        """Take up what was counted before the run was killed; what was told is told again."""
+        self._next, self._cycle, self._asked = kept.step, kept.cycle, kept.asked
+        self.rounds, self.sums = kept.rounds, kept.sums
+        self._sent, self._seconds = kept.sent.copy(), kept.seconds.copy()
+        self._lines = kept.lines
+        if self._student is not None and len(kept.student):
+            self._student.restore(kept.student.tobytes())
+        wall, cpu = self._began
+        self._began = wall - kept.wall_s, cpu - kept.cpu_s
+        for line in kept.told():
+            self._tell(line)
+
     async def step(self, done: StepDone) -> None:
-        """Count; measure where a round has ended."""
+        """Count; measure where a round has ended; put it away."""
+        if done.number < self._next:
+            return  # counted before the run was killed
+        await self._count_in(done)
+        self._next = done.number + 1
+        student = b"" if self._student is None else self._student.snapshot()
+        self._folder.keep(
+            Counted(
+                self._next,
+                self._cycle,
+                self._asked,
+                self.rounds,
+                self.sums,
+                self._sent,
+                self._seconds,
+                self._lines,
+                np.frombuffer(student, np.uint8),
+                *self.taken(),
+            )
+        )
+
+    def taken(self) -> tuple[float, float]:
+        """Return the seconds so far: by the wall, and of this process's threads."""
+        wall, cpu = self._began
+        return time.monotonic() - wall, time.process_time() - cpu
+
+    async def _count_in(self, done: StepDone) -> None:
         for group, each in zip(done.states, done.groups, strict=True):
             self._charge(slice(group.first, group.first + group.count), group.count, each)
         self.sums += sum(each.survivors > 0 for each in done.groups if not done.learnt)
@@ -180,49 +227,62 @@ class _Course:
         validation = world_of(self._text).dealt.validation
         known = student is not None and student.taught
         up, down, setup_up, setup_down = (tuple(int(n) for n in row) for row in self._sent)
-        self._tell(
-            Round(
-                self.rounds,
-                seen.everywhere,
-                accuracy(student.learner, validation) if student and known else None,
-                up,
-                down,
-                setup_up,
-                setup_down,
-                tuple(round(float(seconds), 3) for seconds in self._seconds),
-            )
+        line = Round(
+            self.rounds,
+            seen.everywhere,
+            accuracy(student.learner, validation) if student and known else None,
+            up,
+            down,
+            setup_up,
+            setup_down,
+            tuple(round(float(seconds), 3) for seconds in self._seconds),
         )
+        self._lines += (to_line(line),)
+        self._tell(line)
 
 
-async def run_crowd(cell: Cell, engine: BatchEngine, tell: Callable[[Line], None]) -> None:
+async def run_crowd(
+    cell: Cell, engine: BatchEngine, tell: Callable[[Line], None], folder: Path | None = None
+) -> None:
     """Compute a cell, its groups on an engine; `tell` is given its lines in order.
+
+    Args:
+        cell: which.
+        engine: where its cohorts are computed.
+        tell: is given what an earlier run of it had told, too.
+        folder: where finished cohorts are kept until the end; None keeps none.
 
     Raises:
         ConfigError: data, nets or config cannot be had or do not fit together.
         WorkFailed: a group could not be computed.
         NoSurvivors: no group gave a sum.
     """
-    began, cpu = time.monotonic(), time.process_time()
     text = cell.to_json()
-    tell(Start(cell.key, cell.fingerprint, versions(cell.devices)))
+    start, kept = Start(cell.key, cell.fingerprint, versions(cell.devices)), CrowdFolder(folder)
+    counted = kept.open(start)
+    tell(start)
     world = world_of(text)
     if world.pool.pixels:
         raise ConfigError("a crowd's labels are of images; use one cohort for labels of pixels")
     config = config_of(cell, world.pool, world.dealt.public, world.learner(0))
     student = student_of(cell, world.pool, world.dealt.public)
-    course = _Course(cell, config, engine, student, tell)
+    course = _Course(cell, config, engine, student, tell, kept)
+    if counted is not None:
+        course.go_on(counted)
     options = LargeOptions(
         seed=cell.seed,
         most=cell.cohort,
         conditions=cell.conditions,
         resources=resources_of(cell),
         on_step=course.step,
+        folder=kept.steps,
     )
     population = CellPopulation(text, cell.devices.count)
     result = await simulate_population(config, population, engine, options)
     found = await course.looked(result.groups, result.state, test=True)
     taught = student.learner if student is not None and student.taught else None
     sizes = [parameter_count(shapes_of(world.learner(place))) for place in _first_places(cell)]
+    seconds, cpu_s = course.taken()
     tell(
         End(
             test=found.everywhere,
@@ -232,12 +292,13 @@ async def run_crowd(cell: Cell, engine: BatchEngine, tell: Callable[[Line], None
             parameters=tuple(sizes[place % len(sizes)] for place in range(cell.devices.count)),
             examples=tuple(len(data) for data in world.dealt.data),
             sums=course.sums,
-            seconds=round(time.monotonic() - began, 1),
-            cpu_s=round(time.process_time() - cpu, 1),
+            seconds=round(seconds, 1),
+            cpu_s=round(cpu_s, 1),
             metrics=dict(result.metrics),
             pictures=pictures_of(config, result.arrays, world.pool.low, world.pool.high),
         )
     )
+    kept.remove()
 
 
 def resources_of(cell: Cell) -> Resources:

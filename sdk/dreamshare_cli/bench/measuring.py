@@ -7,6 +7,7 @@ Rules:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -120,6 +121,20 @@ class Student:
     def taught(self) -> bool:
         """Whether it has had a lesson."""
         return self._taught
+
+    def snapshot(self) -> bytes:
+        """Return its weights and the state of its draws; of no length before its first lesson."""
+        if not self._taught:
+            return b""
+        draws = json.dumps(self._rng.bit_generator.state).encode()
+        return len(draws).to_bytes(4, "little") + draws + self.learner.snapshot()
+
+    def restore(self, snapshot: bytes) -> None:
+        """Go on from what `snapshot` returned after a lesson."""
+        end = 4 + int.from_bytes(snapshot[:4], "little")
+        self._rng.bit_generator.state = json.loads(snapshot[4:end])
+        self.learner.restore(snapshot[end:])
+        self._taught = True
 
     def learn(self, algorithm: Algorithm[object], state: object) -> None:
         """Take the plan's steps on what is public now; nothing where the algorithm teaches nothing.

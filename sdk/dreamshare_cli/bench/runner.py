@@ -4,7 +4,8 @@ Where those processes are is an engine's business (`dreamshare.engine`): here, o
 
 Rules:
 - a finished cell is not run again; one that was killed is begun anew, and said so: a half-trained
-  federation is spread over keys, optimisers and generators, and starting over is exact;
+  federation is spread over keys, optimisers and generators, and starting over is exact. The cohorts
+  of a population are kept, and it goes on;
 - a cell that fails does not stop the others;
 - whatever happens, no process outlives `run_cells`.
 """
@@ -24,6 +25,7 @@ from dreamshare.engine.opening import EngineConfig, open_engine
 from dreamshare.errors import ConfigError, DreamshareError
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.crowd import resources_of, run_crowd
+from dreamshare_cli.bench.crowd_record import crowd_folder
 from dreamshare_cli.bench.rows import (
     Line,
     Record,
@@ -57,7 +59,8 @@ class News:
 
     Attributes:
         cell: which.
-        state: what. FOUND: it was finished before. AGAIN: begun anew, its file was not finished.
+        state: what. FOUND: it was finished before. AGAIN: its file was not finished; the text says
+            whether it is begun anew.
         round: of ROUND.
         text: of AGAIN and FAILED, for people.
     """
@@ -151,7 +154,7 @@ class OnEngine:
                 if isinstance(line, Round):
                     tell(line)
 
-            await run_crowd(cell, self._engine, both)
+            await run_crowd(cell, self._engine, both, crowd_folder(path))
 
 
 def cell_path(folder: Path, cell: Cell) -> Path:
@@ -222,7 +225,10 @@ async def _run(cell: Cell, path: Path, engine: Engine, tell: Tell) -> bool:
         return True
     lost = rounds_in(path)
     if lost is not None:
-        text = f"an earlier run of it ended after {lost} evaluations; it starts from the beginning"
+        goes = "starts from the beginning"
+        if crowd_folder(path).exists():
+            goes = "goes on with the cohorts that it had finished"
+        text = f"an earlier run of it ended after {lost} evaluations; it {goes}"
         tell(News(cell, State.AGAIN, text=text))
     tell(News(cell, State.STARTED))
     try:

@@ -23,6 +23,7 @@ from dreamshare.learning.objectives import DreamObjective, FitObjective
 from dreamshare_cli.bench.alone import run_alone
 from dreamshare_cli.bench.cells import Cell
 from dreamshare_cli.bench.crowd import run_crowd
+from dreamshare_cli.bench.crowd_record import crowd_folder
 from dreamshare_cli.bench.data.pool import Pool
 from dreamshare_cli.bench.data.sources import load_pool
 from dreamshare_cli.bench.drawing import with_drawn
@@ -36,15 +37,20 @@ from dreamshare_cli.bench.versions import one_thread, student_of, versions
 from dreamshare_cli.demo.first_weights import parameter_count, shapes_of
 
 
-def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
+def run_cell(cell: Cell, tell: Callable[[Line], None], folder: Path | None = None) -> None:
     """Compute a cell; `tell` is given its lines in order.
+
+    Args:
+        cell: which.
+        tell: is given its lines.
+        folder: where a population's cohorts are kept until its end, for a run that goes on.
 
     Raises:
         ConfigError: data, nets or config cannot be had or do not fit together.
         DreamshareError: the federation failed.
     """
     if cell.crowd:
-        asyncio.run(_crowd_here(cell, tell))
+        asyncio.run(_crowd_here(cell, tell, folder))
         return
     began, cpu = time.monotonic(), time.process_time()
     tell(Start(cell.key, cell.fingerprint, versions(cell.devices)))
@@ -87,9 +93,9 @@ def run_cell(cell: Cell, tell: Callable[[Line], None]) -> None:
     )
 
 
-async def _crowd_here(cell: Cell, tell: Callable[[Line], None]) -> None:
+async def _crowd_here(cell: Cell, tell: Callable[[Line], None], folder: Path | None) -> None:
     async with open_engine(EngineConfig("local", 1)) as engine:
-        await run_crowd(cell, engine, tell)
+        await run_crowd(cell, engine, tell, folder)
 
 
 def learners_of(cell: Cell, pool: Pool) -> tuple[Learner, ...]:
@@ -111,7 +117,7 @@ def write_cell(cell: Cell, path: Path, tell: Callable[[Line], None]) -> None:
             file.flush()
             tell(line)
 
-        run_cell(cell, both)
+        run_cell(cell, both, crowd_folder(path))
 
 
 def told_cell(common: None, text: str, site: Site) -> None:
