@@ -21,13 +21,13 @@ from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
 RESULTS, PICTURE = ROOT / "benchmarks" / "results", ROOT / "docs" / "images" / "scaling.svg"
-MEASURED, BEYOND = "#6a3df0", "#c2334d"
+MEASURED, DEVICE, BEYOND = "#6a3df0", "#1d8a6b", "#c2334d"
 CLAIM_MB = 1000.0
 
 
-def rows_of(name: str) -> list[dict[str, Any]]:
+def rows_of(name: str, table: str = "rows") -> list[dict[str, Any]]:
     """Return the rows of a file of results."""
-    found: list[dict[str, Any]] = json.loads((RESULTS / name).read_text(encoding="utf-8"))["rows"]
+    found: list[dict[str, Any]] = json.loads((RESULTS / name).read_text(encoding="utf-8"))[table]
     return found
 
 
@@ -36,11 +36,10 @@ def memory(axes: Axes) -> None:
     rows = [(r["devices"], r["peak_mb"]) for r in rows_of("aggregator_memory.json")]
     (x0, y0), (x1, y1) = rows[0], rows[-1]
     axes.plot(*zip(*rows, strict=True), "o-", color=MEASURED, label="measured")
-    if x1 < 2000:
-        beyond = (x1, 2000), (y1, y1 + (y1 - y0) / (x1 - x0) * (2000 - x1))
-        axes.plot(*beyond, "--", color=BEYOND, label="extrapolated")
+    beyond = (x1, 1.5 * x1), (y1, y1 + (y1 - y0) / (x1 - x0) * 0.5 * x1)
+    axes.plot(*beyond, "--", color=BEYOND, label="extrapolated")
     axes.axhline(CLAIM_MB, color="#8d899c", linewidth=0.8)
-    axes.set(xlabel="devices, d = 1,000,000", ylabel="aggregator's peak, MB", ylim=(0, 1100))
+    axes.set(xlabel="devices, d = 1,000,000", ylabel="aggregator's peak, MB", ylim=(0, None))
 
 
 def shards(axes: Axes) -> None:
@@ -63,13 +62,54 @@ def devices(axes: Axes) -> None:
     axes.set(xlabel="devices of a cohort", ylabel="processor seconds", xscale="log", yscale="log")
 
 
+def growth(axes: Axes, table: str, key: str, label: str, *, wide: bool) -> None:
+    """Processor seconds of a round at either end against one of its sizes.
+
+    Args:
+        axes: what is drawn on.
+        table, key: of the results.
+        label: of the size.
+        wide: the size and the seconds go over decades.
+    """
+    rows = rows_of("growth.json", table)
+    x = [r[key] for r in rows]
+    for name, who, style in (("server_s", "aggregator", "o-"), ("device_s", "a device", "s-")):
+        colour = MEASURED if who == "aggregator" else DEVICE
+        axes.plot(x, [r[name] for r in rows], style, color=colour, label=f"{who}, measured")
+    scale = "log" if wide else "linear"
+    axes.set(xlabel=label, ylabel="processor seconds of a round", xscale=scale, yscale=scale)
+
+
+def sizes(axes: Axes) -> None:
+    """Growth with the devices of a cohort."""
+    growth(axes, "devices", "n", "devices of a cohort, d = 100,000", wide=True)
+
+
+def lengths(axes: Axes) -> None:
+    """Growth with the coordinates of a vector, and ten times farther in proportion."""
+    growth(axes, "dims", "dims", "coordinates d, 64 devices", wide=True)
+    last = rows_of("growth.json", "dims")[-1]
+    for name in ("server_s", "device_s"):
+        beyond = (last["dims"], 10 * last["dims"]), (last[name], 10 * last[name])
+        axes.plot(*beyond, "--", color=BEYOND, label="in proportion" if name == "device_s" else "")
+
+
+def dropouts(axes: Axes) -> None:
+    """Growth with the part of the devices that vanishes in mid-round."""
+    growth(axes, "dropouts", "drop", "part that vanishes, 64 devices, d = 100,000", wide=False)
+    axes.set_ylim(0, None)
+
+
+PANELS = (sizes, lengths, dropouts, memory, shards, devices)
+
+
 def picture() -> bytes:
     """Return the picture."""
     look = {"svg.hashsalt": "scaling", "svg.fonttype": "none", "font.size": 9}
     with rc_context(look):
-        figure = Figure(figsize=(11, 3.4), layout="constrained")
+        figure = Figure(figsize=(11, 6.6), layout="constrained")
         FigureCanvasSVG(figure)
-        for axes, draw in zip(figure.subplots(1, 3), (memory, shards, devices), strict=True):
+        for axes, draw in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
             draw(axes)
             axes.legend(frameon=False)
             axes.spines[["top", "right"]].set_visible(False)
