@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dreamshare.errors import ConfigError
 from dreamshare.settings import load_settings, setting
+from dreamshare_aggregator.placed import PlacedConfig
 from dreamshare_aggregator.retention import Retention
 from dreamshare_aggregator.web.settings import WebConfig
 
@@ -87,7 +88,8 @@ class AggregatorConfig:
     )
     shards: str = setting(
         "Where shards of this aggregator come in: grpcs://host:port, for `dreamshare shard` and "
-        "for nobody else. Empty: this process does everything.",
+        "for nobody else. Empty: this process does everything; with placed shards on this machine, "
+        "a free port of the host that they listen on.",
         default="",
     )
     away_s: float = setting(
@@ -120,6 +122,10 @@ class AggregatorConfig:
         default=None,
         example="http://127.0.0.1:4318/v1/traces",
     )
+    placed_shards: PlacedConfig = setting(
+        "Shards that the aggregator begins by itself, and that end with it (docs/scaling.md).",
+        default=PlacedConfig(),
+    )
     web: WebConfig = setting(
         "The live page, /metrics, /healthz and /readyz; served where `listen` says.",
         default=WebConfig(),
@@ -132,6 +138,12 @@ class AggregatorConfig:
             raise ConfigError(f"away_s is {self.away_s}; it must be 0 to 86,400 seconds")
         if self.tasks_at_once < 1:
             raise ConfigError(f"tasks_at_once is {self.tasks_at_once}; it must be 1 or more")
+        _ = self.trunk
+
+    @property
+    def trunk(self) -> str:
+        """Where shards come in, those that are placed among them; "" where there are none."""
+        return self.placed_shards.trunk(self.shards)
 
     def beside(self, folder: Path) -> AggregatorConfig:
         """Return the same settings with relative paths taken from `folder`."""
@@ -146,6 +158,7 @@ class AggregatorConfig:
             artefacts=None if self.artefacts is None else folder / self.artefacts,
             evidence=folder / self.evidence,
             capture=None if self.capture is None else folder / self.capture,
+            placed_shards=self.placed_shards.beside(folder),
             web=self.web.beside(folder),
         )
 

@@ -56,7 +56,7 @@ from dreamshare_aggregator.readiness import show_certificate, tell_readiness
 from dreamshare_aggregator.retention import keep_tidy
 from dreamshare_aggregator.schedule import Schedule
 from dreamshare_aggregator.store import Store
-from dreamshare_aggregator.surroundings import Surroundings
+from dreamshare_aggregator.surroundings import ShardCount, Surroundings
 from dreamshare_aggregator.tasks import LiveTask, prepare
 from dreamshare_crypto.identity import Identity
 
@@ -255,6 +255,11 @@ class Aggregator:
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return the devices that came since the start."""
         return () if self._driver is None else self._driver.devices()
+
+    def shards(self) -> ShardCount:
+        """Return how many shards are here, and how many somebody keeps alive."""
+        here = 0 if self._driver is None else self._driver.shards
+        return ShardCount(here, self._around.shards_wanted)
 
     async def _submit(self, order: Submit) -> TaskStatus:
         if not self._active.is_set():

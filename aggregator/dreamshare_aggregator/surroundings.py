@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from dreamshare.algorithms.catalog import algorithm_from
 from dreamshare.binding import Lookup
@@ -24,6 +25,13 @@ from dreamshare_crypto.entropy import Entropy, SystemEntropy
 def _processors() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class ShardCount(NamedTuple):
+    """Shards that are here, and those that somebody keeps alive: their number when all is well."""
+
+    here: int
+    wanted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Surroundings:
         grace_s: seconds that a device may be cut off before rounds go on without it.
         away_s: seconds, about, that a device which no task needs stays away; 0: it stays here.
         trunks: where shards of this aggregator come in; None: everything is one process.
+        shards_wanted: how many of them somebody keeps alive, for those who watch; 0 or more.
     """
 
     evidence: Path | None = None
@@ -59,6 +68,7 @@ class Surroundings:
     away_s: float = 0.0
     grace_s: float = GRACE_S
     trunks: Listener | None = None
+    shards_wanted: int = 0
 
     def __post_init__(self) -> None:
         if self.threads < 1:

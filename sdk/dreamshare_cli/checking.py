@@ -30,6 +30,7 @@ from dreamshare_aggregator.checkup import version_in
 from dreamshare_aggregator.config import AggregatorConfig
 from dreamshare_aggregator.database import StoreSettings
 from dreamshare_aggregator.enrolment.revocations import newest
+from dreamshare_aggregator.placed import PlacedConfig
 from dreamshare_aggregator.schema import VERSION
 from dreamshare_aggregator.web.settings import WebConfig
 from dreamshare_cli.exits import Exit
@@ -83,6 +84,7 @@ def check_up(config: AggregatorConfig, output: Output) -> Exit:
     if identity is not None:
         _listeners(config, identity, findings)
         _names(config, identity, findings)
+        _placed(config.placed_shards, identity, findings)
     _page(config.web, findings)
     _database(config, findings)
     _surroundings(config, findings)
@@ -149,9 +151,20 @@ def _say_port(url: str, state: str, findings: Findings) -> None:
         findings.wrong.append(f"cannot listen on {url}: {state}")
 
 
+def _placed(placed: PlacedConfig, identity: Identity, findings: Findings) -> None:
+    """Look at what placed shards need here; of a cluster's machines nothing is known."""
+    if placed.engine == "ray":
+        if placed.count and find_spec("ray") is None:
+            findings.wrong.append("placed_shards.engine 'ray' needs pip install 'dreamshare[ray]'")
+        return
+    for url in placed.links:
+        host, port = host_and_port(url)
+        _say_port(url, port_state(host, port, identity.tls.roots_pem, identity.id.hex()), findings)
+
+
 def _names(config: AggregatorConfig, identity: Identity, findings: Findings) -> None:
     """Find the hosts that devices are told and the certificate does not name."""
-    told = config.enrol_links or config.listen
+    told = (*(config.enrol_links or config.listen), *config.placed_shards.links[:1])
     hosts = {host_and_port(url)[0] for url in told if url.startswith("grpcs://")}
     names = names_in(identity.tls.chain_pem)
     for host in sorted(hosts - set(names) - set(EVERYWHERE)):

@@ -27,6 +27,7 @@ class Greeting:
         why: why it is not the quicker one; "" where it is.
         capture: where everything that is received is written to, or None.
         page: the live page.
+        shards: where placed shards listen.
     """
 
     links: Sequence[str]
@@ -38,11 +39,14 @@ class Greeting:
     why: str
     capture: Path | None
     page: Shown
+    shards: Sequence[str] = ()
 
     def show(self, output: Output) -> None:
         """Print it."""
         on = f"{self.loop} ({self.why})" if self.why else self.loop
         lines = [f"listening on {', '.join(self.links)}; Ctrl-C stops it", f"event loop: {on}"]
+        if self.shards:
+            lines.append(f"placing shards on {', '.join(self.shards)}")
         if self.enrol:
             lines.append(f"taking enrolments on {', '.join(self.enrol)}")
         lines += self.page.lines(on_terminal=sys.stdout.isatty())
@@ -66,6 +70,7 @@ class Greeting:
             "event": "listening",
             "links": list(self.links),
             "enrol": list(self.enrol),
+            "shards": list(self.shards),
             "join": self.join,
             "store": self.store,
             "loop": self.loop,

@@ -33,6 +33,7 @@ class UpOptions:
     capture: Path | None
     uvloop: bool | None
     web: str | None
+    shards: int | None
     as_json: bool
 
 
@@ -74,6 +75,9 @@ def settled(options: UpOptions) -> AggregatorConfig:
     if options.web is not None:
         web = dataclasses.replace(config.web, listen=options.web or None)
         config = dataclasses.replace(config, web=web)
+    if options.shards is not None:
+        placed = dataclasses.replace(config.placed_shards, count=options.shards)
+        config = dataclasses.replace(config, placed_shards=placed)
     return config
 
 

@@ -49,20 +49,29 @@ def run_shard(options: ShardOptions) -> Exit:
     Raises:
         ConfigError: an address or the identity is unusable.
     """
-    for url in (options.root, *options.listen):
-        check_address(url)
-    Identity.load(options.identity)
-    give_large_blocks_back()
     configure_logs("console", "warning")
     with asyncio.Runner(loop_factory=choose_loop(uvloop_wanted=True).factory) as runner:
-        runner.run(_serve(options))
+        runner.run(_until_signal(options))
     return Exit.OK
 
 
-async def _serve(options: ShardOptions) -> None:
-    clock, stop, running = SystemClock(), asyncio.Event(), asyncio.get_running_loop()
+async def _until_signal(options: ShardOptions) -> None:
+    stop, running = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         running.add_signal_handler(number, stop.set)
+    await first_of(serve(options), until(stop))
+
+
+async def serve(options: ShardOptions) -> None:
+    """Be a shard until cancelled.
+
+    Raises:
+        ConfigError: an address or the identity is unusable.
+    """
+    for url in (options.root, *options.listen):
+        check_address(url)
+    give_large_blocks_back()
+    clock = SystemClock()
 
     def identity() -> Identity:
         known = Identity.load(options.identity)
@@ -75,6 +84,7 @@ async def _serve(options: ShardOptions) -> None:
 
     engine = ThreadEngine(THREADS)
     link = link_to(options.root, identity())
-    serving = serve_shard(link, listeners, identity, clock, engine, random.Random())
-    await first_of(serving, until(stop))
-    engine.close()
+    try:
+        await serve_shard(link, listeners, identity, clock, engine, random.Random())
+    finally:
+        engine.close()

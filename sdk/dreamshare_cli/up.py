@@ -33,6 +33,10 @@ def up(
         str | None,
         typer.Option(help="http://host:port of the live page; port 0 takes a free one, '' none."),
     ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(help="Place so many shards, on this machine unless the settings say where."),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print events as JSON objects, one a line.")
     ] = False,
@@ -59,5 +63,5 @@ def up(
     if print_config:
         print_default()
         return
-    options = UpOptions(config, federation, listen, store, capture, uvloop, web, as_json)
+    options = UpOptions(config, federation, listen, store, capture, uvloop, web, shards, as_json)
     raise typer.Exit(check_it(options) if check else run_up(options))

@@ -15,10 +15,11 @@ import sys
 from contextlib import AsyncExitStack
 
 from dreamshare.clock import SystemClock
+from dreamshare.driver.shards import MOST_SHARDS
 from dreamshare.protocol.messages import TaskReport
 from dreamshare.settings import default_text
 from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port
-from dreamshare.transport.ways import MQTT_SCHEMES, called_at, listener_at
+from dreamshare.transport.ways import MQTT_SCHEMES, called_at, listener_at, trunks_at
 from dreamshare_aggregator.allocation import give_large_blocks_back
 from dreamshare_aggregator.config import AggregatorConfig
 from dreamshare_aggregator.database import StoreSettings
@@ -38,6 +39,7 @@ from dreamshare_cli.greeting import Greeting
 from dreamshare_cli.loops import Loop, choose_loop
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
+from dreamshare_cli.placing import placed_shards
 from dreamshare_cli.settling import UpOptions, settle, settled
 from dreamshare_cli.watching import page_of, sight_of
 from dreamshare_crypto.identity import Identity
@@ -84,6 +86,7 @@ async def _serve_seen(
     known = Identity.load(config.identity)
     identity = newest(known, config.enrolment / "revocations", clock.now())
     listeners = [listener_at(url, identity) for url in config.listen]
+    trunks = trunks_at(config.trunk, identity, MOST_SHARDS) if config.trunk else None
     settings = StoreSettings(config.lease_s, config.patience_s, config.artefacts)
     store = open_store(config.store, settings)
     around = Surroundings(
@@ -94,7 +97,8 @@ async def _serve_seen(
         turns=TurnSettings(config.tasks_at_once),
         away_s=config.away_s,
         trace=sight.took,
-        trunks=listener_at(config.shards, identity) if config.shards else None,
+        trunks=trunks,
+        shards_wanted=config.placed_shards.count,
     )
 
     def watch(report: TaskReport) -> None:
@@ -136,6 +140,8 @@ async def _serve_seen(
                 aggregator.renew,
             )
             await stack.enter_async_context(desk)
+            root = "" if trunks is None else called_at(config.trunk, trunks)
+            await stack.enter_async_context(placed_shards(config, root, clock))
             join = None if development is None else development.open(links[0], desk.endpoints)
             Greeting(
                 links,
@@ -147,6 +153,7 @@ async def _serve_seen(
                 loop.why,
                 config.capture,
                 shown,
+                config.placed_shards.links,
             ).show(output)
             await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()

@@ -28,6 +28,7 @@ from dreamshare.protocol.outcomes import (
     SumDone,
 )
 from dreamshare_aggregator.lease import Held
+from dreamshare_aggregator.surroundings import ShardCount
 from dreamshare_aggregator.telemetry.rounds import LiveRound
 from dreamshare_crypto.secagg.events import AbortReason
 
@@ -52,6 +53,10 @@ class Readings(Protocol):
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return every device that came since the start."""
+        ...
+
+    def shards(self) -> ShardCount:
+        """Return how many shards are here, and how many should be."""
         ...
 
 
@@ -152,6 +157,10 @@ class Metrics:
         yield _gauge("devices_connected", "Devices with an open connection.", "", {"": float(here)})
         known = float(len(devices))
         yield _gauge("devices_known", "Devices that came since the start.", "", {"": known})
+        shards = readings.shards()
+        yield _gauge("shards_connected", "Shards that are here.", "", {"": float(shards.here)})
+        wanted = {"": float(shards.wanted)}
+        yield _gauge("shards_wanted", "Shards that this aggregator keeps alive.", "", wanted)
         moved = CounterMetricFamily(
             "dreamshare_bytes", "Bytes to and from devices since the start.", labels=["direction"]
         )

@@ -40,6 +40,7 @@ from dreamshare.protocol.messages import DeviceStatus, Submit, TaskStatus
 from dreamshare_aggregator.board import Board
 from dreamshare_aggregator.handle import Task
 from dreamshare_aggregator.lease import Held
+from dreamshare_aggregator.surroundings import ShardCount
 from dreamshare_aggregator.telemetry.lag import LoopLag
 from dreamshare_aggregator.telemetry.metrics import CONTENT_TYPE
 from dreamshare_aggregator.telemetry.sight import Sight
@@ -80,6 +81,10 @@ class Watched(Protocol):
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Return who came."""
+        ...
+
+    def shards(self) -> ShardCount:
+        """Return how many shards are here, and how many should be."""
         ...
 
     async def history(self, task: TaskId, after: int, most: int) -> Sequence[RoundEntry]:
@@ -216,7 +221,9 @@ class _Probes:
 
     async def healthy(self, request: Request) -> Response:
         role = "active" if self._watched.standby is None else "standby"
-        return PlainTextResponse(f"ok\nrole {role}\n")
+        shards = self._watched.shards()
+        counted = f"shards {shards.here} of {shards.wanted}\n" if shards.wanted else ""
+        return PlainTextResponse(f"ok\nrole {role}\n{counted}")
 
     async def ready(self, request: Request) -> Response:
         fault = await self._watched.fault()

@@ -34,12 +34,7 @@ from dreamshare.driver.task import TaskRun
 from dreamshare.driver.trace import Trace, untraced
 from dreamshare.driver.waiting import at_most, first_of, until
 from dreamshare.engine import Engine, InlineEngine
-from dreamshare.errors import (
-    AbortCode,
-    LocalProtocolError,
-    PeerProtocolError,
-    TransportError,
-)
+from dreamshare.errors import AbortCode, LocalProtocolError, PeerProtocolError, TransportError
 from dreamshare.ids import NO_TASK, PartyId, TaskId, short
 from dreamshare.protocol import events
 from dreamshare.protocol.coordinator import Coordinator
@@ -226,6 +221,11 @@ class AggregatorDriver:
         """Return every device that came since the start, by first arrival."""
         here = tuple(p.status() for p in self._parties.values() if p.role is Role.DEVICE)
         return here if self._shards is None else self._shards.beside(here)
+
+    @property
+    def shards(self) -> int:
+        """How many shards are here."""
+        return 0 if self._shards is None else self._shards.count
 
     async def _serve(self, run: TaskRun) -> None:
         try:

@@ -30,6 +30,9 @@ from dreamshare_crypto.secagg.shard_messages import Collect, FromShard, Lost, To
 
 _LOG = logging.getLogger(__name__)
 
+MOST_SHARDS = 256
+"""Of one root; each trunk costs it a little memory, and what comes over it some time."""
+
 
 @dataclass(slots=True)
 class _Shard:
@@ -72,6 +75,11 @@ class Shards:
         self._opened = 0
 
     # ---- what the driver asks --------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """How many shards are here."""
+        return len(self._shards)
 
     def has(self, device: PartyId) -> bool:
         """Whether a device is at a shard."""

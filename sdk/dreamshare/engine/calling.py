@@ -41,6 +41,12 @@ def failed(piece: int, reason: Reason, error: Exception) -> Failed:
     return Failed(piece, reason, type(error).__name__, str(error), trace)
 
 
+def lost(piece: int, retries: int, words: str, kind: str = "") -> Failed:
+    """Return the failure of a piece whose worker died, and those that tried again."""
+    times = f", {retries + 1} times; the last one" if retries else ""
+    return Failed(piece, Reason.LOST, kind, f"its worker died{times}: {words}")
+
+
 def resolved(name: str) -> Callable[..., object]:
     """Return the function "package.module:function".
 

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Generic
 
 from dreamshare.engine.batches import A, Batch, C, Failed, Finished, R, Reason, Told
-from dreamshare.engine.calling import GivenUp, Place, call, failed, resolved, unsendable
+from dreamshare.engine.calling import GivenUp, Place, call, failed, lost, resolved, unsendable
 from dreamshare.engine.running import Performing, Piece
 from dreamshare.errors import ConfigError, Unreachable
 
@@ -103,8 +103,7 @@ class _OnCluster(Generic[C, A, R]):
             except RayError as error:  # Ray has begun it again as often as it may
                 if self._stopped:
                     raise GivenUp from None
-                text = f"its worker died, {self._batch.retries + 1} times; the last one: {error}"
-                return Failed(piece.number, Reason.LOST, type(error).__name__, text)
+                return lost(piece.number, self._batch.retries, str(error), type(error).__name__)
             if outcome is not None:
                 return outcome
         return Failed(piece.number, Reason.LOST, "", "its result was lost with a node, repeatedly")

@@ -20,8 +20,8 @@ import tempfile
 import threading
 from typing import IO, Generic
 
-from dreamshare.engine.batches import A, Batch, C, Failed, Finished, R, Reason, Told
-from dreamshare.engine.calling import GivenUp, unsendable
+from dreamshare.engine.batches import A, Batch, C, Failed, Finished, R, Told
+from dreamshare.engine.calling import GivenUp, lost, unsendable
 from dreamshare.engine.environment import ONE_THREAD
 from dreamshare.engine.parcels import Gone, Parcel, receive
 from dreamshare.engine.running import Performing, Piece
@@ -110,8 +110,7 @@ class _Elsewhere(Generic[C, A, R]):
                     self._busy.discard(worker)
                 if self._batch.fresh:
                     worker.end()
-        text = f"its worker died, {self._batch.retries + 1} times; the last one: {words}"
-        return Failed(piece.number, Reason.LOST, "", text)
+        return lost(piece.number, self._batch.retries, words)
 
     def _taken(self, place: int) -> _Worker:
         with self._lock:

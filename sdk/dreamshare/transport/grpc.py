@@ -185,6 +185,7 @@ class GrpcListener:
             `allow_plaintext` (see the warning at GrpcLink).
         admit: asked about the CN of the certificate (None in clear); refused links see Rejected.
         allow_plaintext: serve without TLS.
+        links_per_party: most open connections of one proven party, 1 or more.
 
     Its health service says that the link serves from `start` to `close`, unless the owner says
     otherwise with `report_ready`.
@@ -197,12 +198,14 @@ class GrpcListener:
         *,
         admit: Admit | None = None,
         allow_plaintext: bool = False,
+        links_per_party: int = LINKS_PER_PARTY,
     ) -> None:
         if tls is None and not allow_plaintext:
             raise ConfigError(f"{address}: give TLS files, or allow_plaintext=True on loopback")
         self._address = address
         self._tls = tls
         self._admit = admit
+        self._most_links = links_per_party
         self._port = 0
         self._server: grpc.aio.Server | None = None
         self._services: Services | None = None
@@ -301,8 +304,8 @@ class GrpcListener:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the aggregator is closing")
         if self._admit is not None and not self._admit(peer):
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{peer} is not admitted here")
-        if peer is not None and self._links[peer] >= LINKS_PER_PARTY:
-            text = f"{peer} has {LINKS_PER_PARTY} connections here; close some"
+        if peer is not None and self._links[peer] >= self._most_links:
+            text = f"{peer} has {self._most_links} connections here; close some"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         await context.send_initial_metadata((_ADMITTED,))
         stream = FarStream(context, peer or "a device")

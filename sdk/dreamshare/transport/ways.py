@@ -94,8 +94,26 @@ def _extra(name: str) -> Iterator[None]:
         raise ConfigError(f"this address needs {error.name}, which is missing: {wanted}") from None
 
 
+def trunks_at(url: str, member: Member, shards: int) -> Listener:
+    """Return where an aggregator waits for its shards, which all show its own certificate.
+
+    Args:
+        url: grpcs://host:port; trunks run over nothing else.
+        member: the aggregator.
+        shards: most that there may be, 1 or more.
+
+    Raises:
+        ConfigError: as `link_to`, or the address is a broker's.
+    """
+    address = target(url)
+    with _extra("grpc"):
+        from dreamshare.transport.grpc import GrpcListener
+    # twice: a machine that is gone is noticed after its shard has come elsewhere
+    return GrpcListener(address, TlsFiles.of(member), links_per_party=2 * shards)
+
+
 def called_at(url: str, listener: Listener) -> str:
-    """Return where parties call a started listener of `listener_at`: the port may be a free one."""
+    """Return where parties call a started listener of this module: the port may be a free one."""
     if url.startswith(MQTT_SCHEMES):
         return url
     from dreamshare.transport.grpc import GrpcListener

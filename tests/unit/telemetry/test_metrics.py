@@ -11,6 +11,7 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol.messages import DeviceStatus, TaskPhase, TaskReport, TaskStatus
 from dreamshare.protocol.outcomes import DeviceDropped, SumAbandoned
 from dreamshare_aggregator.lease import Held
+from dreamshare_aggregator.surroundings import ShardCount
 from dreamshare_aggregator.telemetry.metrics import Metrics
 from dreamshare_aggregator.telemetry.rounds import RoundWatch
 from dreamshare_crypto.secagg.events import AbortReason
@@ -28,6 +29,9 @@ class Readings:
     def devices(self) -> tuple[DeviceStatus, ...]:
         here = DeviceStatus(PartyId(b"a" * 16), HOSTILE, True, (HOSTILE,), 10, 20)
         return (here, replace(here, connected=False, bytes_up=5))
+
+    def shards(self) -> ShardCount:
+        return ShardCount(3, 4)
 
 
 STATUS = TaskStatus(
