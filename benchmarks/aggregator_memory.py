@@ -31,7 +31,16 @@ from pathlib import Path
 
 import numpy as np
 from benchmarks.aggregator_load import issue_fleet, load, narrow
-from benchmarks.rig import Mean, Sums, machine, peak_mb, resident_kb, sums_config
+from benchmarks.rig import (
+    Mean,
+    Sums,
+    machine,
+    output_options,
+    peak_mb,
+    publish,
+    resident_kb,
+    sums_config,
+)
 
 from dreamshare.algorithms.base import Algorithm, Ask, Done, Tell
 from dreamshare.errors import ConfigError
@@ -130,8 +139,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="masked sums, each of all devices")
     parser.add_argument("--neighbours", type=int, default=8, help="above 128 devices; 0: SA-2's k")
     parser.add_argument("--ahead", type=int, default=1500, help="MB computed and not sent yet")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
-    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+    output_options(parser)
     for internal, kind in (("--serve", Path), ("--load", Path), ("--port", int)):
         parser.add_argument(internal, type=kind, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -155,10 +163,7 @@ def main() -> int:
     figures = measure(asked)
     record |= {name: round(value, 1) for name, value in figures.items()}
     record["machine"] = machine()
-    text = json.dumps(record, indent=None if asked.json else 1)
-    print(text)
-    if asked.out is not None:
-        asked.out.write_text(text + "\n", encoding="utf-8")
+    publish(record, asked)
     return 0 if figures["peak_mb"] < CLAIM_MB else 1
 
 

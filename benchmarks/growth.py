@@ -12,14 +12,12 @@ not. Every sum is compared with the exact one.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
 import numpy as np
-from benchmarks.rig import machine
+from benchmarks.rig import machine, output_options, publish
 from benchmarks.secagg_parts import one_step
 
 from dreamshare_crypto.secagg.client import ClientEffect, ClientInput
@@ -89,8 +87,7 @@ def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
-    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+    output_options(parser)
     asked = parser.parse_args()
     record = {
         "devices": [row(n, DIMS, DROP, asked.repeat) for n in SIZES],
@@ -98,10 +95,7 @@ def main() -> int:
         "dropouts": [row(N, DIMS, drop, asked.repeat) for drop in DROPS],
         "machine": machine(),
     }
-    text = json.dumps(record, indent=None if asked.json else 1)
-    print(text)
-    if asked.out is not None:
-        asked.out.write_text(text + "\n", encoding="utf-8")
+    publish(record, asked)
     return 0
 
 

@@ -1,5 +1,5 @@
 """What benchmarks of whole federations share: an algorithm of plain sums, devices that compute it,
-a watch on an event loop, and what is said of the machine.
+a watch on an event loop, and where figures go.
 
 Rules:
 - devices answer with a constant of their own on top of what they were sent, so that a sum can be
@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -231,6 +232,20 @@ def resident_kb(process: int | str = "self") -> float:
     """Return the resident memory of a process, 10^3 bytes."""
     pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e3
+
+
+def output_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where figures go."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
+    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+
+
+def publish(figures: Mapping[str, object], asked: argparse.Namespace) -> None:
+    """Print figures, and write them where `output_options` says."""
+    text = json.dumps(figures, indent=None if asked.json else 1)
+    print(text)
+    if asked.out is not None:
+        asked.out.write_text(text + "\n", encoding="utf-8")
 
 
 def machine() -> dict[str, object]:

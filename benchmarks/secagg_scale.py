@@ -11,16 +11,14 @@ of their own could not; the output says so. Nothing else is shared or left out.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
-from benchmarks.rig import peak_mb
+from benchmarks.rig import output_options, peak_mb, publish
 from benchmarks.secagg_parts import one_step
 
 from dreamshare_crypto.floor import Floor
@@ -108,8 +106,7 @@ def main() -> int:
     parser.add_argument("--devices", type=int, default=1000, help="129 or more")
     parser.add_argument("--dims", type=int, default=10_000)
     parser.add_argument("--drop", type=float, default=0.05, help="share of devices that vanish")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, no lines")
-    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+    output_options(parser)
     arguments = parser.parse_args()
     if arguments.devices < 129:
         parser.error("profile K begins at 129 devices")
@@ -119,10 +116,7 @@ def main() -> int:
         "processor": platform.machine(),
         "cores": os.cpu_count(),
     }
-    text = json.dumps(figures, indent=None if arguments.json else 1)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    publish(figures, arguments)
     return 0 if figures["exact"] else 1
 
 

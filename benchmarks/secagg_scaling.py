@@ -11,16 +11,15 @@ them. A whole cohort of real machines is measured by benchmarks.secagg_scale.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 import numpy as np
+from benchmarks.rig import output_options, publish
 from benchmarks.secagg_parts import client_masking, cpu_seconds, mask_keys, one_step
 
 from dreamshare_crypto.aead import open_box, seal
@@ -169,8 +168,7 @@ def main() -> int:
     parser.add_argument("--sizes", default="10,100,1000,10000", help="cohorts, comma-separated")
     parser.add_argument("--dims", type=int, default=100_000, help="coordinates of a vector")
     parser.add_argument("--rounds", type=int, default=16, help="R, rounds dealt in one set-up")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
-    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+    output_options(parser)
     arguments = parser.parse_args()
     units = measure_units(arguments.rounds)
     rows = [
@@ -187,10 +185,7 @@ def main() -> int:
             "cores": os.cpu_count(),
         },
     }
-    text = json.dumps(record, indent=None if arguments.json else 1)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    publish(record, arguments)
     return 0
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from benchmarks.aggregator_load import issue_fleet, load
 from benchmarks.aggregator_memory import ANSWER, BITS, DEADLINES, NAME, quiet
-from benchmarks.rig import machine, sums_config
+from benchmarks.rig import machine, output_options, publish, sums_config
 
 from dreamshare.errors import ConfigError
 from dreamshare.protocol.messages import Cohort, Submit
@@ -137,8 +136,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shards", default="1,4", help="numbers of shards, comma-separated")
     parser.add_argument("--units", type=Path, help="file of `dreamshare plan`; measured otherwise")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
-    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+    output_options(parser)
     for internal, kind in (("--serve", Path), ("--load", Path), ("--port", int), ("--links", str)):
         parser.add_argument(internal, type=kind, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -165,10 +163,7 @@ def main() -> int:
         "predicted_fall": expected,
         "machine": machine(),
     }
-    text = json.dumps(record, indent=None if asked.json else 1)
-    print(text)
-    if asked.out is not None:
-        asked.out.write_text(text + "\n", encoding="utf-8")
+    publish(record, asked)
     return 0 if abs(expected / fall - 1) <= CLAIM else 1
 
 

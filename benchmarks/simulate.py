@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from benchmarks.rig import machine, peak_mb
+from benchmarks.rig import machine, output_options, peak_mb, publish
 from benchmarks.simulate_parts import Classifiers, lookup, one_round
 
 from dreamshare.engine.opening import EngineConfig, open_engine
@@ -139,14 +138,10 @@ def main() -> int:
     parser.add_argument("--drop", type=float, default=0.0, help="part that vanishes in mid-round")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="keep finished cohorts, and go on from them")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, no lines")
-    parser.add_argument("--out", type=Path, help="write the JSON object to a file too")
+    output_options(parser)
     arguments = parser.parse_args()
     figures = asyncio.run(run(arguments))
-    text = json.dumps(figures, indent=None if arguments.json else 1)
-    print(text)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    publish(figures, arguments)
     return 0 if arguments.drop or not figures["failed_cohorts"] else 1
 
 
