@@ -36,6 +36,14 @@ def test_four_shards_take_a_quarter_of_the_vectors_each() -> None:
     assert one.root_s == four.root_s == 0.0
 
 
+def test_a_root_hears_and_handles_three_messages_of_a_device() -> None:
+    """Receipt, agreement, answer: each as much again in its step and its records as to come in."""
+    units = replace(FREE, message_s=1e-3)
+    assert plan_for(Fleet(48, 1_000, shards=4), units).root_s == pytest.approx(48 * 3 * 2e-3)
+    alone = plan_for(Fleet(48, 1_000), units)
+    assert alone.root_s == pytest.approx(48 * (2 * 1e-3 + 3 * 1e-3))  # two come in beside vectors
+
+
 def test_masks_of_the_vanished_are_taken_away_edge_by_edge() -> None:
     units = replace(FREE, mask_byte_s=1e-9)
     whole = plan_for(Fleet(100, 1_000), units)
@@ -50,15 +58,15 @@ def test_a_small_fleet_needs_no_shard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rates", "tight"),
+    ("fleet", "tight"),
     [
-        ({"uplink": 1e3}, "devices' uplinks"),
-        ({"network": 1e3}, "network"),
-        ({"uplink": 1e12, "network": 1e12, "shards": 1}, "shards' processors"),
+        (Fleet(100, 100_000, uplink=1e3), "devices' uplinks"),
+        (Fleet(100, 100_000, network=1e3), "network"),
+        (Fleet(100, 100_000, shards=1, uplink=1e12, network=1e12), "shards' processors"),
     ],
 )
-def test_what_is_tight_is_named(rates: dict[str, float], tight: str) -> None:
-    assert plan_for(Fleet(100, 100_000, **rates), VECTORS).bottleneck == tight  # type: ignore[arg-type]
+def test_what_is_tight_is_named(fleet: Fleet, tight: str) -> None:
+    assert plan_for(fleet, VECTORS).bottleneck == tight
 
 
 def test_what_cannot_be_had_is_refused() -> None:

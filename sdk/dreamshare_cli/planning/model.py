@@ -1,7 +1,8 @@
 """What a fleet takes: cohorts, shards, cores, memory, bytes, seconds (docs/scaling.md).
 
 Rules:
-- counted is what the protocol asks for, times the unit costs; nothing is fitted;
+- counted is what the protocol asks for, times the unit costs; `HANDLING` alone was found by running
+  whole rounds;
 - seconds are of processor time on one core of the machine that was calibrated, and of networks at
   the rates that are given; what devices compute is not in them;
 - processes share no core.
@@ -28,6 +29,10 @@ MESSAGES_OUT = 4
 
 SMALL_BYTES = 700.0
 """Of such a message, header and acknowledgement included, about."""
+
+HANDLING = 1.0
+"""What a message's step in the machine and its records in the store take, of what it takes to come
+in: 1.0 with 48 and with 128 devices (`benchmarks.shards`, root against plan)."""
 
 ROOM_MB = 134.2
 """Memory for vectors on their way in (docs/protocol.md 17.8)."""
@@ -132,8 +137,9 @@ def plan_for(fleet: Fleet, units: Units) -> Plan:
     neighbours, vector = derived.k or size - 1, 8 * words
     alive = size * (1 - fleet.dropout)
     edge = _edge(fleet, units, vector) * fleet.devices * (1 - fleet.dropout)
-    protocol = _protocol(units, size, alive, derived.t, neighbours, words, sets=derived.k > 0)
     hearing = alive * (1 + MESSAGES_IN) * units.message_s
+    protocol = _protocol(units, size, alive, derived.t, neighbours, words, sets=derived.k > 0)
+    protocol += HANDLING * hearing
     if fleet.shards:
         shards = fleet.shards
     else:
