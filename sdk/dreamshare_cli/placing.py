@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from dreamshare.clock import Clock
@@ -26,17 +26,21 @@ from dreamshare_cli.placed import Placement, be_shard
 
 _LOG = logging.getLogger(__name__)
 
+Begin = Callable[[str], None]
+"""Begins the shards, given where the aggregator takes them, as they call it."""
+
 BACKOFF = BackoffSettings(first_s=0.2, longest_s=30.0)
 """Pauses before a shard is begun again."""
 
 
 @asynccontextmanager
-async def placed_shards(config: AggregatorConfig, root: str, clock: Clock) -> AsyncIterator[None]:
-    """Keep the shards that the settings want, while the block lasts.
+async def placing(config: AggregatorConfig, clock: Clock) -> AsyncIterator[Begin]:
+    """Give what begins the shards that the settings want; they end with the block.
+
+    Open it first: a cluster's start forks this process, which is best done while it is alone.
 
     Args:
         config: the aggregator's.
-        root: where it takes shards, as they call it.
         clock: times the pauses.
 
     Raises:
@@ -45,27 +49,33 @@ async def placed_shards(config: AggregatorConfig, root: str, clock: Clock) -> As
     """
     placed = config.placed_shards
     if placed.count == 0:
-        yield
+        yield _none
         return
-    placement = Placement(
-        root,
-        placed.links,
-        str((placed.identity or config.identity).absolute()),
-        str(config.enrolment.absolute()),
-        config.log_level,
-        config.uvloop,
-    )
+    tasks: list[asyncio.Task[None]] = []
+
+    def begin(root: str) -> None:
+        placement = Placement(
+            root,
+            placed.links,
+            str((placed.identity or config.identity).absolute()),
+            str(config.enrolment.absolute()),
+            config.log_level,
+            config.uvloop,
+        )
+        for number in range(placed.count):
+            batch = Batch(be_shard, (number,), placement, placed.occupied, 0, fresh=True)
+            tasks.append(asyncio.create_task(Kept(number, batch).keep(engine, clock)))
+
     # in a thread, as a cluster takes its time
     async with await asyncio.to_thread(open_engine, placed.opening) as engine:
-        kept = [
-            Kept(number, Batch(be_shard, (number,), placement, placed.occupied, 0, fresh=True))
-            for number in range(placed.count)
-        ]
-        tasks = [asyncio.create_task(each.keep(engine, clock)) for each in kept]
         try:
-            yield
+            yield begin
         finally:
             await stop(*tasks)
+
+
+def _none(_root: str) -> None:
+    """Nothing is wanted."""
 
 
 class Kept:

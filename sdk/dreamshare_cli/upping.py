@@ -39,7 +39,7 @@ from dreamshare_cli.greeting import Greeting
 from dreamshare_cli.loops import Loop, choose_loop
 from dreamshare_cli.operating import report_fields, report_line
 from dreamshare_cli.output import Output
-from dreamshare_cli.placing import placed_shards
+from dreamshare_cli.placing import placing
 from dreamshare_cli.settling import UpOptions, settle, settled
 from dreamshare_cli.watching import page_of, sight_of
 from dreamshare_crypto.identity import Identity
@@ -112,6 +112,7 @@ async def _serve_seen(
         running.add_signal_handler(number, stop.set)
     development = Development(options.federation, clock) if options.config is None else None
     async with AsyncExitStack() as stack:
+        begin_shards = await stack.enter_async_context(placing(config, clock))
         await stack.enter_async_context(aggregator)
         shown = await stack.enter_async_context(page_of(config.web, aggregator, sight, around))
         stopping = asyncio.create_task(stop.wait())
@@ -141,7 +142,7 @@ async def _serve_seen(
             )
             await stack.enter_async_context(desk)
             root = "" if trunks is None else called_at(config.trunk, trunks)
-            await stack.enter_async_context(placed_shards(config, root, clock))
+            begin_shards(root)
             join = None if development is None else development.open(links[0], desk.endpoints)
             Greeting(
                 links,

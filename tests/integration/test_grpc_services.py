@@ -192,6 +192,17 @@ async def test_one_party_has_so_many_connections_and_no_more(listener: GrpcListe
     await asyncio.gather(*(each.close() for each in near))
 
 
+async def test_shards_show_one_certificate_and_may_be_many() -> None:
+    files = ROOT.issue(AGGREGATOR)
+    trunks = GrpcListener("127.0.0.1:0", files, links_per_party=2 * LINKS_PER_PARTY)
+    await trunks.start()
+    near = [await link_to(trunks, files).connect() for _ in range(2 * LINKS_PER_PARTY)]
+    with pytest.raises(Unreachable, match=f"has {2 * LINKS_PER_PARTY} connections here"):
+        await link_to(trunks, files).connect()
+    await asyncio.gather(*(each.close() for each in near))
+    await trunks.close()
+
+
 @pytest.mark.parametrize("way", ["up", "down"])
 async def test_a_reader_that_stands_still_stops_the_writer(
     listener: GrpcListener, way: str

@@ -19,7 +19,7 @@ from dreamshare.settings import read_settings, settings_text
 from dreamshare_aggregator.config import AggregatorConfig
 from dreamshare_aggregator.placed import PlacedConfig
 from dreamshare_cli.placed import Placement, be_shard
-from dreamshare_cli.placing import BACKOFF, Kept, placed_shards
+from dreamshare_cli.placing import BACKOFF, Kept, placing
 
 PLACEMENT = Placement("grpcs://a:1", ("grpcs://a:2", "grpcs://a:3"), "a.key", "e", "info", True)
 
@@ -140,5 +140,5 @@ async def test_without_ray_there_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     placed = PlacedConfig(1, engine="ray")
     config = AggregatorConfig(shards="grpcs://127.0.0.1:7450", placed_shards=placed)
     with pytest.raises(ConfigError, match=r"pip install 'dreamshare\[ray\]'"):
-        async with placed_shards(config, "grpcs://127.0.0.1:7450", ManualClock(0.0)):
+        async with placing(config, ManualClock(0.0)):
             pass
