@@ -22,7 +22,8 @@ from typing import TypeVar
 
 import pytest
 
-from dreamshare_cli.brokering import certify_broker
+from dreamshare.transport.tls import TlsFiles
+from dreamshare_cli.brokering import certify_broker, certify_seats
 from dreamshare_cli.brokers.mosquitto import mosquitto as files_of
 from dreamshare_cli.brokers.plan import BrokerPlan
 from dreamshare_cli.exits import Exit
@@ -132,8 +133,11 @@ class Broker(Server):
             port=free_port(),
             websocket_port=free_port(),
             plain_port=free_port(),
+            seats=2,
         )
         certify_broker(self.authority, folder, (), self._entropy, self.now)
+        names = certify_seats(self.authority, folder, self.plan.seat_ids, self._entropy, self.now)
+        self.seats = tuple((folder / name).read_bytes() for name in names)
         for name, text in files_of(self.plan).items():
             (folder / name).write_text(text)
         plan = self.plan
@@ -158,6 +162,10 @@ class Broker(Server):
     def plain_url(self) -> str:
         """MQTT in clear."""
         return f"mqtt://127.0.0.1:{self.plan.plain_port}"
+
+    def seat(self, number: int) -> TlsFiles:
+        """Return the certificate of a shard's seat, 0 or 1."""
+        return TlsFiles(self.seats[number], self.seats[number], self.authority.tls_roots)
 
     def device(self) -> Identity:
         """Return the identity of a new device."""

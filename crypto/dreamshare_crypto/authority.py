@@ -217,12 +217,16 @@ class Authority:
         )
 
     def host_leaf(
-        self, hosts: Sequence[str], key: ec.EllipticCurvePublicKey, entropy: Entropy, now: float
+        self,
+        hosts: Sequence[str],
+        key: ec.EllipticCurvePublicKey,
+        entropy: Entropy,
+        now: float,
+        seat: bytes = b"",
     ) -> bytes:
-        """Return a TLS leaf as PEM for a broker under these names; it names no party."""
-        check_hosts(hosts)
-        start = int(now) - _SKEW_S
-        return self._tls.issue(self.federation, key, entropy, start, int(now) + LIFE_S, hosts)
+        """Return a TLS leaf for a broker under these names, or for a seat there; for no party."""
+        held = (int(now) - _SKEW_S, int(now) + LIFE_S)
+        return self._tls.issue(seat or self.federation, key, entropy, *held, hosts)
 
     def live(self, now: float) -> Iterator[Issued]:
         """Yield what was given out and is neither expired nor revoked."""

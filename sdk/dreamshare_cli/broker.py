@@ -53,6 +53,9 @@ def config(
         Path, typer.Option(help="Where the broker keeps its sessions, absolute.")
     ] = Path("/var/lib/mosquitto"),
     namespace: Annotated[str, typer.Option(help="What every topic begins with.")] = "dreamshare",
+    seats: Annotated[
+        int, typer.Option(help="How many shards may come to the broker; a seat is made for each.")
+    ] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON objects, one a line.")
     ] = False,
@@ -76,6 +79,7 @@ def config(
             websocket_port=websocket_port,
             data=data,
             namespace=namespace,
+            seats=seats,
             as_json=as_json,
         )
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -19,6 +18,7 @@ from dreamshare_cli.federation import FederationFolder, make_folder
 from dreamshare_cli.output import Output
 from dreamshare_crypto.authority import Authority
 from dreamshare_crypto.entropy import Entropy, SystemEntropy
+from dreamshare_crypto.secretfile import replace_private
 from dreamshare_crypto.tls import LOOPBACK, make_key, public_key_of
 
 FLAVOURS: Mapping[str, Callable[[BrokerPlan], Mapping[str, str]]] = MappingProxyType(
@@ -47,6 +47,7 @@ class BrokerOptions:
     websocket_port: int
     data: Path
     namespace: str
+    seats: int
     as_json: bool
 
 
@@ -68,17 +69,20 @@ def write_config(options: BrokerOptions) -> None:
         port=options.port,
         websocket_port=options.websocket_port,
         namespace=options.namespace,
+        seats=options.seats,
     )
     make_folder(out)
     files = dict(FLAVOURS[options.flavour](plan))
     for name, text in files.items():
         (out / name).write_text(text, encoding="utf-8")
     certify_broker(authority, out, options.hosts, SystemEntropy(), now)
-    names = sorted([*files, "broker.key", "broker.pem", "roots.pem"])
+    seats = certify_seats(authority, out, plan.seat_ids, SystemEntropy(), now)
+    names = sorted([*files, *seats, "broker.key", "broker.pem", "roots.pem"])
     Output(options.as_json).show(
         {"flavour": options.flavour, "folder": str(out), "files": names},
         f"wrote {', '.join(names)} to {out}\n"
-        "the broker's account must be able to read them, and nobody else broker.key",
+        "the broker's account must be able to read them, and nobody else broker.key"
+        + ("; seats are for `dreamshare shard --seat`, one each" if seats else ""),
     )
 
 
@@ -103,7 +107,28 @@ def certify_broker(
     key = make_key(entropy)
     names = tuple(dict.fromkeys((*LOOPBACK, *hosts)))
     chain = authority.host_leaf(names, public_key_of(key), entropy, now)
-    place = os.open(out / "broker.key", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(place, "wb") as file:
-        file.write(key.reveal())
+    replace_private(out / "broker.key", key.reveal())
     (out / "broker.pem").write_bytes(chain)
+
+
+def certify_seats(
+    authority: Authority, out: Path, seats: Sequence[str], entropy: Entropy, now: float
+) -> list[str]:
+    """Write a certificate with its key for each seat, unless it is there; return the files' names.
+
+    Args:
+        authority: as for `certify_broker`.
+        out: an existing folder.
+        seats: their hex ids.
+        entropy: source of the keys.
+        now: seconds since 1970.
+    """
+    names = [f"seat-{number}.pem" for number in range(1, len(seats) + 1)]
+    for name, seat in zip(names, seats, strict=True):
+        if (out / name).exists():
+            continue
+        key = make_key(entropy)
+        own = bytes.fromhex(seat)
+        chain = authority.host_leaf((), public_key_of(key), entropy, now, own)
+        replace_private(out / name, chain + key.reveal())
+    return names

@@ -26,7 +26,7 @@ from dreamshare.driver.offloading import Encoded, Opener, encode
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Opened, Peering
 from dreamshare.driver.presence import Presence
-from dreamshare.driver.reception import receive
+from dreamshare.driver.reception import receive, sent_on
 from dreamshare.driver.room import ROOM, Room
 from dreamshare.driver.shards import Shards, largest_of
 from dreamshare.driver.stream import converse, say_goodbye
@@ -120,6 +120,7 @@ class AggregatorDriver:
         self._shards: Shards | None = None
         if trunks is not None:
             self._shards = Shards(trunks, identity, clock, grace_s, self._presence, self._is_here)
+            self._shards.seating.spread(self._listeners)
         self._jobs: Jobs | None = None
         self._closed = asyncio.Event()
 
@@ -276,6 +277,8 @@ class AggregatorDriver:
     async def _talk(self, connection: Connection) -> None:
         packets = connection.packets()
         greeting = await receive(connection, packets, self._identity, self._clock)
+        if self._gate is not None and await sent_on(greeting, self._gate, self._clock):
+            return
         party = self._party(greeting.certificate)
         older = party.attach(connection)
         if older is not None:
@@ -387,8 +390,7 @@ class AggregatorDriver:
         self._presence.joined(joined)
 
     def _is_here(self, device: PartyId) -> bool:
-        party = self._parties.get(device)
-        return party is not None and party.offer is not None
+        return device in self._parties and self._parties[device].offer is not None
 
     def _tell(self, party: Party, task: TaskId, message: Message) -> None:
         self._put(party, Address(task), message)

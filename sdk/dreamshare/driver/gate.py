@@ -26,6 +26,10 @@ class Gate(Protocol):
         """A device departed."""
         ...
 
+    def no_device(self, party: PartyId) -> None:
+        """A party came in over a broker that is no device; it is sent away."""
+        ...
+
     def heard(self, task: TaskId, heard: events.HeardFrom, handled: Callable[[], None]) -> None:
         """A device said something to a task; `handled` acknowledges it."""
         ...

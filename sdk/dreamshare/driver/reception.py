@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from dreamshare.clock import Clock
+from dreamshare.driver.gate import Gate
 from dreamshare.driver.party import Party
 from dreamshare.driver.peering import Peering
 from dreamshare.driver.stream import say_goodbye
 from dreamshare.driver.vouching import check_vouched, vouch
 from dreamshare.driver.waiting import greeting
 from dreamshare.errors import AbortCode, PeerProtocolError, Unreachable
+from dreamshare.ids import PartyId
 from dreamshare.protocol.border import crypto_border
 from dreamshare.protocol.envelope import accept_certificate
 from dreamshare.transport.base import Connection
@@ -77,6 +79,16 @@ class Greeting:
         reply = HelloReply(standing, self.version)
         vouched = vouch(self.identity, reply, self.connection.binding)
         await self.connection.send(encode_packet(vouched))
+
+
+async def sent_on(greeting: Greeting, gate: Gate, clock: Clock) -> bool:
+    """Send an operator away who came to a shard over a broker, where the root chose for it."""
+    if not greeting.connection.binding or greeting.certificate.role is Role.DEVICE:
+        return False
+    gate.no_device(PartyId(greeting.certificate.id))
+    text = "only devices are answered here; come again, and the aggregator answers"
+    await say_goodbye(greeting.connection, clock, AbortCode.UNEXPECTED, text)
+    return True
 
 
 async def receive(

@@ -28,7 +28,7 @@ from dreamshare.ids import PartyId, TaskId
 from dreamshare.protocol import events, trunk
 from dreamshare.protocol.messages import CheckIn, ControlError, Reply, Request, Sa2
 from dreamshare.transport.backoff import Backoff, BackoffSettings
-from dreamshare.transport.base import Connection, Link, Listener
+from dreamshare.transport.base import Connection, Link, Listener, Seat
 from dreamshare.wire.bulk import BULK
 from dreamshare.wire.codec import decode_message, encode_message
 from dreamshare_crypto.identity import Identity
@@ -90,6 +90,7 @@ class ShardLife:
         engine: Engine,
     ) -> None:
         self._line = Trunk(connection)
+        self._seats = {str(each): each for each in listeners if isinstance(each, Seat)}
         self._engine = engine
         self._driver = AggregatorDriver(
             listeners, identity, clock, Lobby(), engine=engine, gate=self
@@ -102,11 +103,18 @@ class ShardLife:
         self._largest = 0
 
     async def run(self) -> None:
-        """Serve until the trunk ends; raises ConfigError where a listener cannot be bound."""
+        """Serve until the trunk ends.
+
+        Raises:
+            ConfigError: a listener cannot be bound.
+            Unreachable: another process has taken the place of this one at a broker.
+        """
+        for broker, seat in self._seats.items():
+            seat.attend(partial(self._attended, broker))
         await self._driver.start()
         serving = asyncio.ensure_future(self._driver.run())
         try:
-            await first_of(self._line.serve(self._hear), self._work())
+            await first_of(self._line.serve(self._hear), self._work(), _ended(serving))
         finally:
             await self._line.close()
             await self._driver.close()
@@ -123,6 +131,12 @@ class ShardLife:
 
     def went(self, device: PartyId) -> None:
         self._line.put(trunk.Went(device))
+
+    def no_device(self, party: PartyId) -> None:
+        self._line.put(trunk.NoDevice(party))
+
+    def _attended(self, broker: str, there: bool) -> None:
+        self._line.put(trunk.Seated(broker, there))
 
     def heard(self, task: TaskId, heard: events.HeardFrom, handled: Callable[[], None]) -> None:
         match heard.message:
@@ -144,6 +158,9 @@ class ShardLife:
                 handled = self._heard.pop(number, None)
                 if handled is not None:
                     handled()
+            case trunk.Invite(broker, party, opener):
+                if broker in self._seats:
+                    self._seats[broker].invite(party.hex(), opener)
             case trunk.Post() | trunk.Order() | trunk.Answer() | trunk.TaskOver():
                 self._items.put_nowait(message)
             case _:
@@ -198,6 +215,10 @@ class ShardLife:
         await self._driver.post(post.devices, post.address, ready)
 
 
+async def _ended(serving: asyncio.Future[None]) -> None:
+    await asyncio.wait({serving})
+
+
 def _ready(body: bytes) -> Encoded:
     return Encoded(decode_message(body), body, hashlib.sha256(body).digest())
 
@@ -223,6 +244,7 @@ async def serve_shard(
 
     Raises:
         ConfigError: a listener cannot be bound, or the identity cannot be read.
+        Unreachable: another process has taken this one's place at a broker.
     """
     waits = Backoff(backoff, rng)
     while True:

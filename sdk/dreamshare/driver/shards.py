@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
 
 from dreamshare.clock import Clock
 from dreamshare.driver.presence import Presence
+from dreamshare.driver.seating import Seating, Shard
 from dreamshare.driver.task import TaskRun
 from dreamshare.driver.trunk import Trunk
 from dreamshare.errors import PeerProtocolError
@@ -34,15 +34,11 @@ MOST_SHARDS = 256
 """Of one root; each trunk costs it a little memory, and what comes over it some time."""
 
 
-@dataclass(slots=True)
-class _Shard:
-    number: int
-    line: Trunk
-    devices: dict[PartyId, CheckIn] = field(default_factory=dict)
-
-
 class Shards:
     """Every shard of one root.
+
+    Attributes:
+        seating: who answers requests that come in over brokers.
 
     Args:
         listener: where shards come in; it takes nobody but this aggregator.
@@ -69,8 +65,9 @@ class Shards:
         self._presence = presence
         self._runs = presence.runs
         self._is_here = is_here
-        self._shards: dict[int, _Shard] = {}
-        self._at: dict[PartyId, _Shard] = {}
+        self._shards: dict[int, Shard] = {}
+        self._at: dict[PartyId, Shard] = {}
+        self.seating = Seating(self._shards)
         self._orders: dict[TaskId, Collect] = {}
         self._opened = 0
 
@@ -87,6 +84,7 @@ class Shards:
 
     def came_here(self, device: PartyId) -> None:
         """A device has checked in with the root itself."""
+        self.seating.came(device)
         shard = self._at.pop(device, None)
         if shard is not None:
             shard.devices.pop(device, None)
@@ -166,7 +164,7 @@ class Shards:
             await connection.close()
             return
         self._opened += 1
-        shard = _Shard(self._opened, Trunk(connection))
+        shard = Shard(self._opened, Trunk(connection))
         self._shards[shard.number] = shard
         _LOG.info("shard %d came", shard.number)
         shard.line.put(trunk.Wanted(largest_of(self._runs.values())))
@@ -181,19 +179,19 @@ class Shards:
                 run.give(FromShard(shard.number, Lost()))
             start(self._after_grace(shard))
 
-    async def _after_grace(self, shard: _Shard) -> None:
+    async def _after_grace(self, shard: Shard) -> None:
         await self._clock.sleep_until(self._clock.now() + self._grace_s)
         for device in tuple(shard.devices):
             self._left(shard, device)
 
-    def _left(self, shard: _Shard, device: PartyId) -> None:
+    def _left(self, shard: Shard, device: PartyId) -> None:
         shard.devices.pop(device, None)
         if self._at.get(device) is shard:
             del self._at[device]
             if not self._is_here(device):
                 self._presence.departed(device)
 
-    def _hear(self, shard: _Shard, message: trunk.TrunkMessage) -> None:
+    def _hear(self, shard: Shard, message: trunk.TrunkMessage) -> None:
         match message:
             case trunk.Came(device, fresh, body):
                 offer = decode_message(body)
@@ -205,6 +203,10 @@ class Shards:
                 self._presence.joined(
                     events.Joined(device, offer.algorithms, fresh, offer.attributes)
                 )
+            case trunk.Seated(broker, there):
+                self.seating.sit(shard, broker, there=there)
+            case trunk.NoDevice(party):
+                self.seating.keep(party)
             case trunk.Went(device):
                 self._left(shard, device)
             case trunk.Heard(number, task, device, body):
@@ -216,9 +218,7 @@ class Shards:
             case _:
                 raise PeerProtocolError("a shard spoke as a root")
 
-    def _heard(
-        self, shard: _Shard, number: int, task: TaskId, device: PartyId, body: bytes
-    ) -> None:
+    def _heard(self, shard: Shard, number: int, task: TaskId, device: PartyId, body: bytes) -> None:
         run = self._runs.get(task)
         message = decode_message(body)
         if run is None or not isinstance(message, Sa2 | Declined | TellDone):

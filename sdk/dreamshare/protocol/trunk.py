@@ -64,6 +64,15 @@ class TaskOver:
     task: TaskId
 
 
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """A party asked to come in at a broker, with this nonce: admit it there (17.38)."""
+
+    broker: str
+    party: PartyId
+    opener: bytes
+
+
 # ---- shard to root -------------------------------------------------------------------------------
 
 
@@ -101,6 +110,21 @@ class Said:
     message: Claim | PartialSum
 
 
-ToShardPart = Wanted | Post | Order | Answer | Handled | TaskOver
-FromShardPart = Came | Went | Heard | Said
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """The shard has come to a broker, or (not `there`) is there no more."""
+
+    broker: str
+    there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoDevice:
+    """A party came in that is no device: it belongs to the root."""
+
+    party: PartyId
+
+
+ToShardPart = Wanted | Post | Order | Answer | Handled | TaskOver | Invite
+FromShardPart = Came | Went | Heard | Said | Seated | NoDevice
 TrunkMessage = ToShardPart | FromShardPart

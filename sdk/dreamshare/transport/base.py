@@ -22,6 +22,9 @@ PACKET_LIMIT = 256 * 1024
 Admit = Callable[[str | None], bool]
 """What a listener asks about the `peer` of a new connection; False refuses it."""
 
+Place = Callable[[str, bytes, int], bool]
+"""Takes a party's hex id, the nonce of its request and how many are here; True: a seat answers."""
+
 
 def check_packet(packet: bytes, limit: int) -> None:
     """Refuse a packet that no transport takes: LocalProtocolError, FrameTooLarge."""
@@ -134,4 +137,30 @@ class ShowsCertificate(Protocol):
 
     def renew(self, tls: TlsFiles) -> None:
         """Show this one from the next connection on; raises ConfigError."""
+        ...
+
+
+@runtime_checkable
+class Spreads(Protocol):
+    """A listener at a broker whose parties' requests seats of shards can answer."""
+
+    def spread(self, place: Place) -> None:
+        """Ask `place` about each request; before `start`."""
+        ...
+
+
+@runtime_checkable
+class Seat(Protocol):
+    """A shard's listener at a broker: it takes whom the root names (docs/protocol.md 17.38)."""
+
+    def attend(self, present: Callable[[bool], None]) -> None:
+        """Tell `present` whenever it comes to the broker or leaves it; before `start`."""
+        ...
+
+    def invite(self, party: str, opener: bytes) -> None:
+        """Admit the party of this hex id, which asked with this nonce."""
+        ...
+
+    def __str__(self) -> str:
+        """The broker's address."""
         ...

@@ -14,7 +14,7 @@ from collections import Counter as Tally
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from dreamshare.transport.base import Connection, Link, Listener
+from dreamshare.transport.base import Connection, Link, Listener, Place, Spreads
 
 
 class Tap(Protocol):
@@ -127,3 +127,10 @@ class TappedListener:
 
     async def close(self) -> None:
         await self._listener.close()
+
+    def __str__(self) -> str:
+        return str(self._listener)
+
+    def spread(self, place: Place) -> None:
+        if isinstance(self._listener, Spreads):
+            self._listener.spread(place)

@@ -73,6 +73,18 @@ class TlsFiles:
                 raise ConfigError(f"{what} is not PEM: '-----BEGIN ...' was expected")
 
     @property
+    def name(self) -> str:
+        """The CN of the own certificate; ConfigError where it cannot be read or has none."""
+        try:
+            subject = x509.load_pem_x509_certificate(self.chain_pem).subject
+        except ValueError as error:
+            raise ConfigError(f"chain_pem holds no certificate: {error}") from None
+        names = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        if len(names) != 1:
+            raise ConfigError("the own certificate names nobody: its subject has no CN")
+        return str(names[0].value)
+
+    @property
     def valid_until(self) -> datetime:
         """When the own certificate ends, in UTC; ConfigError where it cannot be read."""
         try:

@@ -85,6 +85,23 @@ def listener_at(url: str, member: Member) -> Listener:
     return GrpcListener(target(url), TlsFiles.of(member))
 
 
+def seat_at(url: str, member: Member, seat: TlsFiles) -> Listener:
+    """Return a shard's place at a broker.
+
+    Args:
+        url: the broker's address.
+        member: the aggregator.
+        seat: certificate and key that the broker knows the seat by.
+
+    Raises:
+        ConfigError: as `link_to`.
+    """
+    check_address(url)
+    with _extra("mqtt"):
+        from dreamshare.transport.mqtt.seat import MqttSeat
+    return MqttSeat(url, seat.name, member.federation.hex(), seat)
+
+
 @contextmanager
 def _extra(name: str) -> Iterator[None]:
     try:

@@ -18,9 +18,12 @@ from dreamshare.protocol.trunk import (
     Came,
     Handled,
     Heard,
+    Invite,
+    NoDevice,
     Order,
     Post,
     Said,
+    Seated,
     TaskOver,
     TrunkMessage,
     Wanted,
@@ -36,6 +39,7 @@ VERSION = 1
 _MORE, _LAST = b"\x00", b"\x01"
 _MOST = limits.FRAME_LIMIT + limits.MIB
 _RECEIPT = limits.KIB
+_ADDRESS = limits.KIB
 
 
 def packets_of(message: TrunkMessage, packet_limit: int) -> Iterator[bytes]:
@@ -89,6 +93,8 @@ def encode_trunk(message: TrunkMessage) -> bytes:
             return w.u8(6).u64(number).finish()
         case TaskOver(task):
             return w.u8(7).raw(task, 16).finish()
+        case Invite(broker, party, opener):
+            return w.u8(8).var(broker.encode()).raw(party, 16).raw(opener, 16).finish()
         case Came(device, fresh, body):
             return w.u8(16).raw(device, 16).u8(fresh).var(body).finish()
         case Went(device):
@@ -101,6 +107,10 @@ def encode_trunk(message: TrunkMessage) -> bytes:
             w.u8(20).raw(task, 16).raw(said.session, 32).u32(said.round)
             w.list(sorted(said.members), lambda each, device: each.raw(device, 16))
             return w.var(said.total).finish()
+        case Seated(broker, there):
+            return w.u8(21).var(broker.encode()).u8(there).finish()
+        case NoDevice(party):
+            return w.u8(22).raw(party, 16).finish()
 
 
 def decode_trunk(data: bytes) -> TrunkMessage:
@@ -139,6 +149,8 @@ def _decode(r: Reader) -> TrunkMessage:
             return Handled(r.u64())
         case 7:
             return TaskOver(TaskId(r.raw(16)))
+        case 8:
+            return Invite(_text(r), _device(r), r.raw(16))
         case 16:
             return Came(_device(r), _flag(r), r.var(limits.MIB))
         case 17:
@@ -151,12 +163,23 @@ def _decode(r: Reader) -> TrunkMessage:
             task, session, number = TaskId(r.raw(16)), r.raw(32), r.u32()
             members = frozenset(r.list(lambda each: each.raw(16), limits.DEVICES_LIMIT))
             return Said(task, PartialSum(session, number, members, r.var(limits.BODY_LIMIT)))
+        case 21:
+            return Seated(_text(r), _flag(r))
+        case 22:
+            return NoDevice(_device(r))
         case kind:
             raise refuse(f"a trunk's message of unknown kind {kind}")
 
 
 def _device(reader: Reader) -> PartyId:
     return PartyId(reader.raw(16))
+
+
+def _text(reader: Reader) -> str:
+    try:
+        return reader.var(_ADDRESS).decode()
+    except UnicodeDecodeError:
+        raise MalformedError("an address that is no text") from None
 
 
 def _flag(reader: Reader) -> bool:

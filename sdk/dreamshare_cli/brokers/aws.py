@@ -11,10 +11,17 @@ from dreamshare_cli.brokers.plan import (
     Rights,
     aggregator_rights,
     party_rights,
+    seat_rights,
 )
 
 _NAME = "${iot:Connection.Thing.ThingName}"
 _ARN = "arn:aws:iot:REGION:ACCOUNT"
+
+_SEATS = """\
+5. Make a thing for every name in seats.txt and attach seat-policy.json to each seat's certificate.
+   A connection has at most 50 subscriptions there unless AWS allows more: a shard needs three for
+   each of its devices, the aggregator two for each of its own.
+"""
 
 _READ_ME = f"""\
 AWS IoT Core for one Dreamshare federation (docs/mqtt.md).
@@ -32,8 +39,19 @@ AWS IoT Core for one Dreamshare federation (docs/mqtt.md).
 
 def aws(plan: BrokerPlan) -> Mapping[str, str]:
     """Return the policies for AWS IoT Core."""
+    seats = (
+        {}
+        if not plan.seats
+        else {
+            "seat-policy.json": _policy(
+                _NAME, seat_rights(plan, _NAME), retain=(f"{plan.topics.root}/a/{_NAME}/state",)
+            ),
+            "seats.txt": "".join(f"{name}\n" for name in plan.seat_ids),
+        }
+    )
     return {
-        "README.txt": _READ_ME,
+        "README.txt": _READ_ME + (_SEATS if plan.seats else ""),
+        **seats,
         "party-policy.json": _policy(_NAME, party_rights(plan, _NAME), retain=()),
         "aggregator-policy.json": _policy(
             plan.aggregator, aggregator_rights(plan), retain=(plan.topics.hub("state"),)

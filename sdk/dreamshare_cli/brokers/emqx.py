@@ -11,6 +11,7 @@ from dreamshare_cli.brokers.plan import (
     BrokerPlan,
     aggregator_rights,
     party_rights,
+    seat_rights,
 )
 
 
@@ -71,12 +72,22 @@ def _listener(kind: str, plan: BrokerPlan, port: int) -> list[str]:
 def _access(plan: BrokerPlan) -> str:
     party, hub = party_rights(plan, "${username}"), aggregator_rights(plan)
     who = f'{{username, "{plan.aggregator}"}}'
+    seats = [
+        line
+        for name in plan.seat_ids
+        for seat in (seat_rights(plan, name),)
+        for line in (
+            f'{{allow, {{username, "{name}"}}, publish, {_list(seat.publish)}}}.',
+            f'{{allow, {{username, "{name}"}}, subscribe, {_list(seat.subscribe)}}}.',
+        )
+    ]
     return "\n".join(
         [
             "%% Access list of one Dreamshare federation for EMQX 5.",
             f"%% {UNTESTED}",
             f"{{allow, {who}, publish, {_list(hub.publish)}}}.",
             f"{{allow, {who}, subscribe, {_list(hub.subscribe)}}}.",
+            *seats,
             f"{{allow, all, publish, {_list(party.publish)}}}.",
             f"{{allow, all, subscribe, {_list(party.subscribe)}}}.",
             "{deny, all}.",

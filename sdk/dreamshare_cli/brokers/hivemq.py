@@ -12,7 +12,10 @@ from dreamshare_cli.brokers.plan import (
     Rights,
     aggregator_rights,
     party_rights,
+    seat_rights,
 )
+
+_OWN = "${{clientid}}"
 
 
 def hivemq(plan: BrokerPlan) -> Mapping[str, str]:
@@ -81,10 +84,16 @@ def _roles(plan: BrokerPlan) -> str:
         "  <users>",
         f"    <user><name>{plan.aggregator}</name><password>PASSWORD</password>"
         "<roles><id>aggregator</id></roles></user>",
+        *(
+            f"    <user><name>{name}</name><password>PASSWORD</password>"
+            "<roles><id>seat</id></roles></user>"
+            for name in plan.seat_ids
+        ),
         "  </users>",
         "  <roles>",
-        *_role("party", party_rights(plan, "${{clientid}}"), "NOT_RETAINED"),
+        *_role("party", party_rights(plan, _OWN), "NOT_RETAINED"),
         *_role("aggregator", aggregator_rights(plan), "ALL"),
+        *(_role("seat", seat_rights(plan, _OWN), "ALL") if plan.seats else ()),
         "  </roles>",
         "</file-rbac>",
         "",

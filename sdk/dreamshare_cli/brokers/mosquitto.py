@@ -10,6 +10,7 @@ from dreamshare_cli.brokers.plan import (
     BrokerPlan,
     aggregator_rights,
     party_rights,
+    seat_rights,
 )
 
 _PLUGIN = "/usr/lib/mosquitto_acl_file.so"
@@ -90,6 +91,18 @@ def _tls(plan: BrokerPlan) -> list[str]:
 
 def _access(plan: BrokerPlan) -> str:
     party, hub = party_rights(plan, "%u"), aggregator_rights(plan)
+    seats = [
+        line
+        for number, name in enumerate(plan.seat_ids, 1)
+        for seat in (seat_rights(plan, name),)
+        for line in (
+            f"# seat {number}, of a shard",
+            f"user {name}",
+            *(f"topic write {topic}" for topic in seat.publish),
+            *(f"topic read {topic}" for topic in seat.subscribe),
+            "",
+        )
+    ]
     return "\n".join(
         [
             "# Who may say and hear what. Everything else is denied.",
@@ -99,6 +112,7 @@ def _access(plan: BrokerPlan) -> str:
             *(f"topic write {topic}" for topic in hub.publish),
             *(f"topic read {topic}" for topic in hub.subscribe),
             "",
+            *seats,
             "# every party: %u is the CN of its certificate",
             *(f"pattern write {topic}" for topic in party.publish),
             *(f"pattern read {topic}" for topic in party.subscribe),

@@ -61,6 +61,9 @@ class Receiver:
     def went(self, device: PartyId) -> None:
         """Nobody looks."""
 
+    def no_device(self, party: PartyId) -> None:
+        """Nobody looks."""
+
     def heard(self, task: TaskId, heard: events.HeardFrom, handled: Callable[[], None]) -> None:
         if isinstance(heard.message, Sa2):
             self._queue.put_nowait((heard.message, handled))

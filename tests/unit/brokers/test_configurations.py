@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import ssl
 import stat
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 import pytest
 
 from dreamshare.errors import ConfigError
+from dreamshare.transport.tls import TlsFiles
 from dreamshare_cli.brokering import FLAVOURS
 from dreamshare_cli.brokers.plan import (
     MOST_PACKET,
@@ -21,6 +23,7 @@ from dreamshare_cli.brokers.plan import (
     BrokerPlan,
     aggregator_rights,
     party_rights,
+    seat_rights,
 )
 from dreamshare_cli.command import execute
 from dreamshare_cli.exits import Exit
@@ -56,6 +59,20 @@ def test_every_right_is_written_and_none_is_wider(flavour: str) -> None:
     for wide in ("dreamshare/#", "dreamshare/+", "v1/+/", "/#", "$share", "topic #"):
         assert wide not in text
     assert "fe" * 16 in text
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_seats_have_the_rights_of_seats_and_parties_no_more_than_before(flavour: str) -> None:
+    without = "".join(FLAVOURS[flavour](PLAN).values())
+    text = "".join(FLAVOURS[flavour](replace(PLAN, seats=2)).values())
+    one, two = replace(PLAN, seats=3).seat_ids[:2]
+    assert one != two
+    assert one in text
+    assert two in text
+    assert set(without.splitlines()) <= set(text.splitlines())
+    rights = seat_rights(PLAN, one)
+    for right in (*rights.publish[::2], *rights.subscribe):
+        assert right in text or right.replace("+", "*") in text
 
 
 @pytest.mark.parametrize("flavour", ["mosquitto", "mosquitto-2.1", "emqx", "hivemq"])
@@ -96,6 +113,8 @@ def test_plans_that_are_none() -> None:
         {"federation": "#"},
         {"namespace": "a/b"},
         {"port": 70_000},
+        {"seats": -1},
+        {"seats": 257},
         {"folder": PurePosixPath("relative")},
     ):
         with pytest.raises(ConfigError):
@@ -121,6 +140,21 @@ def test_the_command_writes_files_and_a_certificate_and_keeps_it(
     assert execute([*command, "--flavour", "emqx", "--websocket-port", "0"]) == Exit.OK
     assert (out / "broker.pem").read_bytes() == made
     assert f'"{out}/acl.conf"' in (out / "emqx.conf").read_text()
+
+
+def test_seats_are_made_once_and_more_are_added(tmp_path: Path) -> None:
+    federation, out = tmp_path / "federation", tmp_path / "broker"
+    FederationFolder(federation).create()
+    command = ("broker", "config", "--out", str(out), "--federation", str(federation), "--seats")
+    assert execute([*command, "1"]) == Exit.OK
+    made = (out / "seat-1.pem").read_bytes()
+    assert execute([*command, "2"]) == Exit.OK
+    assert (out / "seat-1.pem").read_bytes() == made
+    assert stat.S_IMODE((out / "seat-2.pem").stat().st_mode) == 0o600
+    for number in (1, 2):
+        pem = (out / f"seat-{number}.pem").read_bytes()
+        name = TlsFiles(pem, pem, (out / "roots.pem").read_bytes()).name
+        assert f"user {name}\n" in (out / "dreamshare.acl").read_text()
 
 
 def test_the_files_may_lie_elsewhere_and_the_aggregator_too(tmp_path: Path) -> None:

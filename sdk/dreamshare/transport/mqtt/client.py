@@ -119,7 +119,7 @@ class BrokerClient(aiomqtt.Client):
             username=None if address.secure else stay.client_id,
             identifier=stay.client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=False,
+            clean_start=stay.session_expiry_s == 0,  # nothing that is kept is wanted
             will=aiomqtt.Will(will.topic, will.payload, 1, will.retain, farewell),
             transport="tcp" if address.path is None else "websockets",
             websocket_path=address.path,

@@ -112,6 +112,11 @@ class MqttConnection:
         return self._tag
 
     @property
+    def broken(self) -> bool:
+        """Whether it ended otherwise than by a goodbye of either end."""
+        return self._failure is not None
+
+    @property
     def packet_limit(self) -> int:
         return self._session.packet_limit
 
