@@ -50,7 +50,8 @@ class AggregatorConfig:
     )
     enrol_links: tuple[str, ...] = setting(
         "What enrolled devices are told to connect to, e.g. 'grpcs://aggregator.example:7443'. "
-        "Empty: the addresses of listen; for those on every interface, the host that was called.",
+        "Empty: the addresses of listen, after those of shards placed on this machine; for those "
+        "on every interface, the host that was called.",
         default=(),
     )
     store: str = setting(

@@ -97,6 +97,11 @@ class PlacedConfig:
         host, port = host_and_port(self.listen)
         return tuple(grpcs(host, port + number) for number in range(self.count))
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Where devices find the shards that are on this machine; on a cluster nobody knows."""
+        return self.links if self.engine == "processes" else ()
+
     def trunk(self, shards: str) -> str:
         """Return where the aggregator takes these shards; "" where there are none at all.
 

@@ -139,6 +139,7 @@ async def _serve_seen(
                 config.enrol_links or [_told(link) for link in links],
                 clock,
                 aggregator.renew,
+                [] if config.enrol_links else [_told(link) for link in config.placed_shards.known],
             )
             await stack.enter_async_context(desk)
             root = "" if trunks is None else called_at(config.trunk, trunks)

@@ -53,6 +53,7 @@ class EnrolmentDesk:
         links: where enrolled devices connect, told to everybody who knocks.
         clock: what time it is.
         renew: handed the identity with each newer revocation list, on the event loop.
+        shards: where devices connect, too; they are spread over these.
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class EnrolmentDesk:
         links: Sequence[str],
         clock: Clock,
         renew: Callable[[Identity], None],
+        shards: Sequence[str] = (),
     ) -> None:
         queue = RequestQueue(settings.folder, settings.bounds)
-        greeting = Greeting(identity.federation, identity.tls.roots_pem, tuple(links))
+        root = identity.tls.roots_pem
+        greeting = Greeting(identity.federation, root, tuple(links), tuple(shards))
         relay = Relay(greeting, queue, clock, settings.office)
         tls = TlsFiles.of(identity)
         self._listeners = [

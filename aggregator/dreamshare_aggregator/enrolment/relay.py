@@ -37,6 +37,9 @@ from dreamshare_crypto.errors import CryptoError
 
 _LOG = logging.getLogger(__name__)
 
+SHARDS_TOLD = 3
+"""Shards that a device is told of: one to be at, others for when that one is away."""
+
 RETRY_AFTER_S = 2
 """Seconds after which a waiting party asks again, where the authority is within reach."""
 
@@ -63,11 +66,13 @@ class Greeting:
         federation: 16 bytes.
         tls_root: PEM.
         links: where enrolled devices connect.
+        shards: where else; each who knocks is told some of them, before the links.
     """
 
     federation: bytes
     tls_root: bytes
     links: tuple[str, ...]
+    shards: tuple[str, ...] = ()
 
 
 class Relay:
@@ -87,6 +92,7 @@ class Relay:
         self._queue = queue
         self._clock = clock
         self._office = office
+        self._knocks = 0
         self._one = asyncio.Lock()  # files and the office: one at a time
 
     async def answer(self, message: bytes, source: str) -> bytes:
@@ -105,9 +111,16 @@ class Relay:
     async def _answer(self, message: bytes, source: str) -> Down:
         match decode_up(message):
             case Knock():
-                return Welcome(self._greeting.tls_root, self._greeting.links)
+                return Welcome(self._greeting.tls_root, self._links())
             case Ask(request):
                 return await self._asked(request, source)
+
+    def _links(self) -> tuple[str, ...]:
+        """Return the next shards in turn, as devices stay with the first that answers."""
+        shards = self._greeting.shards
+        first = self._knocks % max(1, len(shards))
+        self._knocks += 1
+        return (*(shards[first:] + shards[:first])[:SHARDS_TOLD], *self._greeting.links)
 
     async def _asked(self, raw: bytes, source: str) -> Down:
         with crypto_border():

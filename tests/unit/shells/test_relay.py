@@ -84,6 +84,19 @@ async def said(relay: Relay, message: bytes, source: str = "ipv4:1.2.3.4") -> Do
     return decode_down(await relay.answer(encode_up(Ask(message)), source))
 
 
+async def test_devices_are_spread_over_shards(site: Site) -> None:
+    """Each is told another one first, and the aggregator's own address last."""
+    shards = tuple(f"grpcs://hub.example:745{number}" for number in range(1, 6))
+    greeting = Greeting(bytes(16), site.root, ("grpcs://hub.example:7443",), shards)
+    relay = Relay(greeting, site.queue, site.clock)
+    told = []
+    for _ in range(6):
+        welcome = decode_down(await relay.answer(encode_up(Knock()), "ipv4:1.2.3.4"))
+        assert isinstance(welcome, Welcome)
+        told.append([link[-1] for link in welcome.links])
+    assert ["".join(ends) for ends in told] == ["1233", "2343", "3453", "4513", "5123", "1233"]
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
