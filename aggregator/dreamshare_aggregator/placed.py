@@ -20,6 +20,7 @@ from dreamshare.engine.opening import EngineConfig, kind_of
 from dreamshare.errors import ConfigError
 from dreamshare.settings import Scalar, setting
 from dreamshare.transport.address import EVERYWHERE, grpcs, host_and_port
+from dreamshare.transport.ways import MQTT_SCHEMES
 
 _LAST_PORT = 65_535
 
@@ -43,8 +44,20 @@ class PlacedConfig:
     )
     listen: str = setting(
         "Where the first shard listens: grpcs://host:port. Each further one takes the next port. "
-        "On a cluster 'grpcs://0.0.0.0:7451': the machine that it is placed on, whichever it is.",
+        "On a cluster 'grpcs://0.0.0.0:7451': the machine that it is placed on, whichever it is. "
+        "Empty: at the broker alone.",
         default="grpcs://127.0.0.1:7451",
+    )
+    broker: str = setting(
+        "A broker that shards take their share of devices from, as `listen` of the aggregator "
+        "names it, too. Empty: none.",
+        default="",
+    )
+    seats: Path | None = setting(
+        "Folder with a seat at the broker for each shard, seat-1.pem and so on, as `dreamshare "
+        "broker config --seats` writes them; on a cluster on every machine that takes shards.",
+        default=None,
+        example="/etc/dreamshare/broker",
     )
     identity: Path | None = setting(
         "The aggregator's identity as it is found where shards are placed: on a cluster a file on "
@@ -69,7 +82,13 @@ class PlacedConfig:
                 "placed_shards.resources are a cluster's; use them with engine = 'ray'"
             )
         _ = self.opening, self.occupied
-        port = host_and_port(self.listen)[1]
+        if bool(self.broker) != (self.seats is not None):
+            raise ConfigError("placed_shards.broker and placed_shards.seats go together")
+        if self.broker and not self.broker.startswith(MQTT_SCHEMES):
+            raise ConfigError(f"placed_shards.broker is {self.broker!r}; use mqtts://host:port")
+        if not self.listen and not self.broker:
+            raise ConfigError("placed_shards.listen is empty; name grpcs://host:port, or a broker")
+        port = host_and_port(self.listen)[1] if self.listen else 1
         if port < 1 or port + self.count - 1 > _LAST_PORT:
             raise ConfigError(
                 f"placed_shards.listen is {self.listen}; its {self.count} shards need ports from "
@@ -93,7 +112,9 @@ class PlacedConfig:
 
     @property
     def links(self) -> tuple[str, ...]:
-        """Where each shard listens."""
+        """Where each shard listens by itself, not at a broker; none where `listen` is empty."""
+        if not self.listen:
+            return ()
         host, port = host_and_port(self.listen)
         return tuple(grpcs(host, port + number) for number in range(self.count))
 
@@ -113,10 +134,10 @@ class PlacedConfig:
         """
         if self.count == 0:
             return shards
-        if not shards and self.engine == "ray":
+        if not shards and (self.engine == "ray" or not self.listen):
             raise ConfigError(
-                "shards is empty; say where the shards of a cluster call this aggregator, e.g. "
-                "shards = 'grpcs://10.0.0.1:7450'"
+                "shards is empty; say where shards of a cluster, or of a broker alone, call this "
+                "aggregator, e.g. shards = 'grpcs://10.0.0.1:7450'"
             )
         host = host_and_port(shards or self.listen)[0]
         if host in EVERYWHERE:
@@ -127,6 +148,7 @@ class PlacedConfig:
         return shards or grpcs(host, 0)
 
     def beside(self, folder: Path) -> PlacedConfig:
-        """Return the same settings with a relative path taken from `folder`."""
+        """Return the same settings with relative paths taken from `folder`."""
         identity = None if self.identity is None else folder / self.identity
-        return dataclasses.replace(self, identity=identity)
+        seats = None if self.seats is None else folder / self.seats
+        return dataclasses.replace(self, identity=identity, seats=seats)

@@ -30,7 +30,9 @@ class Placement:
 
     Attributes:
         root: where the aggregator takes shards.
-        links: where each listens.
+        links: where each listens by itself; empty where it does not.
+        broker: a broker where all have seats; "" where there is none.
+        seats: path of the folder with these, on the machine of the shard.
         identity: path of the aggregator's identity, on the machine of the shard.
         enrolment: path of its enrolment folder; where there is none, the identity's list counts.
         log_level: of the aggregator.
@@ -39,10 +41,18 @@ class Placement:
 
     root: str
     links: tuple[str, ...]
+    broker: str
+    seats: str
     identity: str
     enrolment: str
     log_level: str
     uvloop: bool
+
+    def options(self, number: int) -> ShardOptions:
+        """Return what one of them does, from 0; raises ConfigError."""
+        listen = (*self.links[number : number + 1], *([self.broker] if self.broker else ()))
+        seat = Path(self.seats) / f"seat-{number + 1}.pem" if self.broker else None
+        return ShardOptions(self.root, listen, Path(self.identity), Path(self.enrolment), seat)
 
 
 class Lines(io.StringIO):
@@ -64,11 +74,9 @@ def be_shard(placement: Placement, number: int, site: Site) -> None:
         ConfigError: its address or the identity is unusable here.
     """
     configure_logs("json", placement.log_level, Lines(site.tell))
-    link = placement.links[number]
-    host, process = socket.gethostname(), os.getpid()
-    _LOG.info("begins on %s, process %d, and listens at %s", host, process, link)
-    enrolment, identity = Path(placement.enrolment), Path(placement.identity)
-    options = ShardOptions(placement.root, (link,), identity, enrolment)
+    options = placement.options(number)
+    host, process, where = socket.gethostname(), os.getpid(), " and ".join(options.listen)
+    _LOG.info("begins on %s, process %d, and listens at %s", host, process, where)
     loop = choose_loop(uvloop_wanted=placement.uvloop)
     with asyncio.Runner(loop_factory=loop.factory) as runner:
         runner.run(serve(options))

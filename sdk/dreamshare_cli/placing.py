@@ -57,6 +57,8 @@ async def placing(config: AggregatorConfig, clock: Clock) -> AsyncIterator[Begin
         placement = Placement(
             root,
             placed.links,
+            placed.broker,
+            "" if placed.seats is None else str(placed.seats.absolute()),
             str((placed.identity or config.identity).absolute()),
             str(config.enrolment.absolute()),
             config.log_level,

@@ -58,11 +58,16 @@ class Site:
             listen=(f"grpcs://127.0.0.1:{self.port}",),
             identity=folder.aggregator.absolute(),
             shards=shards,
-            log_level="info",
             placed_shards=placed,
-            web=WebConfig(listen="http://127.0.0.1:0", open_metrics=True),
         )
-        self._settings.write_text(settings_text(config))
+        self.write(config)
+
+    def write(self, config: AggregatorConfig) -> None:
+        """Write the settings file; page and log are as the other methods want them."""
+        web = WebConfig(listen="http://127.0.0.1:0", open_metrics=True)
+        self._settings.write_text(
+            settings_text(dataclasses.replace(config, log_level="info", web=web))
+        )
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Child]:
@@ -113,15 +118,20 @@ async def run_and_kill(site: Site, number: int) -> tuple[TaskStatus, Arrays]:
     async with AsyncExitStack() as stack:
         await site.agents(stack)
         client = await stack.enter_async_context(site.client())
-        task = await client.submit(CONFIG, COHORT, DEADLINES)
-        killed = False
-        async for report in client.watch(task):
-            if report.status.aggregations >= 3 and not killed:
-                os.kill(site.processes()[number], signal.SIGKILL)
-                killed = True
-            if report.event == "round":
-                assert (report.metrics["survivors"], report.metrics["weight_sum"]) == (4.0, 4.0)
-        return await client.status(task), (await client.result(task)).arrays
+        return await submit_and_kill(site, client, number)
+
+
+async def submit_and_kill(site: Site, client: Client, number: int) -> tuple[TaskStatus, Arrays]:
+    """Do the same where agents are here already."""
+    task = await client.submit(CONFIG, COHORT, DEADLINES)
+    killed = False
+    async for report in client.watch(task):
+        if report.status.aggregations >= 3 and not killed:
+            os.kill(site.processes()[number], signal.SIGKILL)
+            killed = True
+        if report.event == "round":
+            assert (report.metrics["survivors"], report.metrics["weight_sum"]) == (4.0, 4.0)
+    return await client.status(task), (await client.result(task)).arrays
 
 
 async def run_without_shards(federation: Loopback, path: Path) -> Arrays:

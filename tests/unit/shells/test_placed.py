@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import pickle
 import sys
@@ -21,7 +22,9 @@ from dreamshare_aggregator.placed import PlacedConfig
 from dreamshare_cli.placed import Placement, be_shard
 from dreamshare_cli.placing import BACKOFF, Kept, placing
 
-PLACEMENT = Placement("grpcs://a:1", ("grpcs://a:2", "grpcs://a:3"), "a.key", "e", "info", True)
+PLACEMENT = Placement(
+    "grpcs://a:1", ("grpcs://a:2", "grpcs://a:3"), "", "", "a.key", "e", "info", True
+)
 
 
 def test_a_table_is_read_and_written_back() -> None:
@@ -74,6 +77,10 @@ def test_on_this_machine_a_number_is_enough() -> None:
         ("listen = 'grpcs://127.0.0.1:65535'\ncount = 2", "ports from 1 to 65535"),
         ("listen = 'mqtts://broker:8883'", "is not an address"),
         ("count = 1\nengine = 'ray'", "shards is empty"),
+        ("listen = ''", "listen is empty"),
+        ("broker = 'mqtts://b:8883'", "go together"),
+        ("broker = 'grpcs://b:8883'\nseats = 'broker'", "use mqtts://host:port"),
+        ("listen = ''\nbroker = 'mqtts://b:1'\nseats = 'broker'\ncount = 1", "shards is empty"),
         ("count = 1\nlisten = 'grpcs://0.0.0.0:7451'", "cannot call 0.0.0.0"),
     ],
 )
@@ -132,6 +139,16 @@ async def test_a_shard_is_begun_again_after_pauses_that_grow(
     assert "placed shard 2: trunk ended" in caplog.text
     assert "placed shard 2 ended: ConfigError cannot listen on a:3" in caplog.text
     assert "placed shard 2 could not be begun" in caplog.text
+
+
+def test_a_shard_listens_by_itself_or_at_a_broker_or_both() -> None:
+    options = PLACEMENT.options(1)
+    assert (options.listen, options.seat) == (("grpcs://a:3",), None)
+    seated = dataclasses.replace(PLACEMENT, broker="mqtts://b:8883", seats="/etc/seats")
+    options = seated.options(1)
+    assert options.listen == ("grpcs://a:3", "mqtts://b:8883")
+    assert options.seat == Path("/etc/seats/seat-2.pem")
+    assert dataclasses.replace(seated, links=()).options(0).listen == ("mqtts://b:8883",)
 
 
 async def test_without_ray_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
