@@ -29,6 +29,9 @@ from tests.services import free_port
 
 PATIENCE_S = 60.0
 
+GRACE_S = 30.0
+"""Devices whose shards die again and again wait longer each time, and are waited for."""
+
 
 class BrokerStage:
     """Everything that is opened is closed with the stack."""
@@ -48,7 +51,10 @@ class BrokerStage:
             [listener_at(broker.url, broker.aggregator)],
             open_store(f"sqlite:///{self._path / 'rounds.db'}"),
             broker.aggregator,
-            Surroundings(trunks=GrpcListener(self._trunks, TlsFiles.of(broker.aggregator))),
+            Surroundings(
+                trunks=GrpcListener(self._trunks, TlsFiles.of(broker.aggregator)),
+                grace_s=GRACE_S,
+            ),
         )
         return await self._stack.enter_async_context(self.aggregator)
 
@@ -62,7 +68,7 @@ class BrokerStage:
 
     async def start_shard(self, number: int) -> None:
         """Start the shard of seat 0 or 1, and return when the root knows that it is there."""
-        before = len(self.shards())
+        before = {shard.number for shard in self.shards()}
         seat = self._path / f"seat-{number}.pem"
         seat.touch(mode=0o600)
         seat.write_bytes(self.broker.seats[number])
@@ -71,7 +77,7 @@ class BrokerStage:
         self._processes[number] = await self._stack.enter_async_context(
             child("dreamshare_cli", *words)
         )
-        await self.until(lambda: len(self.shards()) > before)
+        await self.until(lambda: any(shard.number not in before for shard in self.shards()))
 
     async def kill_shard(self, number: int) -> None:
         """SIGKILL."""
