@@ -3,7 +3,8 @@
 Rules:
 - the root hears every request and decides, so that each is answered by one, who is alive: a shard
   whose trunk broke, or which lost its broker, is asked no more;
-- the place with the fewest parties answers; the same request again goes to the same place;
+- the place with the fewest parties answers; the same request again goes to the same place; what a
+  shard has not answered when it is lost, another place does;
 - operators belong to the root: a shard sends them away once, and they are not sent there again.
 """
 
@@ -31,14 +32,14 @@ class Shard:
         line: its trunk.
         devices: who checked in there.
         seats: brokers that it is at, by their addresses.
-        invited: who was sent there and has not checked in, and with which request.
+        invited: who was sent there and has not checked in; at which broker, with which nonce.
     """
 
     number: int
     line: Trunk
     devices: dict[PartyId, CheckIn] = field(default_factory=dict)
     seats: set[str] = field(default_factory=set)
-    invited: dict[PartyId, bytes] = field(default_factory=dict)
+    invited: dict[PartyId, tuple[str, bytes]] = field(default_factory=dict)
 
     @property
     def load(self) -> int:
@@ -55,7 +56,8 @@ class Seating:
 
     def __init__(self, shards: Mapping[int, Shard]) -> None:
         self._shards = shards
-        self._brokers: set[str] = set()
+        self._brokers: dict[str, Spreads] = {}
+        self._loads: dict[str, int] = {}
         self._kept: set[PartyId] = set()
 
     def spread(self, listeners: Iterable[Listener]) -> None:
@@ -63,14 +65,14 @@ class Seating:
         for listener in listeners:
             if isinstance(listener, Spreads):
                 broker = str(listener)
-                self._brokers.add(broker)
+                self._brokers[broker] = listener
                 listener.spread(self._place_at(broker))
 
     def sit(self, shard: Shard, broker: str, *, there: bool) -> None:
         """A shard has come to a broker, or is there no more."""
         if not there:
             shard.seats.discard(broker)
-            shard.invited.clear()
+            self.lost(shard)
         elif broker in self._brokers:
             shard.seats.add(broker)
         else:
@@ -80,6 +82,13 @@ class Seating:
                 "have to name the broker by the same address",
                 *(shard.number, broker, known),
             )
+
+    def lost(self, shard: Shard) -> None:
+        """A shard answers no more: others answer who was sent there and waits."""
+        waiting, shard.invited = shard.invited, {}
+        for party, (broker, opener) in waiting.items():
+            if not self._place(broker, party, opener, self._loads[broker]):
+                self._brokers[broker].invite(party.hex(), opener)
 
     def keep(self, party: PartyId) -> None:
         """A party is no device: the root answers it itself."""
@@ -93,6 +102,7 @@ class Seating:
 
     def _place_at(self, broker: str) -> Place:
         def place(name: str, opener: bytes, here: int) -> bool:
+            self._loads[broker] = here
             return self._place(broker, PartyId(bytes.fromhex(name)), opener, here)
 
         return place
@@ -101,7 +111,7 @@ class Seating:
         if party in self._kept:
             return False
         seated = [shard for shard in self._shards.values() if broker in shard.seats]
-        asked = [shard for shard in seated if shard.invited.get(party) == opener]
+        asked = [shard for shard in seated if shard.invited.get(party) == (broker, opener)]
         if not asked:
             self.came(party)
             least = min(seated, key=lambda shard: shard.load, default=None)
@@ -109,7 +119,7 @@ class Seating:
                 return False
             asked = [least]
         chosen = asked[0]
-        chosen.invited[party] = opener
+        chosen.invited[party] = (broker, opener)
         chosen.line.put(trunk.Invite(broker, party, opener))
         _LOG.debug("%s is sent to shard %d", short(party), chosen.number)
         return True

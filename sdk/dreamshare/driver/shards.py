@@ -174,6 +174,7 @@ class Shards:
             await shard.line.serve(lambda message: self._hear(shard, message))
         finally:
             del self._shards[shard.number]
+            self.seating.lost(shard)
             _LOG.warning("shard %d is gone, with %d devices", shard.number, len(shard.devices))
             for run in self._runs.values():
                 run.give(FromShard(shard.number, Lost()))

@@ -148,6 +148,10 @@ class Spreads(Protocol):
         """Ask `place` about each request; before `start`."""
         ...
 
+    def invite(self, party: str, opener: bytes) -> None:
+        """Answer here what a seat did not, which is gone."""
+        ...
+
 
 @runtime_checkable
 class Seat(Protocol):

@@ -134,3 +134,7 @@ class TappedListener:
     def spread(self, place: Place) -> None:
         if isinstance(self._listener, Spreads):
             self._listener.spread(place)
+
+    def invite(self, party: str, opener: bytes) -> None:
+        if isinstance(self._listener, Spreads):
+            self._listener.invite(party, opener)

@@ -231,6 +231,36 @@ async def test_a_root_beside_seats_hears_nothing_of_their_guests(places: Places)
         await each.close()
 
 
+async def test_a_root_that_takes_shards_forgets_what_it_was_subscribed_to(
+    own_mosquitto: Broker,
+) -> None:
+    """A listener that is alone leaves a session behind when it is killed."""
+    tls = TlsFiles.of(own_mosquitto.aggregator)
+    alone = MqttListener(
+        own_mosquitto.url, own_mosquitto.plan.aggregator, own_mosquitto.federation, tls
+    )
+    await alone.start()
+    assert alone._serving is not None
+    alone._serving.cancel()
+    cut(session_of(alone))
+    places = places_at(own_mosquitto)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    places.root._guests.take = lambda arrived: heard.put_nowait(arrived.topic)  # type: ignore[method-assign]
+    await places.start()
+    device = own_mosquitto.device()
+    session = await client(own_mosquitto, device)
+    topics, who = own_mosquitto.plan.topics, device.id.hex()
+    note = Note(Kind.PACKET, b"x", b"t" * 8, 1).encode()
+    for what in ("blk", "rsp", "req"):
+        await session.publish(topics.up(who, what), note, Envelope(expiry_s=60))
+    async with asyncio.timeout(10):
+        while (topic := await heard.get()) != topics.up(who, "req"):
+            assert topic.endswith("/state")  # births of seats
+    assert heard.empty()
+    await session.close()
+    await places.close()
+
+
 @pytest.mark.parametrize("topic", ["b/state", "b/task", "a/{seat}/up/req", "a/{victim}/dn/blk"])
 async def test_a_device_may_say_nothing_of_a_seats(places: Places, topic: str) -> None:
     near, far = await places.meet(places.link(), 0)

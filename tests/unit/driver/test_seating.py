@@ -30,8 +30,14 @@ class Line:
 class AtBroker:
     """A root's listener at a broker."""
 
+    def __init__(self) -> None:
+        self.invited: list[tuple[str, bytes]] = []
+
     def spread(self, place: Place) -> None:
         self.place = place
+
+    def invite(self, party: str, opener: bytes) -> None:
+        self.invited.append((party, opener))
 
     def __str__(self) -> str:
         return BROKER
@@ -119,6 +125,23 @@ def test_a_shard_that_lost_its_broker_or_its_trunk_is_not_asked() -> None:
     assert hall.ask(PARTIES[0], b"b" * 16) == 2
     del hall.shards[2]
     assert hall.ask(PARTIES[0], b"c" * 16) == 0
+
+
+def test_who_waits_for_a_shard_that_is_lost_is_answered_elsewhere() -> None:
+    hall = Hall()
+    hall.sit(1, 2)
+    assert [hall.ask(party) for party in PARTIES[:4]] == [1, 2, 0, 1]
+    hall.here = 5
+    assert hall.ask(PARTIES[4]) == 2
+    hall.come(PARTIES[0], 1)
+    lost = hall.shards.pop(1)
+    hall.seating.lost(lost)
+    assert hall.told(2)[-1] == trunk.Invite(BROKER, PartyId(PARTIES[3]), b"n" * 16)
+    lost = hall.shards.pop(2)
+    hall.seating.lost(lost)
+    waiting = {party.hex() for party in (PARTIES[1], PARTIES[3], PARTIES[4])}
+    assert {party for party, _ in hall.listener.invited} == waiting
+    assert len(hall.listener.invited) == 3
 
 
 def test_who_is_no_device_stays_with_the_root() -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
+from dreamshare.driver.shard import serve_shard
 from dreamshare.driver.trace import Heard
+from dreamshare.engine import InlineEngine
+from dreamshare.errors import Unreachable
 from dreamshare.protocol.events import Compute
 from dreamshare.protocol.outcomes import SumAbandoned
+from dreamshare.transport.base import Connection
+from dreamshare.transport.memory import MemoryListener, MemoryNetwork
 from dreamshare_crypto.secagg.events import Stage as Sa2Stage
 from tests.sim.rounds.toy import NAME
 from tests.unit.driver.sharded import ShardedStage
@@ -121,6 +128,31 @@ def test_a_stranger_is_no_shard() -> None:
             stranger = await stage.trunks.link(stage.handsets[0].id.hex()).connect()
             assert [packet async for packet in stranger.packets()] == []
             assert stage.aggregator.devices() == ()
+
+    stage.play(play())
+
+
+def test_a_shard_whose_place_another_takes_ends() -> None:
+    """At a broker: the listener says so, and the process is not to come back."""
+    stage = ShardedStage(1, 0)
+
+    class Taken(MemoryListener):
+        async def connections(self) -> AsyncIterator[Connection]:
+            raise Unreachable("another has this seat")
+            yield
+
+    async def play() -> None:
+        async with stage.open():
+            serving = serve_shard(
+                stage.trunks.link(stage.identity.id.hex()),
+                lambda _identity: [Taken(MemoryNetwork(stage.clock), None)],
+                lambda: stage.identity,
+                stage.clock,
+                InlineEngine(),
+                random.Random(1),
+            )
+            with pytest.raises(Unreachable):
+                await serving
 
     stage.play(play())
 

@@ -146,6 +146,10 @@ class MqttListener:
         self._guests.share = Share.ROOT
         self._guests.place = place
 
+    def invite(self, party: str, opener: bytes) -> None:
+        """Admit a party that asked with this nonce; its request was seen elsewhere, or before."""
+        self._guests.welcome(party, opener)
+
     def __str__(self) -> str:
         return self._address.url
 

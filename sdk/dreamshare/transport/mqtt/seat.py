@@ -62,7 +62,3 @@ class MqttSeat(MqttListener):
     def attend(self, present: Callable[[bool], None]) -> None:
         """Tell `present` whenever the seat comes to the broker or leaves it; before `start`."""
         self._guests.present = present
-
-    def invite(self, party: str, opener: bytes) -> None:
-        """Admit a party that asked with this nonce; the root has seen its request."""
-        self._guests.welcome(party, opener)
