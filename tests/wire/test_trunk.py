@@ -26,6 +26,8 @@ MESSAGES: tuple[trunk.TrunkMessage, ...] = (
     trunk.Invite("mqtts://broker.example:8883", DEVICE, b"n" * 16),
     trunk.Seated("mqtts://broker.example:8883", there=True),
     trunk.NoDevice(DEVICE),
+    trunk.Revoked(b"list" * 99),
+    trunk.Moved(((DEVICE, 2**40, 7), (PartyId(b"e" * 16), 0, 1))),
     trunk.Came(DEVICE, fresh=True, body=b"check-in"),
     trunk.Went(DEVICE),
     trunk.Heard(9, TASK, DEVICE, b"signature"),

@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from dreamshare.clock import Clock
-from dreamshare_crypto.certificates import MOST_REVOCATION_BYTES, RevocationList
+from dreamshare.driver.revoking import newer
+from dreamshare_crypto.certificates import MOST_REVOCATION_BYTES
 from dreamshare_crypto.errors import CryptoError
 from dreamshare_crypto.identity import Identity
 
@@ -30,10 +30,7 @@ def newest(identity: Identity, path: Path, now: float) -> Identity:
     """Return `identity` with the list of `path` where that is a newer one that holds."""
     try:
         with path.open("rb") as file:
-            found = RevocationList.decode(file.read(MOST_REVOCATION_BYTES + 1))
-        found.verify(identity.authority_key, now)
-        if found.federation == identity.federation and found.number > identity.revocations.number:
-            return replace(identity, revocations=found)
+            return newer(identity, file.read(MOST_REVOCATION_BYTES + 1), now)
     except FileNotFoundError:
         return identity
     except (OSError, CryptoError) as error:

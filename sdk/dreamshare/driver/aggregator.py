@@ -182,7 +182,7 @@ class AggregatorDriver:
             if party.connected and identity.revocations.revokes(party.peering.certificate):
                 self._started().start(party.send_away("the certificate is revoked"))
         if self._shards is not None:
-            self._started().start(self._shards.renew())
+            self._started().start(self._shards.renew(identity))
 
     # ---- tasks -----------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from functools import partial
 from dreamshare.clock import Clock
 from dreamshare.driver.aggregator import AggregatorDriver
 from dreamshare.driver.offloading import Encoded
+from dreamshare.driver.revoking import newer
 from dreamshare.driver.trunk import Trunk
 from dreamshare.driver.waiting import first_of
 from dreamshare.engine import Engine
@@ -31,6 +32,7 @@ from dreamshare.transport.backoff import Backoff, BackoffSettings
 from dreamshare.transport.base import Connection, Link, Listener, Seat
 from dreamshare.wire.bulk import BULK
 from dreamshare.wire.codec import decode_message, encode_message
+from dreamshare_crypto.errors import CryptoError
 from dreamshare_crypto.identity import Identity
 from dreamshare_crypto.secagg.events import Stage
 from dreamshare_crypto.secagg.shard import Shard
@@ -90,6 +92,9 @@ class ShardLife:
         engine: Engine,
     ) -> None:
         self._line = Trunk(connection)
+        self._identity = identity
+        self._clock = clock
+        self._moved: dict[PartyId, tuple[int, int]] = {}  # what the root was told
         self._seats = {str(each): each for each in listeners if isinstance(each, Seat)}
         self._engine = engine
         self._driver = AggregatorDriver(
@@ -158,6 +163,8 @@ class ShardLife:
                 handled = self._heard.pop(number, None)
                 if handled is not None:
                     handled()
+            case trunk.Revoked(body):
+                self._revoke(body)
             case trunk.Invite(broker, party, opener):
                 if broker in self._seats:
                     self._seats[broker].invite(party.hex(), opener)
@@ -185,9 +192,33 @@ class ShardLife:
                     given = await self._engine.run(partial(self._machines[task].give, asked))
                     if given is not None:
                         self._line.put(trunk.Said(task, given))
+                        self._tell_traffic()
                 case trunk.TaskOver(task):
                     self._settle(task)
                     self._machines.pop(task, None)
+                    self._tell_traffic()
+
+    def _tell_traffic(self) -> None:
+        """Tell the root what went over devices' connections; now and then is enough."""
+        counts = []
+        for each in self._driver.devices():
+            up, down = self._moved.get(each.device, (0, 0))
+            if (each.bytes_up, each.bytes_down) != (up, down):
+                self._moved[each.device] = (each.bytes_up, each.bytes_down)
+                counts.append((each.device, each.bytes_up - up, each.bytes_down - down))
+        if counts:
+            self._line.put(trunk.Moved(tuple(counts)))
+
+    def _revoke(self, body: bytes) -> None:
+        """Send those away whom the root's list names, where it is newer than the own one."""
+        try:
+            later = newer(self._identity, body, self._clock.now())
+        except CryptoError as error:
+            _LOG.warning("the root's revocation list is not used: %s", error)
+            return
+        if later is not self._identity:
+            self._identity = later
+            self._driver.renew(later)
 
     async def _take(self, vector: _Vector) -> None:
         machine = self._machines.get(vector.task)

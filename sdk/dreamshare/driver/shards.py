@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import replace
 
 from dreamshare.clock import Clock
 from dreamshare.driver.presence import Presence
@@ -59,6 +60,7 @@ class Shards:
         is_here: Callable[[PartyId], bool],
     ) -> None:
         self.listener = listener
+        self._identity = identity
         self._name = identity.id.hex()
         self._clock = clock
         self._grace_s = grace_s
@@ -67,6 +69,8 @@ class Shards:
         self._is_here = is_here
         self._shards: dict[int, Shard] = {}
         self._at: dict[PartyId, Shard] = {}
+        self._offers: dict[PartyId, CheckIn] = {}  # of all who came in over shards
+        self._moved: dict[PartyId, tuple[int, int]] = {}
         self.seating = Seating(self._shards)
         self._orders: dict[TaskId, Collect] = {}
         self._opened = 0
@@ -96,13 +100,25 @@ class Shards:
             yield events.Joined(device, offer.algorithms, attributes=offer.attributes)
 
     def beside(self, here: tuple[DeviceStatus, ...]) -> tuple[DeviceStatus, ...]:
-        """Return what operators see, devices at shards added, whose traffic is not counted."""
-        offers = {device: shard.devices[device] for device, shard in self._at.items()}
-        away = (
-            DeviceStatus(device, offer.label, True, offer.algorithms, 0, 0, offer.attributes)
-            for device, offer in offers.items()
+        """Return what operators see, devices that came in over shards added.
+
+        Their traffic there is what shards have told of it: it was counted when a sum was given.
+        """
+        own = {each.device: each for each in here}
+        return tuple(
+            self._seen(device, own.get(device)) for device in dict.fromkeys((*own, *self._offers))
         )
-        return (*(each for each in here if each.device not in offers), *away)
+
+    def _seen(self, device: PartyId, own: DeviceStatus | None) -> DeviceStatus:
+        up, down = self._moved.get(device, (0, 0))
+        if own is not None:
+            up, down = up + own.bytes_up, down + own.bytes_down
+            if device not in self._at:
+                return replace(own, bytes_up=up, bytes_down=down)
+        offer, there = self._offers[device], device in self._at
+        return DeviceStatus(
+            device, offer.label, there, offer.algorithms, up, down, offer.attributes
+        )
 
     def post(self, devices: Iterable[PartyId], address: Address, body: bytes) -> None:
         """Send a message to devices, as far as they are at shards."""
@@ -147,8 +163,12 @@ class Shards:
         async for connection in arrivals:
             start(self._follow(connection, start))
 
-    async def renew(self) -> None:
-        """Hang up on every shard: they come again with what they then read of the identity."""
+    async def renew(self, identity: Identity) -> None:
+        """Hang up on every shard: they come again with what they then read of the identity.
+
+        They are told the newest revocation list, too, where they cannot read it.
+        """
+        self._identity = identity
         for shard in tuple(self._shards.values()):
             await shard.line.close()
 
@@ -168,6 +188,7 @@ class Shards:
         self._shards[shard.number] = shard
         _LOG.info("shard %d came", shard.number)
         shard.line.put(trunk.Wanted(largest_of(self._runs.values())))
+        shard.line.put(trunk.Revoked(self._identity.revocations.encode()))
         for task, order in self._orders.items():
             shard.line.put(trunk.Order(task, order))
         try:
@@ -201,6 +222,7 @@ class Shards:
                 self.came_here(device)  # from wherever it was
                 shard.devices[device] = offer
                 self._at[device] = shard
+                self._offers[device] = offer
                 self._presence.joined(
                     events.Joined(device, offer.algorithms, fresh, offer.attributes)
                 )
@@ -208,6 +230,11 @@ class Shards:
                 self.seating.sit(shard, broker, there=there)
             case trunk.NoDevice(party):
                 self.seating.keep(party)
+            case trunk.Moved(counts):
+                for device, up, down in counts:
+                    if device in self._offers:
+                        before = self._moved.get(device, (0, 0))
+                        self._moved[device] = (before[0] + up, before[1] + down)
             case trunk.Went(device):
                 self._left(shard, device)
             case trunk.Heard(number, task, device, body):

@@ -73,6 +73,13 @@ class Invite:
     opener: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The newest revocation list that the root has, encoded."""
+
+    body: bytes
+
+
 # ---- shard to root -------------------------------------------------------------------------------
 
 
@@ -125,6 +132,13 @@ class NoDevice:
     party: PartyId
 
 
-ToShardPart = Wanted | Post | Order | Answer | Handled | TaskOver | Invite
-FromShardPart = Came | Went | Heard | Said | Seated | NoDevice
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Bytes of devices' connections, since this was said last: device, from it, to it."""
+
+    counts: tuple[tuple[PartyId, int, int], ...]
+
+
+ToShardPart = Wanted | Post | Order | Answer | Handled | TaskOver | Revoked | Invite
+FromShardPart = Came | Went | Heard | Said | Seated | NoDevice | Moved
 TrunkMessage = ToShardPart | FromShardPart

@@ -19,9 +19,11 @@ from dreamshare.protocol.trunk import (
     Handled,
     Heard,
     Invite,
+    Moved,
     NoDevice,
     Order,
     Post,
+    Revoked,
     Said,
     Seated,
     TaskOver,
@@ -31,6 +33,7 @@ from dreamshare.protocol.trunk import (
 )
 from dreamshare.wire import limits
 from dreamshare.wire.border import refuse
+from dreamshare_crypto.certificates import MOST_REVOCATION_BYTES
 from dreamshare_crypto.errors import MalformedError
 from dreamshare_crypto.secagg.shard_messages import Claim, Collect, GiveSum, Granted, PartialSum
 from dreamshare_crypto.transcript import Reader, Writer
@@ -95,6 +98,8 @@ def encode_trunk(message: TrunkMessage) -> bytes:
             return w.u8(7).raw(task, 16).finish()
         case Invite(broker, party, opener):
             return w.u8(8).var(broker.encode()).raw(party, 16).raw(opener, 16).finish()
+        case Revoked(body):
+            return w.u8(9).var(body).finish()
         case Came(device, fresh, body):
             return w.u8(16).raw(device, 16).u8(fresh).var(body).finish()
         case Went(device):
@@ -111,6 +116,9 @@ def encode_trunk(message: TrunkMessage) -> bytes:
             return w.u8(21).var(broker.encode()).u8(there).finish()
         case NoDevice(party):
             return w.u8(22).raw(party, 16).finish()
+        case Moved(counts):
+            w.u8(23).list(counts, lambda each, c: each.raw(c[0], 16).u64(c[1]).u64(c[2]))
+            return w.finish()
 
 
 def decode_trunk(data: bytes) -> TrunkMessage:
@@ -151,6 +159,8 @@ def _decode(r: Reader) -> TrunkMessage:
             return TaskOver(TaskId(r.raw(16)))
         case 8:
             return Invite(_text(r), _device(r), r.raw(16))
+        case 9:
+            return Revoked(r.var(MOST_REVOCATION_BYTES))
         case 16:
             return Came(_device(r), _flag(r), r.var(limits.MIB))
         case 17:
@@ -167,6 +177,11 @@ def _decode(r: Reader) -> TrunkMessage:
             return Seated(_text(r), _flag(r))
         case 22:
             return NoDevice(_device(r))
+        case 23:
+            moved = r.list(
+                lambda each: (_device(each), each.u64(), each.u64()), limits.DEVICES_LIMIT
+            )
+            return Moved(moved)
         case kind:
             raise refuse(f"a trunk's message of unknown kind {kind}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from dreamshare.driver.shard import serve_shard
 from dreamshare.driver.trace import Heard
 from dreamshare.engine import InlineEngine
-from dreamshare.errors import Unreachable
+from dreamshare.errors import Rejected, Unreachable
+from dreamshare.ids import PartyId
 from dreamshare.protocol.events import Compute
 from dreamshare.protocol.outcomes import SumAbandoned
 from dreamshare.transport.base import Connection
@@ -172,7 +174,56 @@ def test_operators_see_devices_at_shards() -> None:
             }
             await stage.kill_shard(1)
             await stage.later(5.0)
-            assert [each.device for each in stage.aggregator.devices()] == [stage.handsets[2].id]
+            seen = stage.aggregator.devices()
+            assert {each.device for each in seen if each.connected} == {stage.handsets[2].id}
+            assert len(seen) == 3
             assert set(stage.office.went) == {handset.id for handset in stage.handsets[:2]}
+
+    stage.play(play())
+
+
+def test_operators_see_what_devices_sent_wherever_they_came_in() -> None:
+    """Shards tell it with their sums; a device that moved has all of it."""
+    stage = ShardedStage(3, 2)
+
+    async def play() -> None:
+        async with stage.open():
+            await run_at(stage, [1, 2, 0])
+            await stage.later(5.0)
+            before = traffic(stage)
+            assert all(up > 100 and down > 100 for up, down in before.values())
+            for handset, place in zip(stage.handsets, [2, 0, 1], strict=True):
+                await stage.move(handset, place)
+            await stage.later(5.0)
+            for device, (up, down) in traffic(stage).items():
+                assert up >= before[device][0]
+                assert down >= before[device][1]
+
+    stage.play(play())
+
+
+def traffic(stage: ShardedStage) -> dict[PartyId, tuple[int, int]]:
+    seen = stage.aggregator.devices()
+    return {each.device: (each.bytes_up, each.bytes_down) for each in seen}
+
+
+def test_the_root_hands_its_revocation_list_to_shards() -> None:
+    """A shard's own files may be older: it goes on with the newest that it was told."""
+    stage = ShardedStage(3, 1)
+    revoked = stage.handsets[0]
+    serial = revoked.identity.certificate.serial
+
+    async def play() -> None:
+        async with stage.open():
+            for handset in stage.handsets:
+                stage.connect_at(handset, 1)
+            await stage.later(5.0)
+            later = replace(stage.identity, revocations=stage.federation.revoke(2, (serial,)))
+            stage.aggregator.renew(later)
+            with pytest.raises(Rejected, match="revoked"):
+                await stage.running.pop(revoked.id)
+            await stage.later(20.0)
+            here = {each.device for each in stage.aggregator.devices() if each.connected}
+            assert here == {handset.id for handset in stage.handsets[1:]}
 
     stage.play(play())
