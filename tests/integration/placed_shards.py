@@ -174,6 +174,16 @@ def listens(port: int) -> bool:
         return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
+async def until_listening(ports: tuple[int, ...]) -> None:
+    """Return when somebody listens on all of them: a shard calls its root before it does."""
+    async with asyncio.timeout(30.0):
+        for port in ports:
+            while True:
+                if listens(port):
+                    break
+                await asyncio.sleep(0.02)
+
+
 async def until_gone(processes: dict[int, int]) -> None:
     """Return when none of these processes runs any more."""
     async with asyncio.timeout(30.0):

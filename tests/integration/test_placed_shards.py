@@ -16,6 +16,7 @@ from tests.integration.placed_shards import (
     run_without_shards,
     same,
     until_gone,
+    until_listening,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
@@ -36,7 +37,7 @@ async def test_a_placed_shard_that_is_killed_costs_no_round(tmp_path: Path) -> N
         await site.until_healthy("shards 2 of 2")
         after = site.processes()
         assert (before[1], before[2] == after[2]) == (after[1], False)
-        assert all(map(listens, site.shards))
+        await until_listening(site.shards)
         assert await up.end(signal.SIGTERM) == 0
         await until_gone(after)
     assert not any(map(listens, site.shards))
