@@ -40,12 +40,15 @@ class BrokerStage:
         self.broker = broker
         self._path = path
         self._stack = stack
+        self._serving = AsyncExitStack()
+        stack.push_async_callback(self._serving.aclose)
         self._trunks = f"127.0.0.1:{free_port()}"
         self._processes: dict[int, Child] = {}
         broker.aggregator.save(path / "aggregator.key")
 
     async def root(self) -> Aggregator:
-        """Open the root."""
+        """Open the root; where it was open, end it before."""
+        await self._serving.aclose()
         broker = self.broker
         self.aggregator = Aggregator(
             [listener_at(broker.url, broker.aggregator)],
@@ -56,7 +59,7 @@ class BrokerStage:
                 grace_s=GRACE_S,
             ),
         )
-        return await self._stack.enter_async_context(self.aggregator)
+        return await self._serving.enter_async_context(self.aggregator)
 
     def shards(self) -> list[Shard]:
         """Return the shards that are at the broker, as the root sees them."""
