@@ -117,6 +117,10 @@ def token_for_everybody(site: Site) -> str:
     return FREE + '[web]\nlisten = "http://127.0.0.1:0"\nviewer_token = "open.token"\n'
 
 
+def shards_at_another_host(site: Site) -> str:
+    return FREE + '[placed_shards]\ncount = 1\nlisten = "grpcs://127.0.0.2:7451"\n'
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -128,6 +132,7 @@ def token_for_everybody(site: Site) -> str:
         (no_folder_for_the_database, "there is no folder"),
         (page_without_certificate, "web.certificate"),
         (token_for_everybody, "chmod 600"),
+        (shards_at_another_host, "call 127.0.0.2"),
     ],
 )
 def test_what_is_wrong_is_said(site: Site, make: Callable[[Site], str], said: str) -> None:
