@@ -6,7 +6,11 @@ missing, one line says how to get them.
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 _EXTRA = ("typer", "rich", "click")
 
@@ -19,7 +23,21 @@ def main() -> None:
         if error.name not in _EXTRA:
             raise
         sys.exit(f"dreamshare: the command needs {error.name}: pip install 'dreamshare[cli]'")
-    sys.exit(execute(sys.argv[1:]))
+    code = execute(sys.argv[1:])
+    if "ray" in sys.modules:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, where everything is closed: Ray's library now and then aborts a process that
+    takes its modules down (SIGABRT behind a shutdown that its log calls complete).
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from tests.integration.stage import sums
 from tests.integration.toy import Loopback, toy_config
 from tests.services import free_port
 
+GRACE_S = 30.0
+"""Devices whose shards die again and again wait longer each time, and are waited for."""
+
 
 class ShardStage:
     """A root, shards in processes of their own, and agents that know every address."""
@@ -33,7 +36,7 @@ class ShardStage:
     async def open(self) -> Aggregator:
         """Start the root, then every shard."""
         federation = self.federation
-        around = Surroundings(trunks=federation.listener(self._trunks))
+        around = Surroundings(trunks=federation.listener(self._trunks), grace_s=GRACE_S)
         aggregator = Aggregator(
             [federation.listener(self.root)],
             open_store(f"sqlite:///{self._path / 'rounds.db'}"),

@@ -99,7 +99,7 @@ class StreamConnection:
         check_packet(packet, PACKET_LIMIT)
         write = asyncio.create_task(self._write(packet))
         self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
+        write.add_done_callback(self._written)
         await asyncio.shield(write)
 
     async def packets(self) -> AsyncIterator[bytes]:
@@ -136,6 +136,11 @@ class StreamConnection:
         if not self._reader.done():
             await self._stream.release(broken=True)
             await asyncio.wait({self._reader}, timeout=GRACE_S)
+
+    def _written(self, write: asyncio.Task[None]) -> None:
+        self._writes.discard(write)
+        if not write.cancelled():
+            write.exception()  # `send` raises it, where it was not cancelled meanwhile
 
     async def _write(self, packet: bytes) -> None:
         async with self._writing:

@@ -23,14 +23,12 @@ from dreamshare_crypto.certificates import Role
 from dreamshare_edge import EdgeAgent, FileStore, Policy
 from dreamshare_edge import Surroundings as EdgeSurroundings
 from tests.integration.children import Child, child
+from tests.integration.shard_kills import GRACE_S
 from tests.integration.toy import ALGORITHMS, Toy, toy_data
 from tests.mosquitto import Broker
 from tests.services import free_port
 
 PATIENCE_S = 60.0
-
-GRACE_S = 30.0
-"""Devices whose shards die again and again wait longer each time, and are waited for."""
 
 
 class BrokerStage:
