@@ -85,6 +85,7 @@ async def test_an_agent_whose_disk_is_full_stops_in_words_and_goes_on_when_there
         assert await serving.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("slow", ["agent", "aggregator"])
 async def test_a_disk_that_takes_its_time_costs_time_alone(tmp_path: Path, slow: str) -> None:
     def program(part: str, module: str, *words: str) -> tuple[str, ...]:

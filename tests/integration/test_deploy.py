@@ -112,6 +112,7 @@ async def is_healthy(site: Site) -> None:
     await run(sys.executable, *(site.led(word) for word in words[1:]))
 
 
+@pytest.mark.long
 async def test_the_install_guide_with_systemds_commands(tmp_path: Path) -> None:
     """docs/operations/install.md, from nothing to a device: an authority that is never online."""
     site, laptop = Site.under(tmp_path), str(tmp_path / "laptop")
