@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
@@ -18,20 +17,10 @@ from tests.integration.placed_shards import (
     same,
     until_gone,
 )
-from tests.ray import need_ray
+from tests.ray import Cluster, cluster_of_two, need_ray
 from tests.services import free_port
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
-
-
-class Cluster(Protocol):
-    """What the test uses of Ray's."""
-
-    address: str
-
-    def add_node(self, *, num_cpus: int, resources: dict[str, int]) -> object: ...
-
-    def remove_node(self, node: object, allow_graceful: bool) -> None: ...
 
 
 @pytest.fixture
@@ -39,15 +28,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cluster, object]]
     """A head that takes no shards, and two nodes that take one each; and the second of these."""
     need_ray()
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        nodes = [made.add_node(num_cpus=1, resources={"shards": 1}) for _ in range(2)]
-        made.wait_for_nodes()
-        yield made, nodes[1]
-    finally:
-        made.shutdown()
+    with cluster_of_two({"shards": 1}) as made:
+        yield made
 
 
 async def test_shards_on_a_cluster(tmp_path: Path, cluster: tuple[Cluster, object]) -> None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import pytest
 
 from dreamshare.engine.opening import EngineConfig, open_engine
 from dreamshare.protocol.messages import Deadlines
 from dreamshare.simulate import GroupDone, LargeOptions, LargeResult, simulate_population
-from tests.ray import need_ray
+from tests.ray import Cluster, cluster_of_two, need_ray
 from tests.unit.simulate.crowds import CONFIG, NAME, Values, lookup
 
 pytestmark = pytest.mark.long
 
 COUNT, MOST = 240, 10
-
-
-class Cluster(Protocol):
-    """What the test uses of Ray's."""
-
-    address: str
-
-    def remove_node(self, node: object, allow_graceful: bool) -> None: ...
 
 
 @pytest.fixture
@@ -32,17 +23,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cluster, object]]
     need_ray()
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     import ray
-    from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        made.add_node(num_cpus=1)
-        second = made.add_node(num_cpus=1)
-        made.wait_for_nodes()
-        yield made, second
-    finally:
-        ray.shutdown()
-        made.shutdown()
+    with cluster_of_two({}) as made:
+        try:
+            yield made
+        finally:
+            ray.shutdown()
 
 
 async def run(config: EngineConfig, after: tuple[int, Cluster, object] | None) -> LargeResult:

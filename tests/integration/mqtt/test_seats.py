@@ -14,13 +14,15 @@ import pytest
 from dreamshare.errors import Unreachable
 from dreamshare.transport.base import Connection
 from dreamshare.transport.mqtt.client import BrokerClient, Envelope
+from dreamshare.transport.mqtt.connection import MqttConnection
 from dreamshare.transport.mqtt.link import MqttLink, MqttStay
 from dreamshare.transport.mqtt.listener import MqttListener
 from dreamshare.transport.mqtt.notes import Kind, Note
 from dreamshare.transport.mqtt.seat import MqttSeat
-from dreamshare.transport.mqtt.session import Session, TakenOver
+from dreamshare.transport.mqtt.session import Arrived, Session, TakenOver
 from dreamshare.transport.tls import TlsFiles
 from tests.integration.mqtt.test_hostile import client, collecting, refused
+from tests.integration.mqtt.test_sessions import broken, echo, listener_of
 from tests.mosquitto import Broker
 
 pytestmark = pytest.mark.integration
@@ -83,9 +85,7 @@ def seat_of(broker: Broker, number: int) -> MqttSeat:
 
 
 def places_at(broker: Broker) -> Places:
-    tls = TlsFiles.of(broker.aggregator)
-    root = MqttListener(broker.url, broker.plan.aggregator, broker.federation, tls)
-    return Places(broker, root, [seat_of(broker, number) for number in (0, 1)])
+    return Places(broker, listener_of(broker), [seat_of(broker, number) for number in (0, 1)])
 
 
 @pytest.fixture
@@ -96,28 +96,17 @@ async def places(mosquitto: Broker) -> AsyncIterator[Places]:
     await made.close()
 
 
-async def talk(near: Connection, far: Connection) -> None:
-    for sender, receiver in ((near, far), (far, near)):
-        await sender.send(b"here")
-        assert await anext(aiter(receiver.packets())) == b"here"
-
-
-async def broken(connection: Connection) -> str:
-    with pytest.raises(Unreachable) as raised:
-        async for _ in connection.packets():
-            pass
-    return str(raised.value)
-
-
-def session_of(seat: MqttListener) -> Session:
-    session = seat._session
+def session_of(listener: MqttListener) -> Session:
+    session = listener._session
     assert session is not None
     return session
 
 
-def cut(session: Session) -> None:
-    """Cut a socket without a goodbye, as a killed process does."""
-    inner: BrokerClient = session._client
+def die(listener: MqttListener) -> None:
+    """Cut its socket without a goodbye and let it do nothing more, as a killed process does."""
+    inner: BrokerClient = session_of(listener)._client
+    assert listener._serving is not None
+    listener._serving.cancel()
     place = inner._client.socket()
     assert isinstance(place, ssl.SSLSocket)
     place.shutdown(socket.SHUT_RDWR)
@@ -127,7 +116,7 @@ async def test_parties_talk_to_whoever_was_asked(places: Places) -> None:
     assert places.there == [True, True]
     links = [places.link() for _ in range(6)]
     pairs = [await places.meet(link, number % 3) for number, link in enumerate(links)]
-    await asyncio.gather(*(talk(near, far) for near, far in pairs))
+    await asyncio.gather(*(echo(near, far) for near, far in pairs))
     for near, _ in pairs:
         await near.close()
 
@@ -139,7 +128,7 @@ async def test_a_party_that_comes_again_elsewhere_is_gone_where_it_was(places: P
         again, beyond = await places.meet(link, after)
         await broken(near)
         assert "came again" in await broken(far)
-        await talk(again, beyond)
+        await echo(again, beyond)
         await near.close()
         await again.close()
 
@@ -149,13 +138,12 @@ async def test_a_seat_that_dies_ends_its_own_connections_alone(places: Places) -
     near, _ = await places.meet(at_seat, 0)
     other = await places.meet(at_other, 1)
     root = await places.meet(at_root, ROOT)
-    places.seats[0]._serving.cancel()  # type: ignore[union-attr]
-    cut(session_of(places.seats[0]))
+    die(places.seats[0])
     assert "the aggregator went away" in await broken(near)
     await near.close()
     moved = await places.meet(at_seat, 1)
     for pair in (moved, other, root):
-        await talk(*pair)
+        await echo(*pair)
         await pair[0].close()
 
 
@@ -167,14 +155,15 @@ async def test_a_seat_that_leaves_says_so(places: Places) -> None:
     assert [packet async for packet in near.packets()] == []  # it said goodbye
     await near.close()
     again = await places.meet(link, 1)
-    await talk(*again)
+    await echo(*again)
     await again[0].close()
 
 
 async def test_a_connection_that_a_seat_breaks_is_noticed(places: Places) -> None:
     """Nobody hears its packets any more, so it is told."""
     near, far = await places.meet(places.link(), 0)
-    far.sever("for a reason")  # type: ignore[attr-defined]
+    assert isinstance(far, MqttConnection)
+    far.sever("for a reason")
     assert "started anew" in await broken(near)
     await near.close()
 
@@ -212,19 +201,26 @@ async def test_seats_and_root_come_back_after_their_broker(own_mosquitto: Broker
         far = await anext(places.arrivals[1])
         while far.binding != near.binding:
             far = await anext(places.arrivals[1])
-    await talk(near, far)
+    await echo(near, far)
     await near.close()
     await places.close()
 
 
-async def test_a_root_beside_seats_hears_nothing_of_their_guests(places: Places) -> None:
+async def test_a_root_beside_seats_hears_nothing_of_their_guests(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     near, far = await places.meet(places.link(), 0)
     heard: list[str] = []
     take = places.root._guests.take
-    places.root._guests.take = lambda arrived: (heard.append(arrived.topic), take(arrived))[1]  # type: ignore[method-assign, func-returns-value]
-    await talk(near, far)
+
+    def listen(arrived: Arrived) -> None:
+        heard.append(arrived.topic)
+        take(arrived)
+
+    monkeypatch.setattr(places.root._guests, "take", listen)
+    await echo(near, far)
     at_root = await places.meet(places.link(), ROOT)
-    await talk(*at_root)
+    await echo(*at_root)
     parties = {topic.split("/")[4] for topic in heard if topic.endswith(("blk", "rsp"))}
     assert parties == {at_root[1].peer}
     for each in (near, at_root[0]):
@@ -232,20 +228,17 @@ async def test_a_root_beside_seats_hears_nothing_of_their_guests(places: Places)
 
 
 async def test_a_root_that_takes_shards_forgets_what_it_was_subscribed_to(
-    own_mosquitto: Broker,
+    own_mosquitto: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listener that is alone leaves a session behind when it is killed."""
-    tls = TlsFiles.of(own_mosquitto.aggregator)
-    alone = MqttListener(
-        own_mosquitto.url, own_mosquitto.plan.aggregator, own_mosquitto.federation, tls
-    )
+    alone = listener_of(own_mosquitto)
     await alone.start()
-    assert alone._serving is not None
-    alone._serving.cancel()
-    cut(session_of(alone))
+    die(alone)
     places = places_at(own_mosquitto)
     heard: asyncio.Queue[str] = asyncio.Queue()
-    places.root._guests.take = lambda arrived: heard.put_nowait(arrived.topic)  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        places.root._guests, "take", lambda arrived: heard.put_nowait(arrived.topic)
+    )
     await places.start()
     device = own_mosquitto.device()
     session = await client(own_mosquitto, device)
@@ -272,7 +265,7 @@ async def test_a_device_may_say_nothing_of_a_seats(places: Places, topic: str) -
         note = Note(Kind.DEATH, bytes(16)).encode()
         assert await refused(session, place, note) == NOT_AUTHORIZED
         await session.subscribe(places.broker.plan.topics.up(str(far.peer), "+"))
-        await talk(near, far)
+        await echo(near, far)
         own = places.broker.plan.topics.state(attacker.id.hex())
         assert await session.publish(own, b"x", Envelope(expiry_s=60)) is None  # a round trip
     assert heard == []

@@ -10,11 +10,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from dreamshare.clock import ManualClock
-from dreamshare.engine.batches import Batch, Event, Failed, Reason, Told
+from dreamshare.engine.batches import Batch, BatchEngine, Event, Failed, Reason, Told
 from dreamshare.errors import ConfigError
 from dreamshare.settings import read_settings, settings_text
 from dreamshare_aggregator.config import AggregatorConfig
@@ -121,9 +122,8 @@ async def test_a_shard_is_begun_again_after_pauses_that_grow(
 ) -> None:
     caplog.set_level(logging.INFO)
     engine, clock = Engine(), ManualClock(0.0)
-    keeping = asyncio.create_task(
-        Kept(1, Batch(be_shard, (1,), PLACEMENT)).keep(engine, clock)  # type: ignore[arg-type]
-    )
+    shard = Kept(1, Batch(be_shard, (1,), PLACEMENT))
+    keeping = asyncio.create_task(shard.keep(cast("BatchEngine", engine), clock))
     waited = []
     for _ in range(10):
         for _ in range(20):
