@@ -92,8 +92,8 @@ def forms_of(shape: tuple[int, int, int]) -> dict[str, dict[str, object]]:
     if shape[0] == 1:
         forms["by rule, 12 bits"] = {"bits": 12}
         forms["dct 64, 14 bits"] = {"form": "dct", "components": 64}
-    else:  # 64 are as many directions as stay under 400 kB at 3x32x32 with four devices
-        for each in (60, 64):
+    else:  # 92 stay under 400 kB at 3x32x32 with four devices; by rule 76 do with 64
+        for each in (64, 92):
             forms[f"planes {each}, 14 bits"] = {"form": "planes", "components": each * shape[0]}
     return forms
 

@@ -16,7 +16,7 @@ import pytest
 
 from dreamshare.algorithms.catalog import algorithm_of
 from dreamshare.algorithms.moments import MomentsConfig
-from dreamshare.algorithms.moments.forms import REACH, SPREAD, form_of, sketch_fields
+from dreamshare.algorithms.moments.forms import REACH, SPREAD, form_of, plane_space, sketch_fields
 from dreamshare.algorithms.moments.mapped import maps_of
 from dreamshare.learning.moments import FARTHEST
 from dreamshare.learning.moments import test_matrix as matrix_of
@@ -68,6 +68,7 @@ def test_the_moments_are_those_of_the_pooled_examples(form: str, spread: str) ->
 
 
 def test_moments_of_colours_are_those_of_the_pooled_examples_within_each_plane() -> None:
+    """Means are of all four frequencies of a plane, each off by its own scale times n D."""
     config = moments(**QUIET, shape=(2, 2, 2), form="planes", components=6)
     rng = np.random.default_rng(4)
     x_NCHW = np.concatenate([POOL.x_NCHW, POOL.x_NCHW * rng.uniform(-1, 1, (240, 1, 1, 1))], axis=1)
@@ -75,7 +76,10 @@ def test_moments_of_colours_are_those_of_the_pooled_examples_within_each_plane()
     devices = owned(dealt(x_NCHW, POOL.y_N, SPREADS["at random"]))
     found = told_gaussians(config, masked(config, devices).arrays)
     wanted = pooled(config, x_NCHW, POOL.y_N, found.basis)
-    off = step(len(devices), config.bits)
+    waves = plane_space(config, form_of(config))
+    assert waves.vectors_DB is not None and waves.count == 4
+    longest = (np.abs(waves.vectors_DB) @ waves.scale_B).max()
+    off = longest * step(len(devices), config.bits, REACH)
     np.testing.assert_allclose(found.mean_KD, wanted.mean_KD, atol=off, rtol=0)
     within_BB = np.kron(np.eye(2), np.ones((3, 3)))
     most = found.basis.scale_B.max() ** 2 * (3 * step(len(devices), config.bits, SPREAD) + off)

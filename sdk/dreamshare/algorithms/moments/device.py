@@ -1,7 +1,7 @@
 """What a device computes for `moments/1`: counts, its part of the moments, lessons.
 
-Shape legend: N own examples, K classes, D values of an example, B components, P second moments,
-T columns of the sketch.
+Shape legend: N own examples, K classes, D values of an example, C planes, L rows and T columns of
+the sketch, B components, P second moments.
 
 Rules:
 - sums over its own examples, each visited once, without any net; nothing of a single one leaves;
@@ -50,20 +50,22 @@ def sketch(config: MomentsConfig, ask: Ask, data: Data) -> Update:
     """Return first moments by class, squares of values, and the sketch of the scatter."""
     form = form_of(config)
     wide = config.space.values // form.planes
-    test_DT = test_matrix(config.seed, wide, form.columns)
+    space = forms.plane_space(config, form)
+    test_LT = test_matrix(config.seed, form.rows, form.columns)
     totals_K = _totals(config, ask.tensors, data)
     whole = max(1.0, float(told(ask.tensors, "totals", (config.classes,)).sum()))
-    share_K, first_KD, squares_D = _nothing(config)
-    sketch_DT = np.zeros(test_DT.shape)
+    share_K, squares_D = np.zeros(config.classes), np.zeros(config.space.values)
+    first_KCL = np.zeros((config.classes, form.planes, space.count))
+    sketch_LT = np.zeros(test_LT.shape)
     for label, u_ND in _by_class(config, data, totals_K):
+        parts_NCL = space.of(u_ND.reshape(-1, wide)).reshape(-1, form.planes, space.count)
         share_K[label] += len(u_ND) / totals_K[label]
-        first_KD[label] += u_ND.sum(axis=0) / totals_K[label]
+        first_KCL[label] += parts_NCL.sum(axis=0) / totals_K[label]
         squares_D += np.square(u_ND).sum(axis=0) / whole
-        planes_ND = u_ND.reshape(
-            -1, wide
-        )  # of one example all channels, where they share the basis
-        sketch_DT += planes_ND.T @ (planes_ND @ test_DT) / (whole * form.planes)
-    arrays = {"share": share_K, "first": first_KD, "squares": squares_D, "sketch": sketch_DT}
+        parts_NL = parts_NCL.reshape(-1, space.count)  # channels share the basis
+        sketch_LT += parts_NL.T @ ((parts_NL * space.scale_B) @ test_LT) / (whole * form.planes)
+    first_KL = first_KCL.reshape(config.classes, -1)
+    arrays = {"share": share_K, "first": first_KL, "squares": squares_D, "sketch": sketch_LT}
     return bounds.answer(arrays, forms.sketch_fields(config, form), 1.0, 1.0)
 
 
@@ -75,7 +77,8 @@ def describe(config: MomentsConfig, ask: Ask, data: Data) -> Update:
         return mapped.answer(config, totals_K, _by_class(config, data, totals_K))
     whole = max(1.0, float(told(ask.tensors, "totals", (config.classes,)).sum()))
     basis, centre_KD = _basis_and_centre(config, form, ask)
-    share_K, first_KD, squares_D = _nothing(config)
+    share_K, squares_D = np.zeros(config.classes), np.zeros(config.space.values)
+    first_KD = np.zeros((config.classes, config.space.values))
     second_KP = np.zeros((config.classes, form.seconds))
     for label, u_ND in _by_class(config, data, totals_K):
         parts_NB = basis.of(u_ND - centre_KD[label])
@@ -135,11 +138,6 @@ def _by_class(
         for label in labels.tolist():
             if totals_K[label] > 0:
                 yield label, config.space.units(x_NCHW[y_N == label])
-
-
-def _nothing(config: MomentsConfig) -> tuple[Doubles, Doubles, Doubles]:
-    values = config.space.values
-    return np.zeros(config.classes), np.zeros((config.classes, values)), np.zeros(values)
 
 
 def _basis_and_centre(config: MomentsConfig, form: Form, ask: Ask) -> tuple[Basis, Doubles]:

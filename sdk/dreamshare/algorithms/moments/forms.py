@@ -1,19 +1,21 @@
 """Which moments a run of `moments/1` asks for, and the fields that they travel in.
 
-Shape legend: D values of an input, B components, T columns of the sketch, K classes.
+Shape legend: D values of an input, B components, L rows and T columns of the sketch, K classes.
 
 The rule for form "auto", a function of D and K alone, so that a task's sums are known before it
 starts: "pixels" where D is at most `MOST_PIXELS` and the message at most `MOST_WHOLE` numbers; else
 "planes" for pictures of 2 to `MOST_PLANES` channels, and "basis" for all others, with the most
-components (a channel) of `SIZES` whose two sums have at most `MOST_NUMBERS` together. How
-far a class's covariance can be trusted is a matter of its count, which is public later: see
+components (a channel) of `SIZES`, or `SHARED`, whose two sums have at most `MOST_NUMBERS` together.
+How far a class's covariance can be trusted is a matter of its count, which is public later: see
 `MomentsConfig.shrinkage`.
 
 Rules:
 - a field is a sum over a device's examples divided by public counts, in the unit space: means and
   mean products lie in [-1, 1] whatever the data, so those bounds clip nothing;
 - components travel over public scales (`Basis.scale_B`), where their products are of about one
-  size; what goes beyond `SPREAD`, or `REACH`, times that size is clipped and counted.
+  size; what goes beyond `SPREAD`, or `REACH`, times that size is clipped and counted;
+- "planes" has means and the sketch of a plane's lowest frequencies alone, `ROWS` for each
+  direction: pictures are smooth, and what is left out pays for more directions.
 """
 
 from __future__ import annotations
@@ -46,10 +48,19 @@ MOST_PIXELS = 256
 MOST_WHOLE = 200_000
 """Enough for ten classes of 14x14 values."""
 
-MOST_NUMBERS = 150_000
-"""400 kB where three lanes share a word: 14 bits and up to 128 devices (docs/protocol.md 12.3)."""
+MOST_NUMBERS = 140_000
+"""373 kB where three lanes share a word: 14 bits and up to 128 devices (docs/protocol.md 12.3).
+
+With frames, signatures and shares of keys that is below 400 kB up to 64 devices.
+"""
 
 SIZES = (128, 96, 64, 56, 48, 40, 32, 24, 16, 12, 8, 4, 2, 1)
+SHARED: tuple[int, ...] = (*range(128, 64, -4), *SIZES[2:])
+"""Of directions that channels share: more of them still help where `basis` has enough."""
+
+ROWS = 4
+"""Frequencies of a plane for each of its directions."""
+
 DCT_COMPONENTS = 64
 MOST_PLANES = 4
 """Channels that are colours; those of more are taken for sensors, which go together."""
@@ -66,7 +77,10 @@ SPREAD = 8.0
 """Bound of a class's variance along a component, over the pooled one."""
 
 REACH = 4.0
-"""Bound of sketches, and of products of frequencies, over their usual size."""
+"""Bound of sketches of values, and of frequencies and their products, over their usual size."""
+
+BRIGHT = 2.0
+"""Bound of sketches of frequencies, over what pictures of one brightness have: most have less."""
 
 FINE = 20
 """Bits of the few numbers that say how much of a class is in a sum."""
@@ -79,6 +93,7 @@ class Form:
     Attributes:
         kind: "pixels", "basis", "dct", "maps" or "clipped".
         components: B; features for "maps".
+        rows: L, values or lowest frequencies of a plane in the sketch; 0 without one.
         columns: T; 0 without a sketch.
         planes: mixtures of channels (brightness, opponent colours) that share the directions of a
             basis, B / planes of them; second moments are within one. 1: directions are of all
@@ -87,6 +102,7 @@ class Form:
 
     kind: Literal["pixels", "basis", "dct", "maps", "clipped"]
     components: int
+    rows: int = 0
     columns: int = 0
     planes: int = 1
 
@@ -126,8 +142,9 @@ def numbers_of(form: Form, values: int, classes: int) -> int:
     """Return how many numbers a device sends in the sums of moments."""
     if form.kind == "maps":
         return classes * (form.components + 1)
-    first = classes * (values + 1) + (values if form.kind != "pixels" else 0)
-    return first + values // form.planes * form.columns + classes * form.seconds
+    firsts = form.planes * form.rows or values
+    first = classes * (firsts + 1) + (values if form.kind != "pixels" else 0)
+    return first + form.rows * form.columns + classes * form.seconds
 
 
 def told_basis(config: MomentsConfig, form: Form, tensors: Mapping[str, PublicArray]) -> Basis:
@@ -155,6 +172,13 @@ def public_basis(config: MomentsConfig, form: Form) -> Basis:
     return flattened(found) if form.kind == "clipped" else found
 
 
+def plane_space(config: MomentsConfig, form: Form) -> Basis:
+    """Return the public basis in which means and the sketch of a plane are summed."""
+    if form.planes == 1:
+        return pixels(config.space.values)
+    return cosines((1, *config.shape[1:]), form.rows)
+
+
 def lowest_of(form: Form) -> int:
     """Return of how many components a release has second moments by class."""
     return min(form.components, CLIPPED_LOWEST) if form.kind == "clipped" else 0
@@ -171,10 +195,10 @@ def count_fields(config: MomentsConfig) -> tuple[Field, ...]:
 def sketch_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     """Return the fields of `sketch`: first moments, squares, the sketch."""
     wide = config.space.values // form.planes
-    reach = REACH * math.sqrt(wide / form.columns)
+    reach = (REACH if form.planes == 1 else BRIGHT) * math.sqrt(wide / form.columns)
     fields = (
-        *_first(config),
-        Field("sketch", (wide, form.columns), bound=reach, bits=config.bits),
+        *_first(config, form),
+        Field("sketch", (form.rows, form.columns), bound=reach, bits=config.bits),
     )
     return (*fields, clipped_field(fields))
 
@@ -186,7 +210,8 @@ def describe_fields(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
         means = (_share(config), Field("features", shape, bound=FARTHEST, bits=config.bits))
         return (*means, clipped_field(means))
     size = (config.classes, form.seconds)
-    firsts = {"pixels": _first(config)[:2], "dct": _first(config), "basis": (_share(config),)}
+    every = _first(config, form)
+    firsts = {"pixels": every[:2], "dct": every, "basis": every[:1]}
     bound = {"pixels": 1.0, "dct": REACH, "basis": SPREAD}[form.kind]
     fields = (*firsts[form.kind], Field("second", size, bound=bound, bits=config.bits))
     return (*fields, clipped_field(fields))
@@ -196,24 +221,26 @@ def _share(config: MomentsConfig) -> Field:
     return Field("share", (config.classes,), bound=1.0, bits=FINE)
 
 
-def _first(config: MomentsConfig) -> tuple[Field, ...]:
+def _first(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     values = config.space.values
+    firsts, bound = (values, 1.0) if form.planes == 1 else (form.planes * form.rows, REACH)
     return (
         _share(config),
-        Field("first", (config.classes, values), bound=1.0, bits=config.bits),
+        Field("first", (config.classes, firsts), bound=bound, bits=config.bits),
         Field("squares", (values,), bound=1.0, bits=config.bits),
     )
 
 
 def _found(each: int, values: int, planes: int) -> Form:
     """Return a sketch of half as many columns again: more find the directions little better."""
-    columns = min(values // planes, each + max(8, each // 2))
-    return Form("basis", each * planes, columns, planes)
+    wide = values // planes
+    rows = wide if planes == 1 else min(wide, ROWS * each)
+    return Form("basis", each * planes, rows, min(rows, each + max(8, each // 2)), planes)
 
 
 def _affordable(config: MomentsConfig, planes: int) -> int:
     values, classes = config.space.values, config.classes
-    for count in SIZES:
+    for count in SIZES if planes == 1 else SHARED:
         form = _found(count, values, planes)
         if count * planes <= values and numbers_of(form, values, classes) <= MOST_NUMBERS:
             return count

@@ -1,7 +1,7 @@
 """The synthetic set of `moments/1`: from public sums to pictures, alike wherever it is drawn.
 
-Shape legend: K classes, D values of an input, B components, P second moments, T columns,
-M pictures, N pictures that are wanted, C channels, H height, W width.
+Shape legend: K classes, D values of an input, B components, P second moments, L rows and T columns
+of the sketch, M pictures, N pictures that are wanted, C channels, H height, W width.
 
 Rules:
 - pure functions of config and public sums; the aggregator draws from the very numbers that devices
@@ -72,10 +72,12 @@ def wanted(config: MomentsConfig, totals_K: Doubles, holders_K: Doubles) -> NDAr
 
 def firsts(config: MomentsConfig, state: MomentsState, total: Mapping[str, Array]) -> Firsts:
     """Return means and variances from the sums of a round."""
-    share_K, first_KD = (np.asarray(total[name], np.float64) for name in ("share", "first"))
+    share_K, first_KL = (np.asarray(total[name], np.float64) for name in ("share", "first"))
     held_K = np.rint(np.clip(share_K, 0.0, 1.0) * state.totals_K)
     known_K = np.where(held_K >= config.least_examples, held_K, 0.0)
-    mean_KD = over_mass(first_KD, share_K[:, None], 1)
+    space = forms.plane_space(config, form_of(config))
+    parts_NL = over_mass(first_KL, share_K[:, None], 1).reshape(-1, space.count)
+    mean_KD = space.spread(parts_NL * space.scale_B).reshape(config.classes, -1)
     weight_K = held_K / max(held_K.sum(), 1.0)
     variance_D = np.zeros(config.space.values)
     part = max(held_K.sum(), 1.0) / max(float(state.totals_K.sum()), 1.0)
@@ -111,12 +113,17 @@ def found_basis(
     """Return the shared basis as it travels, and its scales."""
     form = form_of(config)
     wide, planes = config.space.values // form.planes, form.planes
-    test_DT = test_matrix(config.seed, wide, form.columns)
-    sketch_DT = np.asarray(total["sketch"], np.float64) / found.part
-    share_K, mean_KD = np.repeat(found.weight_K / planes, planes), found.mean_KD.reshape(-1, wide)
-    sketch = Sketch(share_K, mean_KD, sketch_DT, test_DT)
-    vectors_DB, spread_B = sketched(sketch, form.components // planes)
-    return packed_basis(vectors_DB), spread_B.astype(np.float32)
+    space = forms.plane_space(config, form)
+    test_LT = test_matrix(config.seed, form.rows, form.columns)
+    scaled_LT = np.asarray(total["sketch"], np.float64) / found.part
+    sketch = Sketch(
+        np.repeat(found.weight_K / planes, planes),
+        space.project(found.mean_KD.reshape(-1, wide)),
+        scaled_LT * space.scale_B[:, None],
+        test_LT,
+    )
+    vectors_LB, spread_B = sketched(sketch, form.components // planes)
+    return packed_basis(space.spread(vectors_LB.T).T), spread_B.astype(np.float32)
 
 
 def covariances(

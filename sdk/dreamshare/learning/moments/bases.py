@@ -84,12 +84,11 @@ def cosines(shape: tuple[int, int, int], count: int) -> Basis:
     square_F = (rows**2 + columns**2).ravel()
     order = np.argsort(np.tile(square_F, channels), kind="stable")[:count]
     # channels in turn for one frequency, so that no colour has more detail than another
-    plane_HF = np.kron(waves(height, height), waves(width, width)).T
-    vectors_DB = np.zeros((values, count))
-    for place, chosen in enumerate(order.tolist()):
-        channel, frequency = divmod(chosen, height * width)
-        start = channel * height * width
-        vectors_DB[start : start + height * width, place] = plane_HF[:, frequency]
+    channel_B, row_B, column_B = np.unravel_index(order, shape)
+    plane_BHW = waves(height, height)[row_B, :, None] * waves(width, width)[column_B, None, :]
+    vectors_BCHW = np.zeros((count, *shape))
+    vectors_BCHW[np.arange(count), channel_B] = plane_BHW
+    vectors_DB = np.ascontiguousarray(vectors_BCHW.reshape(count, values).T)
     scale_B = np.sqrt(values / (1.0 + np.tile(square_F, channels)[order]))
     return Basis(vectors_DB, scale_B)
 
