@@ -40,12 +40,13 @@ class MomentsConfig:
             a series do; empty: one range for all.
 
         form: where second moments are taken: "pixels" (of all values, up to 1,024 of them), "basis"
-            (directions of most spread, from a sum of their own), "planes" (directions that
-            brightness and opponent colours share, each with components of its own), "dct" (lowest
-            frequencies), "maps" (means of public random features instead, and pictures that the
-            aggregator optimises to have them: as many numbers whatever the size of an input; needs
-            told "set" and at most 100 `images`), "clipped" (lowest frequencies, in one sum with
-            noise that hides every example: `released`), or "auto": by the rule of `forms`.
+            (directions of most spread, from a sum of their own), "planes" (such directions of low
+            frequencies that brightness and opponent colours share, each with components of its
+            own), "dct" (lowest frequencies), "maps" (means of public random features instead, and
+            pictures that the aggregator optimises to have them: as many numbers whatever the size
+            of an input; needs told "set" and at most 100 `images`), "clipped" (lowest frequencies,
+            in one sum with noise that hides every example: `released`), or "auto": by the rule of
+            `forms`.
         components: of the basis or the lowest frequencies, 1 to the number of values, a multiple of
             the channels for "planes"; features for "maps", a multiple of a map's (144 for pictures
             of 3x3 pixels or more); 0: by rule.
