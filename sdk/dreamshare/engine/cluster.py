@@ -29,6 +29,9 @@ try:
 except ModuleNotFoundError as missing:
     raise ConfigError("engine 'ray' needs Ray: pip install 'dreamshare[ray]'") from missing
 
+STARTS = 2
+"""Of a cluster on this machine: on a busy one, a process of Ray's now and then never comes up."""
+
 
 class RayBackend:
     """Computes on a cluster.
@@ -45,18 +48,7 @@ class RayBackend:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ours = not ray.is_initialized()
         if self._ours:
-            try:
-                ray.init(
-                    address=address or "local",
-                    num_cpus=None if address else at_once or None,
-                    include_dashboard=None if address else False,
-                    configure_logging=False,
-                    log_to_driver=False,
-                )
-            except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-                raise Unreachable(
-                    f"no Ray cluster at {address or 'this machine'}: {error}"
-                ) from error
+            _reach(address, at_once)
         self.at_once = at_once or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def begin(self, batch: Batch[C, A, R]) -> Performing[A, R]:
@@ -69,6 +61,31 @@ class RayBackend:
     def close(self) -> None:
         if self._ours:
             ray.shutdown()
+
+
+def _reach(address: str, at_once: int) -> None:
+    """Join the cluster at the address; start one here where there is none.
+
+    Raises:
+        Unreachable: see `RayBackend`.
+    """
+    for left in reversed(range(1 if address else STARTS)):
+        try:
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else at_once or None,
+                include_dashboard=None if address else False,
+                configure_logging=False,
+                log_to_driver=False,
+            )
+            return
+        except (
+            Exception
+        ) as error:  # of a process that does not come up Ray raises no type of its own
+            ray.shutdown()
+            if not left:
+                place = address or "this machine"
+                raise Unreachable(f"no Ray cluster at {place}: {error}") from error
 
 
 class _OnCluster(Generic[C, A, R]):
