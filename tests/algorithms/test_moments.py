@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamshare.algorithms.base import Ask, Crowd, Done, Tell
+from dreamshare.algorithms.bounds import CLIPPED
 from dreamshare.algorithms.catalog import state_from
 from dreamshare.algorithms.checkpoint import encode_state
 from dreamshare.algorithms.moments import MomentsConfig, MomentSharing, form_of
-from dreamshare.algorithms.moments.forms import MOST_NUMBERS, MOST_WHOLE, numbers_of
+from dreamshare.algorithms.moments.forms import (
+    MOST_NUMBERS,
+    MOST_WHOLE,
+    describe_fields,
+    numbers_of,
+    sketch_fields,
+)
 from dreamshare.errors import ConfigError
 from dreamshare.learning.measures import measure
 from dreamshare.learning.plain import classifier
@@ -189,6 +196,27 @@ def test_the_rule_gives_every_input_a_form_that_can_be_sent(shape, classes: int)
 def test_the_rule_by_example(shape, kind: str, components: int) -> None:
     form = form_of(MomentsConfig(shape=shape, classes=10, images=1))
     assert (form.kind, form.components) == (kind, components)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"form": "pixels"},
+        {"form": "basis", "components": 5},
+        {"form": "planes", "components": 6},
+        {"form": "dct", "components": 5},
+        {"form": "maps", "told": "set", "images": 1},
+    ],
+)
+def test_the_numbers_of_a_form_are_those_of_its_fields(change: dict[str, object]) -> None:
+    """All but how many were clipped, and, after a sketch, which tells it, too, the share."""
+    config = moments(shape=(3, 4, 5), **change)
+    form = form_of(config)
+    fields = [*describe_fields(config, form)]
+    if form.columns:
+        fields = [*sketch_fields(config, form), *(f for f in fields if f.name != "share")]
+    sent = sum(field.size for field in fields if field.name != CLIPPED)
+    assert numbers_of(form, config.space.values, config.classes) == sent
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def _reach(address: str, at_once: int) -> None:
     Raises:
         Unreachable: see `RayBackend`.
     """
-    for left in reversed(range(1 if address else STARTS)):
+    starts = 1 if address else STARTS
+    for start in range(1, starts + 1):
         try:
             ray.init(
                 address=address or "local",
@@ -79,11 +80,9 @@ def _reach(address: str, at_once: int) -> None:
                 log_to_driver=False,
             )
             return
-        except (
-            Exception
-        ) as error:  # of a process that does not come up Ray raises no type of its own
+        except Exception as error:  # Ray has no type for a process that does not come up
             ray.shutdown()
-            if not left:
+            if start == starts:
                 place = address or "this machine"
                 raise Unreachable(f"no Ray cluster at {place}: {error}") from error
 

@@ -11,7 +11,7 @@ How far a class's covariance can be trusted is a matter of its count, which is p
 
 Rules:
 - a field is a sum over a device's examples divided by public counts, in the unit space: means and
-  mean products lie in [-1, 1] whatever the data, so those bounds clip nothing;
+  mean products of values lie in [-1, 1] whatever the data, so those bounds clip nothing;
 - components travel over public scales (`Basis.scale_B`), where their products are of about one
   size; what goes beyond `SPREAD`, or `REACH`, times that size is clipped and counted;
 - "planes" has means and the sketch of a plane's lowest frequencies alone, `ROWS` for each
@@ -111,6 +111,10 @@ class Form:
         """P, the second moments of a class."""
         return self.planes * packed_size(self.components // self.planes)
 
+    def firsts(self, values: int) -> int:
+        """Return the first moments of a class: of rows where there is a sketch, else of values."""
+        return self.planes * self.rows or values
+
 
 def form_of(config: MomentsConfig) -> Form:
     """Return the form of a config, by the rule where the config leaves it open."""
@@ -142,8 +146,7 @@ def numbers_of(form: Form, values: int, classes: int) -> int:
     """Return how many numbers a device sends in the sums of moments."""
     if form.kind == "maps":
         return classes * (form.components + 1)
-    firsts = form.planes * form.rows or values
-    first = classes * (firsts + 1) + (values if form.kind != "pixels" else 0)
+    first = classes * (form.firsts(values) + 1) + (values if form.kind != "pixels" else 0)
     return first + form.rows * form.columns + classes * form.seconds
 
 
@@ -223,10 +226,10 @@ def _share(config: MomentsConfig) -> Field:
 
 def _first(config: MomentsConfig, form: Form) -> tuple[Field, ...]:
     values = config.space.values
-    firsts, bound = (values, 1.0) if form.planes == 1 else (form.planes * form.rows, REACH)
+    shape, bound = (config.classes, form.firsts(values)), 1.0 if form.planes == 1 else REACH
     return (
         _share(config),
-        Field("first", (config.classes, firsts), bound=bound, bits=config.bits),
+        Field("first", shape, bound=bound, bits=config.bits),
         Field("squares", (values,), bound=1.0, bits=config.bits),
     )
 
